@@ -1,0 +1,1 @@
+//! Benchmarks of pfs against its peers; every one checks its answer.

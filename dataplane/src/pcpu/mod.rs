@@ -1,0 +1,1 @@
+//! The pCPU: payload operations, their programs and kernels.

@@ -1,0 +1,75 @@
+//! The batch that a receiver fills: up to 64 frames as descriptors.
+
+use pfs_rings::Desc;
+
+/// Most descriptors in one batch.
+pub const BATCH: usize = 64;
+
+/// Frames as a receiver found them: each descriptor spans a whole frame (or one buffer of a
+/// SOM..EOM chain), its token on loan. A batch always holds whole chains.
+#[derive(Debug)]
+pub struct Batch {
+    descs: [Desc; BATCH],
+    wire_len: [u32; BATCH],
+    len: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { descs: [Desc::default(); BATCH], wire_len: [0; BATCH], len: 0 }
+    }
+}
+
+impl Batch {
+    /// Descriptors that still fit.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        BATCH - self.len
+    }
+
+    /// Descriptors in the batch.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the batch holds nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds one buffer. `wire_len` is the frame's length on the wire in bytes, on the first
+    /// buffer of a chain; it exceeds the captured length when the frame was cut.
+    ///
+    /// # Panics
+    /// When the batch is full: callers look at [`Self::room`] first.
+    #[inline]
+    pub fn push(&mut self, desc: Desc, wire_len: u32) {
+        self.descs[self.len] = desc;
+        self.wire_len[self.len] = wire_len;
+        self.len += 1;
+    }
+
+    /// The descriptors, in order of arrival.
+    #[must_use]
+    pub fn descs(&self) -> &[Desc] {
+        &self.descs[..self.len]
+    }
+
+    /// The descriptors, to be narrowed from frame to payload.
+    pub fn descs_mut(&mut self) -> &mut [Desc] {
+        &mut self.descs[..self.len]
+    }
+
+    /// Wire lengths, one per descriptor.
+    #[must_use]
+    pub fn wire_lens(&self) -> &[u32] {
+        &self.wire_len[..self.len]
+    }
+
+    /// Forgets the content. Does not return frames: the caller has passed them on.
+    pub const fn clear(&mut self) {
+        self.len = 0;
+    }
+}
