@@ -1,28 +1,170 @@
-//! What a source counts, and the identity that its counts must satisfy.
+//! Every counter, defined once.
+//!
+//! A table below gives each counter's name, unit and meaning; the struct that threads count in,
+//! the cells that they publish to, `/metrics` and the documentation page all come from it.
+//! All counters are monotonic u64 totals since the run began; none resets when read.
 
-use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Monotonic totals that a backend keeps of its own side: what was offered to it and what it
-/// lost or passed by before a frame reached [`crate::receivers::Receive::poll`]'s batch.
-///
-/// `offered` is counted apart from the others (by the kernel, by the XDP program, or by the
-/// reader of a file), so that the books can fail to close.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceCounters {
-    /// Packets that reached the source, whatever became of them.
-    pub offered: u64,
-    /// Lost in the NIC or its driver's ring.
-    pub dropped_nic: u64,
-    /// Lost in the kernel: socket or ring full, fill ring empty.
-    pub dropped_kernel: u64,
-    /// Passed by on purpose before user space: XDP pass and drop rules, socket filters.
-    pub filtered: u64,
-    /// Lost because no frame was free to lend.
-    pub dropped_no_frame: u64,
-    /// Lost because the backend's own framing was broken.
-    pub dropped_malformed: u64,
-    /// Frames handed out in batches.
-    pub polled: u64,
-    /// Tokens that came back without being on loan.
-    pub refused_tokens: u64,
+/// What a counter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Whole packets: a SOM..EOM chain is one.
+    Packets,
+    /// Bytes.
+    Bytes,
+    /// Processor cycles of the time-stamp counter.
+    Cycles,
+    /// Occurrences.
+    Events,
+}
+
+impl Unit {
+    /// Name in the plural, as `/metrics` and the documentation use it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Packets => "packets",
+            Self::Bytes => "bytes",
+            Self::Cycles => "cycles",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// One counter's definition.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterDef {
+    /// Name in code, JSON and `/metrics`.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it means, in one sentence.
+    pub help: &'static str,
+}
+
+/// Makes a plain struct of totals, the atomic cells that publish it, and its table.
+macro_rules! counter_table {
+    ($(#[$doc:meta])* $counts:ident, $cells:ident { $($name:ident: $unit:ident = $help:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $counts { $(#[doc = $help] pub $name: u64,)+ }
+
+        impl $counts {
+            /// The definitions, in order of declaration.
+            pub const TABLE: &'static [CounterDef] = &[
+                $(CounterDef { name: stringify!($name), unit: Unit::$unit, help: $help },)+
+            ];
+
+            /// The totals in the order of [`Self::TABLE`].
+            #[must_use]
+            pub const fn values(&self) -> [u64; Self::TABLE.len()] {
+                [$(self.$name,)+]
+            }
+
+            /// Adds `other`'s totals, as for a sum over threads.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+
+            /// What was counted since `earlier`; never below 0.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)+ }
+            }
+        }
+
+        /// Cells through which the counting thread publishes its totals; on lines of their own.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct $cells { $($name: AtomicU64,)+ }
+
+        impl $cells {
+            /// Publishes `counts`. One thread only: plain stores, no read-modify-write.
+            #[inline]
+            pub fn publish(&self, counts: &$counts) {
+                $(self.$name.store(counts.$name, Relaxed);)+
+            }
+
+            /// The totals last published. Each is exact; together they may straddle a publication.
+            #[must_use]
+            pub fn read(&self) -> $counts {
+                $counts { $($name: self.$name.load(Relaxed),)+ }
+            }
+        }
+    };
+}
+
+counter_table! {
+    /// What a backend counts of its own side, before a frame is in a batch.
+    ///
+    /// `offered` is counted apart from the others (by the kernel, by the XDP program, or by the
+    /// reader of a file), so that the books can fail to close.
+    SourceCounters, SourceCells {
+        offered: Packets = "Packets that reached the source, whatever became of them.",
+        dropped_nic: Packets = "Lost in the NIC or in its driver's ring.",
+        dropped_kernel: Packets = "Lost in the kernel: socket or ring full, fill ring empty.",
+        filtered: Packets = "Passed by on purpose before user space: XDP pass and drop rules.",
+        dropped_no_frame: Packets = "Lost because no frame was free to lend.",
+        dropped_malformed: Packets = "Lost because the backend's own framing was broken.",
+        polled: Packets = "Handed out in batches.",
+        refused_tokens: Events = "Frame tokens that came back without being on loan.",
+    }
+}
+
+counter_table! {
+    /// What a receiver thread counts between the batch and its lanes.
+    ReceiverCounters, ReceiverCells {
+        polls: Events = "Batches polled that held at least one packet.",
+        empty_polls: Events = "Polls that found nothing.",
+        packets: Packets = "Packets taken out of batches.",
+        bytes: Bytes = "Frame bytes of those packets.",
+        filtered: Packets = "Packets that no rule selects.",
+        dropped_malformed: Packets = "Packets whose headers do not parse.",
+        dropped_ring_full: Packets = "Packets whose lane had no room.",
+        delivered: Packets = "Packets handed to a worker.",
+        delivered_bytes: Bytes = "Payload bytes handed to a worker.",
+        truncated: Packets = "Packets delivered shorter than they were on the wire.",
+        returned: Events = "Frame tokens that came back from workers.",
+        waits: Events = "Times that the thread slept for packets.",
+        poll_cycles: Cycles = "Cycles in polls that found packets.",
+        classify_cycles: Cycles = "Cycles in parse, match and flow hash.",
+        steer_cycles: Cycles = "Cycles in steering to lanes, without a worker that runs inline.",
+        recycle_cycles: Cycles = "Cycles in taking frames back.",
+    }
+}
+
+counter_table! {
+    /// What a worker counts.
+    WorkerCounters, WorkerCells {
+        batches: Events = "Bursts of descriptors taken from lanes.",
+        consumed: Packets = "Packets whose program has run.",
+        consumed_bytes: Bytes = "Payload bytes of those packets.",
+        bad_spans: Packets = "Packets with a span outside its region or a rule that does not exist; not run.",
+        empty_polls: Events = "Looks at the lanes that found nothing.",
+        waits: Events = "Times that the thread slept for descriptors.",
+        program_cycles: Cycles = "Cycles in programs.",
+        lane_cycles: Cycles = "Cycles in taking descriptors and returning frames.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_totals_read_back() {
+        let mut counts = WorkerCounters { consumed: 7, ..WorkerCounters::default() };
+        let cells = WorkerCells::default();
+        cells.publish(&counts);
+        assert_eq!(cells.read(), counts);
+        let before = counts;
+        counts.consumed += 5;
+        assert_eq!(counts.since(&before).consumed, 5);
+        assert_eq!(before.since(&counts).consumed, 0, "never below zero");
+        counts.add(&before);
+        assert_eq!(counts.values()[1], 19);
+        assert_eq!(WorkerCounters::TABLE[1].name, "consumed");
+    }
 }

@@ -1,7 +1,10 @@
 //! The dataplane: receivers, parse, match, steer and pCPU workers.
 
+pub mod books;
 pub mod counters;
 pub mod packet;
 pub mod pcpu;
+pub mod pin;
+pub mod privilege;
 pub mod receivers;
 pub mod transmitters;
