@@ -1,1 +1,3 @@
-//! Placeholder header, replaced below.
+//! The XDP program, its committed object and its loader.
+
+pub mod rules;
