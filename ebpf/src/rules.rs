@@ -29,8 +29,7 @@
 //!    Addresses come from the fixed header (a routing header does not change them).
 //!    Walk: `next` = Next Header; up to six times, while `next` is 0 (hop-by-hop), 43
 //!    (routing), 60 (destination options), 44 (fragment) or 51 (authentication):
-//!    - its length is 8 × (second byte + 1), for 44 it is 8, for 51 it is 4 × (second byte + 2)
-//!      and malformed if under 8;
+//!    - its length is 8 × (second byte + 1), for 44 it is 8, for 51 it is 4 × (second byte + 2);
 //!    - malformed when the header's first 8 bytes are not in the head or not in the packet, or
 //!      its length goes beyond the packet's end or the head's;
 //!    - `next` = its first byte; for 44 with a fragment offset that is not 0 the walk stops here
