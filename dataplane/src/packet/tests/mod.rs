@@ -7,6 +7,7 @@ mod oracle;
 mod protocols;
 mod rules;
 mod ruleset;
+mod xdp;
 
 use super::*;
 use crate::receivers::Framing;

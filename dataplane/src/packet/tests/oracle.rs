@@ -25,7 +25,7 @@ fn ip() -> impl Strategy<Value = Ip> {
     prop_oneof![v4, v6]
 }
 
-fn build() -> impl Strategy<Value = Build> {
+pub(super) fn build() -> impl Strategy<Value = Build> {
     let tpid = prop_oneof![Just(0x8100u16), Just(0x88a8), Just(0x9100)];
     let transport = prop_oneof![
         Just(Transport::Udp),

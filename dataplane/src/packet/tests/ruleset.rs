@@ -48,7 +48,7 @@ fn naive(rule: &RuleMatch, parsed: &Parsed) -> bool {
         })
 }
 
-fn any_match() -> impl Strategy<Value = RuleMatch> {
+pub(super) fn any_match() -> impl Strategy<Value = RuleMatch> {
     // Few values, so that rules and frames meet.
     let v4 = (0u8..4, 0u8..=32).prop_map(|(low, len)| (IpAddr::from([10, 0, 0, low]), len));
     let v6 = (0u16..4, 0u8..=128)
