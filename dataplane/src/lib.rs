@@ -2,6 +2,8 @@
 
 pub mod books;
 pub mod counters;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod packet;
 pub mod pcpu;
 pub mod pin;
