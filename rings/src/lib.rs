@@ -2,8 +2,10 @@
 
 mod desc;
 mod pool;
+pub mod region;
 mod view;
 
 pub use desc::Desc;
 pub use pool::{Frame, FramePool, RefusedToken};
+pub use region::{PageSize, PageWish, Region, RegionError, RegionGranted, RegionRequest};
 pub use view::RegionView;
