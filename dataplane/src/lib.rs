@@ -4,6 +4,7 @@ pub mod books;
 pub mod counters;
 pub mod link;
 pub mod packet;
+mod packet_socket;
 pub mod pcpu;
 pub mod pin;
 pub mod privilege;

@@ -4,6 +4,7 @@
 //! back through [`Receive::recycle`]. Backends are variants of [`Receiver`], chosen once per
 //! batch, not once per packet.
 
+pub mod af_packet;
 mod batch;
 
 use std::time::Duration;

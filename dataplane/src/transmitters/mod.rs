@@ -1,5 +1,7 @@
 //! Transmitters: where frames go out.
 
+pub mod af_packet;
+
 use serde::{Deserialize, Serialize};
 
 /// The contract of a transmitting backend. Called by the one thread that owns it.
