@@ -4,9 +4,13 @@ pub mod books;
 pub mod counters;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod link;
 pub mod packet;
+mod packet_socket;
 pub mod pcpu;
 pub mod pin;
 pub mod privilege;
 pub mod receivers;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transmitters;

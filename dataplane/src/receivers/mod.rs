@@ -4,6 +4,7 @@
 //! back through [`Receive::recycle`]. Backends are variants of [`Receiver`], chosen once per
 //! batch, not once per packet.
 
+pub mod af_packet;
 mod batch;
 
 use std::time::Duration;
@@ -101,6 +102,9 @@ pub struct Granted {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
+    /// The interface is missing or down.
+    #[error(transparent)]
+    Link(#[from] crate::link::LinkError),
     /// A system call failed.
     #[error("{doing}: {source}{}", remedy(.fix))]
     Io {

@@ -1,5 +1,7 @@
 //! Transmitters: where frames go out.
 
+pub mod af_packet;
+
 use serde::{Deserialize, Serialize};
 
 /// The contract of a transmitting backend. Called by the one thread that owns it.
@@ -39,6 +41,9 @@ pub struct TransmitCounters {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransmitError {
+    /// The interface is missing or down.
+    #[error(transparent)]
+    Link(#[from] crate::link::LinkError),
     /// A system call failed.
     #[error("{doing}: {source}{}", if .fix.is_empty() { String::new() } else { format!("; {fix}") })]
     Io {
