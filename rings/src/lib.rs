@@ -4,12 +4,16 @@
 //! |---|---|
 //! | [`region`] | mapped memory: what was asked, what the host granted |
 //! | [`spsc`] | a ring between two threads or two processes |
+//! | [`lane`] | a forward ring of descriptors with a return ring of frame tokens |
 //! | [`wait`] | how a side of a ring waits |
+//! | [`attach`] | passing regions to another process |
 //! | root | [`Desc`], [`FramePool`], [`RegionView`], [`Process`] |
 //!
 //! This crate knows nothing of packets.
 
+pub mod attach;
 mod desc;
+pub mod lane;
 mod pool;
 mod process;
 pub mod region;

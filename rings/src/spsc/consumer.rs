@@ -1,6 +1,8 @@
 //! The popping side.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::wait::{self, Barrier, WaitStrategy, Waited};
 ///
 /// `Send`, not `Sync`, not `Clone`, like [`super::Producer`]:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let (_producer, consumer) = pfs_rings::spsc::ring::<u64>(8);
 /// std::thread::scope(|s| { s.spawn(|| drop(&consumer)); });
 /// ```
@@ -33,6 +35,8 @@ pub struct Consumer<T: Pod> {
     barrier: Barrier,
     poisoned: bool,
     claimed: Option<Process>,
+    /// Makes the handle `!Sync`.
+    _one_thread: PhantomData<Cell<()>>,
 }
 
 impl<T: Pod> Consumer<T> {
@@ -45,7 +49,15 @@ impl<T: Pod> Consumer<T> {
         control.rare.0.consumer_waits.store(0, Ordering::Relaxed);
         control.rare.0.consumer_closed.store(0, Ordering::Release);
         let barrier = Barrier::new(claimed.is_some());
-        Some(Self { memory, head, seen, barrier, poisoned: false, claimed })
+        Some(Self {
+            memory,
+            head,
+            seen,
+            barrier,
+            poisoned: false,
+            claimed,
+            _one_thread: PhantomData,
+        })
     }
 
     /// Slots of the ring.
@@ -184,6 +196,12 @@ impl<T: Pod> Consumer<T> {
         self.peer_process().is_some_and(|process| !process.is_alive())
     }
 
+    /// Items popped since the ring was made, by this consumer and those before it.
+    #[must_use]
+    pub const fn popped(&self) -> u64 {
+        self.head
+    }
+
     /// Items in the ring now.
     #[inline]
     pub fn len(&mut self) -> usize {
@@ -296,6 +314,3 @@ impl<T: Pod> fmt::Debug for Consumer<T> {
             .finish_non_exhaustive()
     }
 }
-
-// SAFETY: a consumer has its side to itself; items are plain data (`Pod`) and may cross threads.
-unsafe impl<T: Pod + Send> Send for Consumer<T> {}

@@ -1,6 +1,8 @@
 //! The pushing side.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::wait::{self, Barrier, WaitStrategy, Waited};
 /// `Send`, not `Sync`, not `Clone`: moving it to another thread is fine, pushing from two is
 /// not, and does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let (producer, _consumer) = pfs_rings::spsc::ring::<u64>(8);
 /// std::thread::scope(|s| { s.spawn(|| drop(&producer)); });
 /// ```
@@ -34,6 +36,8 @@ pub struct Producer<T: Pod> {
     barrier: Barrier,
     poisoned: bool,
     claimed: Option<Process>,
+    /// Makes the handle `!Sync`.
+    _one_thread: PhantomData<Cell<()>>,
 }
 
 impl<T: Pod> Producer<T> {
@@ -48,7 +52,15 @@ impl<T: Pod> Producer<T> {
         control.rare.0.producer_waits.store(0, Ordering::Relaxed);
         control.rare.0.producer_closed.store(0, Ordering::Release);
         let barrier = Barrier::new(claimed.is_some());
-        Some(Self { memory, tail, limit, barrier, poisoned: false, claimed })
+        Some(Self {
+            memory,
+            tail,
+            limit,
+            barrier,
+            poisoned: false,
+            claimed,
+            _one_thread: PhantomData,
+        })
     }
 
     /// Slots of the ring.
@@ -173,6 +185,12 @@ impl<T: Pod> Producer<T> {
     #[must_use]
     pub fn peer_died(&self) -> bool {
         self.peer_process().is_some_and(|process| !process.is_alive())
+    }
+
+    /// Items pushed since the ring was made, by this producer and those before it.
+    #[must_use]
+    pub const fn pushed(&self) -> u64 {
+        self.tail
     }
 
     /// Items pushed and not yet popped, as far as the consumer has told.
@@ -314,6 +332,3 @@ impl<T: Pod> fmt::Debug for Producer<T> {
             .finish_non_exhaustive()
     }
 }
-
-// SAFETY: a producer has its side to itself; items are plain data (`Pod`) and may cross threads.
-unsafe impl<T: Pod + Send> Send for Producer<T> {}
