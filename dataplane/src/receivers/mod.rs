@@ -5,6 +5,10 @@
 //! batch, not once per packet.
 
 mod batch;
+pub(crate) mod errors;
+pub mod memory;
+pub mod pcap;
+pub mod udp;
 
 use std::time::Duration;
 

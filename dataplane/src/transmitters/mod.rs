@@ -1,5 +1,10 @@
 //! Transmitters: where frames go out.
 
+pub mod frames;
+pub mod pace;
+pub mod pcap;
+pub mod udp;
+
 use serde::{Deserialize, Serialize};
 
 /// The contract of a transmitting backend. Called by the one thread that owns it.
