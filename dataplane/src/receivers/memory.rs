@@ -168,10 +168,8 @@ impl MemoryReceiver {
 
 /// Lays the frames of `generate` out, each from a cache line's start.
 fn generated(generate: &GenerateSpec, pages: PageWish) -> Result<Content, ReceiveError> {
-    let size = generate
-        .frame_size
-        .check()
-        .map_err(|error| errors::unsupported(error.to_string(), ""))?;
+    let size =
+        generate.frame_size.check().map_err(|error| errors::unsupported(error.to_string(), ""))?;
     let lens = (0..generate.count()).map(|index| size.len_of(index.into()));
     let bytes = lens.clone().map(|len| len.next_multiple_of(64) as u64).sum();
     let mut notes = Vec::new();

@@ -75,8 +75,7 @@ impl PcapWriter {
         } else {
             OpenOptions::new().write(true).open(&path).map(|file| (file, None))
         };
-        let (file, temporary) =
-            opened.map_err(|source| failure("creating", &path, source))?;
+        let (file, temporary) = opened.map_err(|source| failure("creating", &path, source))?;
         let mut buffer = Vec::with_capacity(BUFFER);
         for word in [MAGIC, 4 << 16 | 2, 0, 0, LONGEST as u32, link] {
             buffer.extend_from_slice(&word.to_le_bytes());

@@ -191,17 +191,11 @@ impl UdpSender {
     }
 
     /// Deals with the kernel's refusal of the first message.
-    fn refused(
-        &mut self,
-        source: io::Error,
-        payloads: &[&[u8]],
-    ) -> Result<usize, TransmitError> {
+    fn refused(&mut self, source: io::Error, payloads: &[&[u8]]) -> Result<usize, TransmitError> {
         let first = self.counts[0];
         match source.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => Ok(0),
-            Some(
-                libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EPERM,
-            ) => {
+            Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EPERM) => {
                 self.counters.accepted += first as u64;
                 self.counters.failed += first as u64;
                 Ok(first)
@@ -225,9 +219,7 @@ impl UdpSender {
     fn queued(&self) -> io::Result<i32> {
         let mut bytes = 0;
         // SAFETY: TIOCOUTQ writes one `int`.
-        let rc = unsafe {
-            libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes)
-        };
+        let rc = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
         if rc == 0 { Ok(bytes) } else { Err(io::Error::last_os_error()) }
     }
 }
@@ -295,7 +287,8 @@ mod tests {
         let (socket, local) = receiver();
         let mut sender =
             UdpSender::open(&UdpSinkSpec { gso, ..UdpSinkSpec::new(local) }).expect("connects");
-        let lens = [100, 100, 100, 40, 0, 7, 7, 9, 0, 1400, 1400, 20_000, 20_000, 20_000, 20_000, 3];
+        let lens =
+            [100, 100, 100, 40, 0, 7, 7, 9, 0, 1400, 1400, 20_000, 20_000, 20_000, 20_000, 3];
         let sent: Vec<Vec<u8>> = (0u8..).zip(lens).map(|(n, len)| vec![n; len]).collect();
         let slices: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
         let mut got = Vec::new();

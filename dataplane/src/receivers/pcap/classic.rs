@@ -53,9 +53,7 @@ impl Classic {
         let Some([seconds, fraction, captured, wire]) = bytes.words::<4>(at, self.order) else {
             return match bytes.after(at) {
                 0 => Ok(None),
-                have => {
-                    Err(Fault::Cut { what: "record header", need: Self::RECORD, have }.at(at))
-                }
+                have => Err(Fault::Cut { what: "record header", need: Self::RECORD, have }.at(at)),
             };
         };
         let offset = at + Self::RECORD;
@@ -70,9 +68,7 @@ impl Classic {
             offset,
             captured,
             wire: wire.max(captured),
-            stamp_ns: Some(
-                u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.tick_ns,
-            ),
+            stamp_ns: Some(u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.tick_ns),
             link: self.link,
             ether_type: None,
         };

@@ -118,11 +118,10 @@ impl Ng {
         let version = |offset| bytes.get::<2>(block.body() + offset).map(|raw| self.order.u16(raw));
         match (version(4), version(6)) {
             (Some(1), Some(_)) => Ok(block.end()),
-            (major, minor) => Err(Fault::Version(
-                major.unwrap_or_default(),
-                minor.unwrap_or_default(),
-            )
-            .at(block.body() + 4)),
+            (major, minor) => {
+                Err(Fault::Version(major.unwrap_or_default(), minor.unwrap_or_default())
+                    .at(block.body() + 4))
+            }
         }
     }
 
@@ -167,9 +166,8 @@ impl Ng {
             return Err(Fault::BlockLength { kind, len }.at(at));
         }
         let cut = Fault::Cut { what: "block", need: len.into(), have };
-        let [tail] = bytes
-            .words::<1>(at + u64::from(len) - 4, self.order)
-            .ok_or_else(|| cut.at(at))?;
+        let [tail] =
+            bytes.words::<1>(at + u64::from(len) - 4, self.order).ok_or_else(|| cut.at(at))?;
         if tail != len {
             return Err(Fault::BlockTrailer { head: len, tail }.at(at));
         }
@@ -228,7 +226,9 @@ impl Ng {
     fn scale(&self, bytes: Bytes<'_>, mut at: u64, end: u64) -> Scale {
         let mut scale = Scale::MICROSECONDS;
         while at + 4 <= end {
-            let (Some(code), Some(len)) = (bytes.get::<2>(at), bytes.get::<2>(at + 2)) else { break };
+            let (Some(code), Some(len)) = (bytes.get::<2>(at), bytes.get::<2>(at + 2)) else {
+                break;
+            };
             let (code, len) = (self.order.u16(code), u64::from(self.order.u16(len)));
             if code == 0 || at + 4 + len > end {
                 break;

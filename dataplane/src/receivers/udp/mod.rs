@@ -159,8 +159,9 @@ impl UdpReceiver {
             return Err(errors::unsupported(what, "set frames and frame_bytes"));
         }
         let mut notes = Vec::new();
-        let frame_bytes = if spec.gro { spec.frame_bytes.max(MERGED_BYTES) } else { spec.frame_bytes }
-            .min(MERGED_BYTES);
+        let frame_bytes =
+            if spec.gro { spec.frame_bytes.max(MERGED_BYTES) } else { spec.frame_bytes }
+                .min(MERGED_BYTES);
         if frame_bytes != spec.frame_bytes {
             notes.push(format!("frame_bytes {frame_bytes} instead of {}", spec.frame_bytes));
         }
@@ -168,8 +169,7 @@ impl UdpReceiver {
         let request = RegionRequest::new(u64::from(stride) * u64::from(spec.frames));
         let whom = format!("frames of UDP {}", spec.listen);
         let view = errors::region(&request.with_pages(spec.pages), &whom, &mut notes)?;
-        let tokens =
-            if spec.gro { spec.frames.saturating_mul(MERGED_TOKENS) } else { spec.frames };
+        let tokens = if spec.gro { spec.frames.saturating_mul(MERGED_TOKENS) } else { spec.frames };
         let socket = socket::open(spec, &mut notes)?;
         let local = socket.local_addr().ok().and_then(|name| name.as_socket());
         let local = local.unwrap_or(spec.listen);
@@ -240,9 +240,8 @@ impl UdpReceiver {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => self.drained = self.detached,
                 // A signal, or what ICMP says of a datagram that somebody else sent.
-                Some(
-                    libc::EINTR | libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH,
-                ) => {}
+                Some(libc::EINTR | libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH) => {
+                }
                 _ => return Err(self.gone(error)),
             },
         }

@@ -86,7 +86,11 @@ pub(super) fn drops(socket: &Socket) -> io::Result<u32> {
             &raw mut len,
         )
     };
-    if rc == 0 { Ok(info[libc::SK_MEMINFO_DROPS as usize]) } else { Err(io::Error::last_os_error()) }
+    if rc == 0 {
+        Ok(info[libc::SK_MEMINFO_DROPS as usize])
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Lets no further datagram into the socket's queue; what is queued stays.

@@ -124,8 +124,8 @@ pub fn write_udp(frame: &mut [u8], payload: usize, to: &UdpAddresses) {
     ip[2..4].copy_from_slice(&ip_len.to_be_bytes());
     ip[12..16].copy_from_slice(&to.src.ip().octets());
     ip[16..20].copy_from_slice(&to.dst.ip().octets());
-    let sum = !fold(sum(ip));
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let header_sum = !fold(sum(ip));
+    ip[10..12].copy_from_slice(&header_sum.to_be_bytes());
     // The pseudo-header: both addresses, protocol, UDP length.
     let pseudo = sum_words(&ip[12..20]) + 17 + u64::from(udp_len);
     let udp = &mut frame[34..];
@@ -134,11 +134,11 @@ pub fn write_udp(frame: &mut [u8], payload: usize, to: &UdpAddresses) {
     udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
     udp[6..8].fill(0);
     // 0 says "no checksum", so a sum of 0 is sent as its other form.
-    let sum = match !fold(pseudo + sum(udp)) {
+    let datagram_sum = match !fold(pseudo + sum(udp)) {
         0 => 0xffff,
-        sum => sum,
+        other => other,
     };
-    udp[6..8].copy_from_slice(&sum.to_be_bytes());
+    udp[6..8].copy_from_slice(&datagram_sum.to_be_bytes());
 }
 
 /// Writes an Ethernet header with EtherType 0x88B5 into the first 14 bytes of `frame`.
@@ -177,7 +177,7 @@ const fn fold(mut sum: u64) -> u16 {
 }
 
 /// Fills `bytes` with the pseudo-random sequence of `seed` (splitmix64).
-pub fn fill(bytes: &mut [u8], seed: u64) {
+pub(super) fn fill(bytes: &mut [u8], seed: u64) {
     let mut state = seed;
     for chunk in bytes.chunks_mut(8) {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -236,7 +236,8 @@ mod tests {
     fn macs_are_read_as_they_are_written() {
         let mac: Mac = "02:00:5e:Ab:00:ff".parse().expect("a MAC");
         assert_eq!(mac.to_string(), "02:00:5e:ab:00:ff");
-        for bad in ["", "02:00:5e:ab:00", "02:00:5e:ab:00:ff:01", "2:0:5e:ab:0:ff", "+2:00:5e:ab:00:ff"]
+        for bad in
+            ["", "02:00:5e:ab:00", "02:00:5e:ab:00:ff:01", "2:0:5e:ab:0:ff", "+2:00:5e:ab:00:ff"]
         {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }

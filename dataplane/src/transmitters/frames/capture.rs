@@ -145,9 +145,8 @@ impl CaptureFrames {
         for (packet, stamp) in packets.iter().take(count).flatten() {
             if let Some(start) = self.file.view().span(packet.offset, packet.captured) {
                 // SAFETY: in bounds by `span`; nobody writes while `self` is borrowed.
-                let frame = unsafe {
-                    std::slice::from_raw_parts(start.as_ptr(), packet.captured as usize)
-                };
+                let frame =
+                    unsafe { std::slice::from_raw_parts(start.as_ptr(), packet.captured as usize) };
                 burst.push(frame, *stamp);
             }
         }

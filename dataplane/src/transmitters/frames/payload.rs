@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_payloads_put_together_are_the_input() {
-        let input: Vec<u8> = (0..10_007u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let input: Vec<u8> = (0..10_007u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let raw = Envelope::Raw { src_mac: Mac::default(), dst_mac: Mac([2; 6]) };
         for (envelope, payload) in [
             (Envelope::Bare, 1),

@@ -19,10 +19,8 @@ impl GeneratedFrames {
     /// # Errors
     /// When a size is out of range.
     pub fn new(spec: &GenerateSpec, packets: Option<u64>) -> Result<Self, ReceiveError> {
-        let size = spec
-            .frame_size
-            .check()
-            .map_err(|error| errors::unsupported(error.to_string(), ""))?;
+        let size =
+            spec.frame_size.check().map_err(|error| errors::unsupported(error.to_string(), ""))?;
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for index in 0..u64::from(spec.count()) {
