@@ -6,6 +6,10 @@
 
 pub mod af_packet;
 mod batch;
+pub(crate) mod errors;
+pub mod memory;
+pub mod pcap;
+pub mod udp;
 
 use std::time::Duration;
 

@@ -1,6 +1,10 @@
 //! Transmitters: where frames go out.
 
 pub mod af_packet;
+pub mod frames;
+pub mod pace;
+pub mod pcap;
+pub mod udp;
 
 use serde::{Deserialize, Serialize};
 
