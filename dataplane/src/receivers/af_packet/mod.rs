@@ -1,7 +1,13 @@
 //! AF_PACKET: frames through a packet socket, read where the kernel has put them.
 //!
 //! Needs `CAP_NET_RAW` to open and nothing afterwards. Works on any interface and leaves the
-//! kernel's stack undisturbed: every frame goes there too. See [`ring`] for how blocks travel.
+//! kernel's stack undisturbed: every frame goes there too.
+//!
+//! The kernel hands frames over by the block, when one is full or its retire time has passed; a
+//! block goes back when the last span into it has been returned. Blocks may go back in any
+//! order, but the kernel fills them strictly in turn: one span that a worker keeps stops the
+//! kernel once it has been round the ring, and what arrives then is dropped and counted as
+//! `dropped_kernel`.
 
 mod open;
 mod ring;
@@ -51,6 +57,7 @@ pub struct AfPacketReceiver {
     blocks: Box<[u32]>,
     totals: Totals,
     index: u32,
+    framing: Framing,
     link: LinkState,
     empty_polls: u32,
     detached: Option<Instant>,
@@ -102,7 +109,7 @@ impl AfPacketReceiver {
     /// Interface missing or down, a setting that cannot be, no `CAP_NET_RAW`, no memory for
     /// the ring, a fanout group that others use differently.
     pub fn open(spec: &AfPacketSpec) -> Result<Self, ReceiveError> {
-        let Opened { socket, ring, index, notes } = open::open(spec)?;
+        let Opened { socket, ring, index, framing, notes } = open::open(spec)?;
         let granted = Granted {
             backend: "af_packet".to_owned(),
             mode: "tpacket_v3".to_owned(),
@@ -119,6 +126,7 @@ impl AfPacketReceiver {
             blocks: vec![0; spec.frames as usize].into_boxed_slice(),
             totals: Totals::default(),
             index,
+            framing,
             link: LinkState::Up,
             empty_polls: 0,
             detached: None,
@@ -309,7 +317,7 @@ impl Receive for AfPacketReceiver {
     }
 
     fn framing(&self) -> Framing {
-        Framing::Ethernet
+        self.framing
     }
 
     fn lossless(&self) -> bool {

@@ -7,7 +7,7 @@ use super::ring::BlockRing;
 use super::spec::{AfPacketSpec, Fanout};
 use crate::link::Link;
 use crate::packet_socket::{CallError, PacketSocket};
-use crate::receivers::ReceiveError;
+use crate::receivers::{Framing, ReceiveError};
 
 /// Headroom before each frame, for the VLAN tag that is put back.
 const RESERVE: u32 = 4;
@@ -18,6 +18,7 @@ pub(super) struct Opened {
     pub(super) socket: PacketSocket,
     pub(super) ring: BlockRing,
     pub(super) index: u32,
+    pub(super) framing: Framing,
     /// What was asked for and not given.
     pub(super) notes: Vec<String>,
 }
@@ -30,6 +31,10 @@ pub(super) struct Opened {
 pub(super) fn open(spec: &AfPacketSpec) -> Result<Opened, ReceiveError> {
     let link = Link::find_up(&spec.interface)?;
     spec.check(&link)?;
+    let framing = link.framing.ok_or_else(|| ReceiveError::Unsupported {
+        what: format!("{} carries neither Ethernet frames nor bare IP packets", link.name),
+        fix: "name another interface: ip -br link".to_owned(),
+    })?;
     let socket = PacketSocket::open(&spec.interface)?;
     let mut notes = Vec::new();
     let version = libc::tpacket_versions::TPACKET_V3 as i32;
@@ -52,7 +57,7 @@ pub(super) fn open(spec: &AfPacketSpec) -> Result<Opened, ReceiveError> {
         None => socket.accept_all(),
     };
     started.map_err(|errno| filter_error(&socket, errno))?;
-    Ok(Opened { socket, ring, index: link.index, notes })
+    Ok(Opened { socket, ring, index: link.index, framing, notes })
 }
 
 fn filter_error(socket: &PacketSocket, errno: Errno) -> CallError {

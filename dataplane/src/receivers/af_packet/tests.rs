@@ -1,5 +1,9 @@
 //! Against a real veth pair and a real loopback, each test in a namespace of its own.
 
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::*;
 use crate::testing::{NetNs, VethOptions, bytes_of, frame, ip, run};
 use crate::transmitters::Transmit;
@@ -13,7 +17,9 @@ fn spec(interface: &str) -> AfPacketSpec {
 }
 
 fn send(interface: &str, frames: &[Vec<u8>]) {
-    let mut transmitter = AfPacketTransmitter::open(&AfPacketTxSpec::new(interface)).unwrap();
+    // Past the queueing discipline a frame would not show to sockets as outgoing.
+    let spec = AfPacketTxSpec { qdisc_bypass: false, ..AfPacketTxSpec::new(interface) };
+    let mut transmitter = AfPacketTransmitter::open(&spec).unwrap();
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let mut rest = frames.as_slice();
     while !rest.is_empty() {
@@ -99,10 +105,15 @@ fn frames_arrive_as_sent() {
     let mut receiver = AfPacketReceiver::open(&spec("b")).unwrap();
     let sizes = (14..=130).chain([256, 1499, 1513, 1514, 1515, 2048, 4096, 8191, 9013, 9014]);
     let sent: Vec<_> = sizes.zip(0..).map(|(size, tag)| frame(size, tag)).collect();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let before = now();
     send("a", &sent);
     let taken = hold(&mut receiver, sent.len());
+    // Stamps are times modulo 2^32 ns, comparable within a bit more than four seconds.
+    let took = u32::try_from(now() - before).unwrap_or(u32::MAX);
     for ((bytes, desc, wire_len), sent) in taken.iter().zip(&sent) {
         assert_eq!(bytes, sent);
+        assert!(desc.stamp.wrapping_sub(before as u32) <= took);
         assert_eq!((desc.len as usize, *wire_len as usize), (sent.len(), sent.len()));
         assert_eq!(desc.flags, Desc::SOM | Desc::EOM | Desc::STAMP_KERNEL);
     }
@@ -257,6 +268,57 @@ fn loopback_counts_each_frame_once() {
         assert!(drain(&mut receiver).is_empty());
         assert_eq!(assert_books_close(&mut receiver).offered, 100);
     }
+}
+
+/// The next number of a xorshift sequence, below `bound`.
+fn random(state: &mut u64, bound: usize) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state % bound as u64) as usize
+}
+
+/// Workers that return late, out of order, twice, or what was never theirs: whatever they do,
+/// no frame is altered, doubled or out of order, and the books close.
+#[test]
+fn books_close_whatever_workers_do() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let rounds = std::env::var("PFS_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let small = AfPacketSpec { blocks: 4, retire_ms: 1, frames: 250, ..spec("b") };
+    let mut receiver = AfPacketReceiver::open(&small).unwrap();
+    let mut transmitter = AfPacketTransmitter::open(&AfPacketTxSpec::new("a")).unwrap();
+    let (mut state, mut sent, mut last) = (0x9e37_79b9_7f4a_7c15, 0u32, None);
+    let mut held = Taken::new();
+    for _ in 0..rounds {
+        for _ in 0..random(&mut state, 200) {
+            let frame = frame(18 + random(&mut state, 1400), sent);
+            assert_eq!(transmitter.send(&[&frame]).unwrap(), 1);
+            sent += 1;
+        }
+        transmitter.flush().unwrap();
+        receiver.wait(Duration::from_millis(2)).unwrap();
+        let first_new = held.len();
+        for _ in 0..random(&mut state, 6) {
+            take(&mut receiver, &mut held);
+        }
+        for (bytes, ..) in &held[first_new..] {
+            let tag = u32::from_be_bytes(bytes[14..18].try_into().unwrap());
+            assert!(last < Some(tag), "{tag} comes after {last:?}");
+            last = Some(tag);
+            assert!(*bytes == frame(bytes.len(), tag));
+        }
+        while !held.is_empty() && random(&mut state, 30) != 0 {
+            let (bytes, desc, _) = held.swap_remove(random(&mut state, held.len()));
+            assert!(bytes == bytes_of(&receiver, &desc), "changed while on loan");
+            receiver.recycle(&[desc.frame, desc.frame, 250 + desc.frame]);
+        }
+    }
+    give_back(&mut receiver, &held);
+    drain(&mut receiver);
+    let counts = assert_books_close(&mut receiver);
+    assert_eq!(counts.offered, u64::from(sent));
+    assert_eq!(receiver.pool.on_loan(), 0);
 }
 
 /// A UDP datagram's frame, or one fragment of it: `more` and `offset` (in 8-byte units) as in
@@ -467,6 +529,28 @@ fn an_interface_that_cannot_be_used() {
     ns.veth_pair("a", "b", VethOptions::default());
     ip("link set dev b down");
     assert!(matches!(open("b"), ReceiveError::Link(LinkError::Down(_))));
+}
+
+#[test]
+fn a_tunnel_gives_bare_ip_packets() {
+    let Some(_ns) = NetNs::enter() else { return };
+    let tun = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
+    let Ok(mut tun) = tun else { return println!("skipped: no /dev/net/tun") };
+    // SAFETY: plain old data; zeros are a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[..2].copy_from_slice(&[b't'.cast_signed(), b'0'.cast_signed()]);
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which is ours.
+    let rc = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+    ip("link set dev t0 up");
+    let mut receiver = AfPacketReceiver::open(&spec("t0")).unwrap();
+    assert_eq!(receiver.framing(), Framing::Ip);
+    let packet = &ipv4(1, 1, false, 0, &udp(1, 100))[14..];
+    tun.write_all(packet).unwrap();
+    assert_eq!(receive(&mut receiver, 1), [packet]);
+    let error = AfPacketTransmitter::open(&AfPacketTxSpec::new("t0")).unwrap_err().to_string();
+    assert!(error.contains("t0 does not carry Ethernet"), "{error}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use self::spec::{ETHERNET, Layout, TAG};
 use super::{Transmit, TransmitCounters, TransmitError};
 use crate::link::{Link, LinkError};
 use crate::packet_socket::{CallError, PacketSocket};
+use crate::receivers::Framing;
 
 /// How long `flush` waits for the kernel to take or finish one more frame.
 const STALL: Duration = Duration::from_secs(2);
@@ -47,6 +48,12 @@ impl AfPacketTransmitter {
     /// the ring.
     pub fn open(spec: &AfPacketTxSpec) -> Result<Self, TransmitError> {
         let link = Link::find_up(&spec.interface)?;
+        if link.framing != Some(Framing::Ethernet) {
+            return Err(TransmitError::Unsupported {
+                what: format!("{} does not carry Ethernet frames", link.name),
+                fix: "name another interface: ip -br link".to_owned(),
+            });
+        }
         let layout = Layout::of(spec, &link)?;
         let socket = PacketSocket::open(&spec.interface)?;
         let version = libc::tpacket_versions::TPACKET_V2 as i32;
