@@ -101,6 +101,9 @@ pub struct Granted {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
+    /// The interface is missing or down.
+    #[error(transparent)]
+    Link(#[from] crate::link::LinkError),
     /// A system call failed.
     #[error("{doing}: {source}{}", remedy(.fix))]
     Io {

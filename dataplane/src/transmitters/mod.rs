@@ -39,6 +39,9 @@ pub struct TransmitCounters {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransmitError {
+    /// The interface is missing or down.
+    #[error(transparent)]
+    Link(#[from] crate::link::LinkError),
     /// A system call failed.
     #[error("{doing}: {source}{}", if .fix.is_empty() { String::new() } else { format!("; {fix}") })]
     Io {
