@@ -4,6 +4,8 @@
 //! back through [`Receive::recycle`]. Backends are variants of [`Receiver`], chosen once per
 //! batch, not once per packet.
 
+#[cfg(feature = "af-xdp")]
+pub mod af_xdp;
 mod batch;
 
 use std::time::Duration;

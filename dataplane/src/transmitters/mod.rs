@@ -1,5 +1,8 @@
 //! Transmitters: where frames go out.
 
+#[cfg(feature = "af-xdp")]
+pub mod af_xdp;
+
 use serde::{Deserialize, Serialize};
 
 /// The contract of a transmitting backend. Called by the one thread that owns it.
