@@ -106,6 +106,9 @@ pub enum ReceiveError {
     /// The interface is missing or down.
     #[error(transparent)]
     Link(#[from] crate::link::LinkError),
+    /// The XDP program could not be loaded, attached or given a socket.
+    #[error(transparent)]
+    Xdp(#[from] pfs_ebpf::XdpError),
     /// A system call failed.
     #[error("{doing}: {source}{}", remedy(.fix))]
     Io {

@@ -23,7 +23,7 @@ const ZERO_COPY_DRIVERS: [&str; 2] = ["i40e", "mlx5_core"];
 
 /// How long a queue that another socket holds is waited for: the kernel releases it some time
 /// after its last owner has closed it.
-const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `XDP_PKT_CONTD` of `linux/if_xdp.h`: the packet goes on in the next descriptor.
 pub(crate) const CONTINUED: u32 = 1;

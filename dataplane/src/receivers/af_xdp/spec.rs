@@ -1,5 +1,6 @@
 //! What an AF_XDP receiver is asked to be, as the plan writes it.
 
+use pfs_ebpf::XdpMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use crate::receivers::ReceiveError;
 
 /// Bytes at the start of each UMEM frame that the kernel keeps for XDP programs
 /// (`XDP_PACKET_HEADROOM` of `linux/bpf.h`).
-pub const HEADROOM: u32 = 256;
+pub(crate) const HEADROOM: u32 = 256;
 
 /// An AF_XDP source: one interface, one UMEM and one socket for each queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +21,7 @@ pub struct AfXdpSpec {
     pub queues: Queues,
     /// Where the XDP program runs.
     #[serde(default)]
-    pub mode: AttachMode,
+    pub mode: XdpMode,
     /// Whether the driver may write into the UMEM itself.
     #[serde(default)]
     pub zero_copy: ZeroCopy,
@@ -75,19 +76,6 @@ impl Default for Queues {
     }
 }
 
-/// Where the XDP program runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AttachMode {
-    /// In the driver; where it refuses, in the kernel's stack, which is noted.
-    #[default]
-    Auto,
-    /// In the driver, or not at all.
-    Native,
-    /// In the kernel's stack, behind the driver: works on every interface, slower.
-    Generic,
-}
-
 /// Whether packets may be written to the UMEM by the driver, without the kernel's copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -136,7 +124,7 @@ impl AfXdpSpec {
         Self {
             interface: interface.to_owned(),
             queues: Queues::default(),
-            mode: AttachMode::default(),
+            mode: XdpMode::default(),
             zero_copy: ZeroCopy::default(),
             frames: default_frames(),
             frame_bytes: default_frame_bytes(),
