@@ -54,6 +54,16 @@ impl XdpAttachment {
     }
 }
 
+impl Drop for XdpAttachment {
+    /// Detaches by command: closing the link alone would leave the program on as long as a
+    /// process just forked, not yet at its exec, holds a copy of the descriptor.
+    fn drop(&mut self) {
+        if let Err(error) = self.attached.detach() {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
 /// One queue's entry in the program's socket map. Dropped, the entry is cleared.
 #[derive(Debug)]
 pub(super) struct Gate {

@@ -11,8 +11,7 @@
 //!
 //! | cause | `rx_dropped` | `rx_ring_full` | `rx_fill_ring_empty_descs` |
 //! |---|---|---|---|
-//! | fill ring empty, packet in one buffer | 1 | 0 | 1 |
-//! | fill ring empty, packet in several | 1 | 0 | 0 |
+//! | too few frames in the fill ring, in one buffer or several | 1 | 0 | 1 |
 //! | RX ring full | 0 | 1 | 0 |
 //! | longer than a frame, socket without multi-buffer | 1 | 0 | 0 |
 //!

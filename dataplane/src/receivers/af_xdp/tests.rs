@@ -113,7 +113,9 @@ fn round_trip(mode: XdpMode, queues: u32, mtu: u32, sizes: &[usize]) {
         assert_eq!((granted.mode.as_str(), granted.queue), (word, Some(at)));
         assert_eq!(granted.region_bytes, 1024 * 2048);
     }
-    open.receivers.iter_mut().for_each(|rx| drop(books(rx)));
+    for rx in &mut open.receivers {
+        books(rx);
+    }
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn every_loss_has_its_cause() {
         let starved_jumbo = AfXdpSpec { frames: 24, ..small(mode) };
         let detail = overload(&starved_jumbo, 9000, 9014);
         assert_eq!((detail.rx_ring_full, detail.rx_dropped), (0, 96), "{mode:?} {detail:?}");
-        assert_eq!(detail.fill_ring_empty, 0, "not counted for packets in several buffers");
+        assert_eq!(detail.fill_ring_empty, 96, "one a packet, not one a buffer");
 
         let full_jumbo = AfXdpSpec { rx_slots: 32, fill_slots: Some(256), ..small(mode) };
         let detail = overload(&full_jumbo, 9000, 9014);
