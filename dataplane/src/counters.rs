@@ -114,6 +114,29 @@ counter_table! {
 }
 
 counter_table! {
+    /// What one queue's AF_XDP socket and its XDP program count, each cause by itself.
+    ///
+    /// `dropped_kernel` of [`SourceCounters`] is `rx_dropped + rx_ring_full`. An empty fill ring
+    /// shows in `fill_ring_empty` beside that: in copy mode the same packet is in `rx_dropped`.
+    AfXdpCounters, AfXdpCells {
+        redirected: Packets = "Sent to this socket by the XDP program.",
+        no_socket: Packets = "Selected by a redirect rule while no socket was there, passed to the kernel.",
+        passed: Packets = "Passed to the kernel by a rule.",
+        dropped_by_rule: Packets = "Dropped by a rule in the XDP program.",
+        unmatched: Packets = "Passed to the kernel because no rule matches.",
+        malformed: Packets = "Passed to the kernel because the headers do not parse.",
+        rx_dropped: Packets = "Lost by the socket: no frame in the fill ring, or a packet too long for it.",
+        rx_ring_full: Packets = "Lost because the RX ring was full: the receiver does not keep up.",
+        fill_ring_empty: Events = "Times the kernel or driver found no frame in the fill ring.",
+        rx_invalid_descs: Events = "Frames of the fill ring that the kernel refused.",
+        wakeups: Events = "System calls that woke the driver because it had asked for it.",
+        forced_wakeups: Events = "System calls that woke it unasked, after a while of silence.",
+        naps: Events = "Short sleeps that let packets gather.",
+        sleeps: Events = "Sleeps in poll(2) until a packet came.",
+    }
+}
+
+counter_table! {
     /// What a receiver thread counts between the batch and its lanes.
     ReceiverCounters, ReceiverCells {
         polls: Events = "Batches polled that held at least one packet.",

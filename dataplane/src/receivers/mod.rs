@@ -5,6 +5,8 @@
 //! batch, not once per packet.
 
 pub mod af_packet;
+#[cfg(feature = "af-xdp")]
+pub mod af_xdp;
 mod batch;
 pub(crate) mod errors;
 pub mod memory;
@@ -109,6 +111,9 @@ pub enum ReceiveError {
     /// The interface is missing or down.
     #[error(transparent)]
     Link(#[from] crate::link::LinkError),
+    /// The XDP program could not be loaded, attached or given a socket.
+    #[error(transparent)]
+    Xdp(#[from] pfs_ebpf::XdpError),
     /// A system call failed.
     #[error("{doing}: {source}{}", remedy(.fix))]
     Io {

@@ -1,6 +1,8 @@
 //! Transmitters: where frames go out.
 
 pub mod af_packet;
+#[cfg(feature = "af-xdp")]
+pub mod af_xdp;
 pub mod frames;
 pub mod pace;
 pub mod pcap;

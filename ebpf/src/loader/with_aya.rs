@@ -4,12 +4,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::Map;
-use aya::programs::Xdp;
+use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
 use super::Loaded;
 use crate::error::XdpError;
 use crate::object::Variant;
+
+/// As many as make a signal at each of them unlikely; libbpf has 5.
+const LOAD_ATTEMPTS: u32 = 16;
 
 pub(super) fn load(object: &[u8], variant: Variant) -> Result<Loaded, XdpError> {
     let name = variant.name();
@@ -30,7 +33,18 @@ fn program(bpf: &mut Ebpf, name: &str) -> Result<OwnedFd, XdpError> {
         .and_then(|program| program.try_into().ok())
         .ok_or_else(|| XdpError::object(format!("program {name}")))?;
     let doing = || format!("loading XDP program {name}");
-    xdp.load().map_err(|e| XdpError::load(doing(), &e))?;
+    // The verifier gives up with EAGAIN when a signal is pending; that is no verdict on the
+    // program.
+    for _ in 0..LOAD_ATTEMPTS {
+        match xdp.load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.raw_os_error() == Some(libc::EAGAIN) => {}
+            other => {
+                other.map_err(|e| XdpError::load(doing(), &e))?;
+                break;
+            }
+        }
+    }
     duplicate(xdp.fd().map_err(|e| XdpError::load(doing(), &e))?.as_fd())
 }
 
