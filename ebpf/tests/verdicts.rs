@@ -32,11 +32,13 @@ fn load_all() -> Vec<Program> {
         for variant in [Variant::Frags, Variant::Single] {
             match Program::load_object(OBJECT, variant, loader, &[]) {
                 Ok(program) => all.push(program),
-                Err(e) => println!("skipped: {}: {e}", variant.name()),
+                Err(e) if common::excused(variant) => {
+                    println!("skipped: {}: {e}", variant.name());
+                }
+                Err(e) => panic!("{loader:?}, {variant:?}: {e}"),
             }
         }
     }
-    assert!(common::unprivileged() || !all.is_empty(), "root could load no program");
     all
 }
 
@@ -440,9 +442,12 @@ fn a_frame_over_several_buffers_counts_whole() {
         frame
     };
     let dns = rule(|r| r.dst_ports = Some(PortRange::one(53)));
-    let Ok(program) = Program::load_object(OBJECT, Variant::Frags, Loader::Aya, &[dns]) else {
-        println!("skipped: no privilege, or a kernel before 5.18");
-        return;
+    let program = match Program::load_object(OBJECT, Variant::Frags, Loader::Aya, &[dns]) {
+        Err(e) if common::excused(Variant::Frags) => {
+            println!("skipped: {e}");
+            return;
+        }
+        other => other.unwrap(),
     };
     assert_eq!(delta(&program, &frame), (XdpCode::Drop, only(|c| &mut c.drop, &frame)));
     assert_eq!(delta(&program, &longer), (XdpCode::Pass, only(|c| &mut c.malformed, &longer)));

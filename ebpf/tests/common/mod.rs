@@ -98,3 +98,11 @@ pub(crate) fn send(name: &str, frame: &[u8], count: usize) {
 pub(crate) fn unprivileged() -> bool {
     !nix::unistd::geteuid().is_root()
 }
+
+/// Whether a program may fail to load here: no privilege, or a kernel without multi-buffer XDP.
+pub(crate) fn excused(variant: pfs_ebpf::Variant) -> bool {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    let mut parts = release.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    unprivileged() || variant == pfs_ebpf::Variant::Frags && version < (5, 18)
+}
