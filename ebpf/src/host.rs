@@ -3,7 +3,7 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Capabilities that loading and attaching need, by number (`linux/capability.h`). CAP_PERFMON:
-/// the verifier lets no other process subtract packet pointers.
+/// the verifier lets no other process do arithmetic on packet pointers.
 const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 /// Stands in for each of them.
 const CAP_SYS_ADMIN: u32 = 21;

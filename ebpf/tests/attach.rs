@@ -1,6 +1,8 @@
 //! The program on real interfaces: veth pairs in a network namespace that each test makes for
 //! itself.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader};

@@ -1,6 +1,8 @@
 //! The program against a plain reading of the contract in `rules.rs`, over random frames and
 //! rules. `PFS_TEST_ROUNDS` sets how many rule lists are tried; each meets 200 frames.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 mod common;
 
 use std::net::IpAddr;

@@ -1,5 +1,7 @@
 //! Rules as values: their JSON form, and what is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 use pfs_ebpf::rules::{IpPrefix, MAX_RULES, PortRange, RuleError, XdpAction, XdpRule, check};
 
 fn fault(json: &str) -> String {

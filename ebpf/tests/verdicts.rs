@@ -1,5 +1,7 @@
 //! The program's verdicts, asked of the kernel frame by frame (`BPF_PROG_TEST_RUN`).
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 mod common;
 
 use std::os::fd::AsFd;

@@ -112,17 +112,19 @@ struct walk {
 	__u32 end;
 };
 
-// The `n` bytes at `w->at`, or null where they are not in the head. The verifier forgets the
-// range of an offset that went through memory, so it is stated again, out of clang's sight.
-static __always_inline __u8 *bytes(const struct walk *w, __u32 n)
+// Whether `n` bytes at `w->at` are in the head; then `p` points to them. (No null pointer for
+// "no": clang takes packet addresses for 32 bits wide and would compare only those.) The verifier
+// forgets the range of an offset that went through memory, so it is stated again, out of clang's
+// sight.
+static __always_inline int has(const struct walk *w, __u32 n, __u8 **p)
 {
 	__u32 at = w->at;
 
 	asm volatile("" : "+r"(at));
 	if (at > MAX_OFFSET)
 		return 0;
-	__u8 *p = (__u8 *)w->head + at;
-	return (void *)(p + n) > w->head_end ? 0 : p;
+	*p = (__u8 *)w->head + at;
+	return (void *)(*p + n) <= w->head_end;
 }
 
 static __always_inline __u32 be16(const __u8 *p)
@@ -176,9 +178,9 @@ static __always_inline __u32 smallest(__u32 protocol)
 
 static __always_inline int ethernet(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 14);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 14, &p))
 		return -1;
 	f->ether_type = be16(p + 12);
 	w->at = 14;
@@ -186,8 +188,7 @@ static __always_inline int ethernet(struct walk *w, struct facts *f)
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (!is_tag(f->ether_type))
 			return 0;
-		p = bytes(w, 4);
-		if (!p)
+		if (!has(w, 4, &p))
 			return -1;
 		f->vlan[i] = be16(p) & 0xfff;
 		f->ether_type = be16(p + 2);
@@ -199,20 +200,20 @@ static __always_inline int ethernet(struct walk *w, struct facts *f)
 static __always_inline void ports(const struct walk *w, struct facts *f)
 {
 	__u32 need = smallest(f->protocol);
+	__u8 *p;
 
 	if (!need || w->at + need > w->end)
 		return;
 	// One constant size a branch: the verifier wants to see what was checked.
-	__u8 *p = need == 20 ? bytes(w, 20) : need == 12 ? bytes(w, 12) : bytes(w, 8);
-	if (p)
+	if (need == 20 ? has(w, 20, &p) : need == 12 ? has(w, 12, &p) : has(w, 8, &p))
 		f->port = be16(p + 2);
 }
 
 static __always_inline int ipv4(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 20);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 20, &p))
 		return -1;
 	__u32 header = (p[0] & 0xf) * 4;
 	__u32 total = be16(p + 2);
@@ -224,7 +225,7 @@ static __always_inline int ipv4(struct walk *w, struct facts *f)
 	__u32 later_fragment = be16(p + 6) & 0x1fff;
 	w->end = w->at + total;
 	w->at += header;
-	if (!bytes(w, 0))
+	if (!has(w, 0, &p))
 		return -1;
 	if (!later_fragment)
 		ports(w, f);
@@ -233,9 +234,9 @@ static __always_inline int ipv4(struct walk *w, struct facts *f)
 
 static __always_inline int ipv6(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 40);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 40, &p))
 		return -1;
 	__u32 total = 40 + be16(p + 4);
 	if (p[0] >> 4 != 6 || total > w->frame_len - w->at)
@@ -249,14 +250,13 @@ static __always_inline int ipv6(struct walk *w, struct facts *f)
 
 	__u32 next = p[6];
 	for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
-		p = bytes(w, 8);
-		if (!p)
+		if (!has(w, 8, &p))
 			return -1;
 		__u32 length = next == 44 ? 8 : next == 51 ? 4 * (p[1] + 2) : 8 * (p[1] + 1);
 		__u32 later_fragment = next == 44 && (be16(p + 2) & 0xfff8);
 		next = p[0];
 		w->at += length;
-		if (w->at > w->end || !bytes(w, 0))
+		if (w->at > w->end || !has(w, 0, &p))
 			return -1;
 		if (later_fragment) {
 			f->protocol = next;

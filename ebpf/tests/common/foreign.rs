@@ -33,10 +33,9 @@ pub(crate) fn link(program: &OwnedFd, ifindex: i32) -> io::Result<OwnedFd> {
 fn call(command: i32, attr: &mut [u64]) -> io::Result<OwnedFd> {
     // SAFETY: `attr` is as long as stated, and both callers' pointers in it are to live values.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
-    // SAFETY: a descriptor that is not negative is new and nobody else's.
     if fd < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        return Err(io::Error::last_os_error());
     }
+    // SAFETY: the command returned a new descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
