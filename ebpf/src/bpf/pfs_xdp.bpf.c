@@ -127,25 +127,15 @@ static __always_inline int has(const struct walk *w, __u32 n, __u8 **p)
 	return (void *)(*p + n) <= w->head_end;
 }
 
+// Plain loads, since a copy of unknown alignment becomes one load a byte. Headers are on even
+// bytes at least, and where the hardware wants more the verifier refuses the program.
+typedef __u16 __attribute__((may_alias)) half_word;
+typedef __u32 __attribute__((may_alias)) word;
+typedef __u64 __attribute__((may_alias)) double_word;
+
 static __always_inline __u32 be16(const __u8 *p)
 {
-	return (__u32)p[0] << 8 | p[1];
-}
-
-static __always_inline __u64 word(const __u8 *p)
-{
-	__u64 w;
-
-	__builtin_memcpy(&w, p, 8);
-	return w;
-}
-
-static __always_inline __u64 half(const __u8 *p)
-{
-	__u32 w;
-
-	__builtin_memcpy(&w, p, 4);
-	return w;
+	return bpf_ntohs(*(const half_word *)p);
 }
 
 static __always_inline int is_tag(__u32 type)
@@ -219,8 +209,8 @@ static __always_inline int ipv4(struct walk *w, struct facts *f)
 	__u32 total = be16(p + 2);
 	if (p[0] >> 4 != 4 || header < 20 || total < header || total > w->frame_len - w->at)
 		return -1;
-	f->addr[0] = half(p + 12);
-	f->addr[2] = half(p + 16);
+	f->addr[0] = *(word *)(p + 12);
+	f->addr[2] = *(word *)(p + 16);
 	f->protocol = p[9];
 	__u32 later_fragment = be16(p + 6) & 0x1fff;
 	w->end = w->at + total;
@@ -241,10 +231,10 @@ static __always_inline int ipv6(struct walk *w, struct facts *f)
 	__u32 total = 40 + be16(p + 4);
 	if (p[0] >> 4 != 6 || total > w->frame_len - w->at)
 		return -1;
-	f->addr[0] = word(p + 8);
-	f->addr[1] = word(p + 16);
-	f->addr[2] = word(p + 24);
-	f->addr[3] = word(p + 32);
+	f->addr[0] = *(double_word *)(p + 8);
+	f->addr[1] = *(double_word *)(p + 16);
+	f->addr[2] = *(double_word *)(p + 24);
+	f->addr[3] = *(double_word *)(p + 32);
 	w->end = w->at + total;
 	w->at += 40;
 
