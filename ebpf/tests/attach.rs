@@ -377,3 +377,32 @@ fn a_missing_capability_is_named() {
         std::mem::drop(link);
     }
 }
+
+#[test]
+fn the_handle_needs_no_capability() {
+    let strict = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
+    if strict.is_ok_and(|s| s.trim() != "0") && common::kernel() < (5, 19) {
+        println!("skipped: this kernel asks for CAP_BPF on every bpf call");
+        return;
+    }
+    if !veth(1) || common::unprivileged() {
+        return;
+    }
+    let mut attached = attach(XdpMode::Auto, &[raw(XdpAction::Redirect)]).unwrap();
+    let socket = common::xsk::bare().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            drop_capabilities(&(0..41).collect::<Vec<_>>());
+            assert!(load("a", XdpMode::Auto, &[]).is_err(), "capabilities are gone");
+            attached.set_socket(0, socket.as_fd()).unwrap();
+            attached.clear_socket(0).unwrap();
+            attached.set_rules(&[raw(XdpAction::Drop)]).unwrap();
+            assert_eq!(attached.rule_counters().unwrap().len(), 1);
+            assert!(attached.is_attached());
+            attached.detach().unwrap();
+            assert!(!attached.is_attached());
+            attached.counters(0).unwrap();
+        });
+    });
+    assert!(nothing_on("b"));
+}

@@ -14,8 +14,9 @@ use pfs_ebpf::{Loader, OBJECT, Program, Variant, XdpError};
 /// The release of clang that the committed object was built with.
 const CLANG: u32 = 14;
 
-fn source_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bpf")
+/// A file of this crate.
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn output(command: &mut Command) -> Option<Output> {
@@ -28,7 +29,7 @@ fn output(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// The major release of the clang that `build.sh` takes.
+/// The major release of the clang that `build-object` takes.
 fn clang() -> Option<u32> {
     let name = std::env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
     let text =
@@ -44,7 +45,7 @@ fn source_and_object_match() {
     };
     let dir = tempfile::tempdir().unwrap();
     let built = dir.path().join("built.o");
-    let Some(out) = output(Command::new(source_dir().join("build.sh")).arg(&built)) else { return };
+    let Some(out) = output(Command::new(file("build-object")).arg(&built)) else { return };
     let errors = String::from_utf8_lossy(&out.stderr);
     if errors.contains("bpf_helpers.h") && errors.contains("not found") {
         println!("skipped: libbpf's headers are not installed: apt install libbpf-dev");
@@ -70,7 +71,7 @@ fn an_object_built_otherwise_behaves_the_same() {
     let built = dir.path().join("built.o");
     let args = ["-O1", "-g", "-target", "bpf", "-mcpu=v2", "-idirafter"];
     let include = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
-    let source = source_dir().join("pfs_xdp.bpf.c");
+    let source = file("src/bpf/pfs_xdp.bpf.c");
     let mut command = Command::new("clang");
     command.args(args).arg(include).arg("-c").arg(source).arg("-o").arg(&built);
     let Some(out) = output(&mut command) else { return };
@@ -128,7 +129,7 @@ fn libbpf_cargo_compiles_the_same_program() {
     }
     let dir = tempfile::tempdir().unwrap();
     let built = dir.path().join("built.o");
-    let source = source_dir().join("pfs_xdp.bpf.c");
+    let source = file("src/bpf/pfs_xdp.bpf.c");
     let include = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
     libbpf_cargo::SkeletonBuilder::new()
         .source(source)

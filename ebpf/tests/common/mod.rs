@@ -99,10 +99,14 @@ pub(crate) fn unprivileged() -> bool {
     !nix::unistd::geteuid().is_root()
 }
 
+/// The running kernel's release: major, minor.
+pub(crate) fn kernel() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    let mut parts = release.split('.').map(|p| p.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
 /// Whether a program may fail to load here: no privilege, or a kernel without multi-buffer XDP.
 pub(crate) fn excused(variant: pfs_ebpf::Variant) -> bool {
-    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
-    let mut parts = release.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    unprivileged() || variant == pfs_ebpf::Variant::Frags && version < (5, 18)
+    unprivileged() || variant == pfs_ebpf::Variant::Frags && kernel() < (5, 18)
 }
