@@ -210,15 +210,21 @@ impl Attached {
     /// nothing.
     ///
     /// # Errors
-    /// When the kernel refuses; closing the link on drop still ends it.
+    /// When the kernel refuses; the link is closed all the same.
     pub fn detach(&mut self) -> Result<(), XdpError> {
         let Some(link) = self.link.take() else { return Ok(()) };
         let result = match sys::link_detach(link.as_fd()) {
-            // Kernels without the command, and links whose interface is gone: closing does it.
+            // No such command, no right to it, or the interface is gone: closing does it.
             Err(e)
                 if !matches!(
                     e.raw_os_error(),
-                    Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENODEV)
+                    Some(
+                        libc::EINVAL
+                            | libc::EOPNOTSUPP
+                            | libc::ENODEV
+                            | libc::ENOLINK
+                            | libc::EPERM
+                    )
                 ) =>
             {
                 Err(XdpError::io(format!("detaching XDP from {}", self.iface), e))
@@ -228,6 +234,16 @@ impl Attached {
         drop(link);
         sys::wait_for_running_programs();
         result
+    }
+}
+
+impl Drop for Attached {
+    /// Detaches by command: closing the link alone would leave the program on for as long as a
+    /// process just forked, not yet at its exec, holds a copy of the descriptor.
+    fn drop(&mut self) {
+        if let Err(error) = self.detach() {
+            tracing::warn!("{error}");
+        }
     }
 }
 

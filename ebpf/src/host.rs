@@ -3,8 +3,9 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Capabilities that loading and attaching need, by number (`linux/capability.h`). CAP_PERFMON:
-/// the verifier lets no other process subtract packet pointers.
+/// the verifier lets no other process do arithmetic on packet pointers.
 const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+/// Stands in for each of them.
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// The running kernel's release, as `uname -r` prints it.
@@ -24,7 +25,7 @@ pub(crate) fn version() -> (u32, u32) {
 pub(crate) fn missing() -> Option<String> {
     let held = effective();
     let has = |cap: u32| held >> cap & 1 != 0;
-    let lacks = |&&(cap, _): &&(u32, &str)| !(has(cap) || cap != 12 && has(CAP_SYS_ADMIN));
+    let lacks = |&&(cap, _): &&(u32, &str)| !has(cap) && !has(CAP_SYS_ADMIN);
     let names: Vec<&str> = NEEDED.iter().filter(lacks).map(|&(_, name)| name).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }

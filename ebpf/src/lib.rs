@@ -8,8 +8,11 @@
 //! - The link that holds the program is not pinned: when the process ends, `kill -9` included,
 //!   the program is off the interface.
 //! - A program of someone else is never replaced. The refusal names it ([`XdpError::Occupied`]).
-//! - Needed are CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN at [`load`]; the handle needs none of them
-//!   later. Kernel: 5.10, for jumbo frames 5.18.
+//! - Needed are CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or CAP_SYS_ADMIN for all) at [`load`].
+//!   The handle needs none of them later, except CAP_BPF before Linux 5.19 where
+//!   `kernel.unprivileged_bpf_disabled` is set.
+//! - Kernel: 5.10; 5.18 for frames over several buffers (MTU 9000), and 6.6 for AF_XDP sockets
+//!   to take such frames (`XDP_USE_SG`).
 //!
 //! ```no_run
 //! use pfs_ebpf::rules::{PortRange, XdpRule};

@@ -112,38 +112,30 @@ struct walk {
 	__u32 end;
 };
 
-// The `n` bytes at `w->at`, or null where they are not in the head. The verifier forgets the
-// range of an offset that went through memory, so it is stated again, out of clang's sight.
-static __always_inline __u8 *bytes(const struct walk *w, __u32 n)
+// Whether `n` bytes at `w->at` are in the head; then `p` points to them. (No null pointer for
+// "no": clang takes packet addresses for 32 bits wide and would compare only those.) The verifier
+// forgets the range of an offset that went through memory, so it is stated again, out of clang's
+// sight.
+static __always_inline int has(const struct walk *w, __u32 n, __u8 **p)
 {
 	__u32 at = w->at;
 
 	asm volatile("" : "+r"(at));
 	if (at > MAX_OFFSET)
 		return 0;
-	__u8 *p = (__u8 *)w->head + at;
-	return (void *)(p + n) > w->head_end ? 0 : p;
+	*p = (__u8 *)w->head + at;
+	return (void *)(*p + n) <= w->head_end;
 }
+
+// Plain loads, since a copy of unknown alignment becomes one load a byte. Headers are on even
+// bytes at least, and where the hardware wants more the verifier refuses the program.
+typedef __u16 __attribute__((may_alias)) half_word;
+typedef __u32 __attribute__((may_alias)) word;
+typedef __u64 __attribute__((may_alias)) double_word;
 
 static __always_inline __u32 be16(const __u8 *p)
 {
-	return (__u32)p[0] << 8 | p[1];
-}
-
-static __always_inline __u64 word(const __u8 *p)
-{
-	__u64 w;
-
-	__builtin_memcpy(&w, p, 8);
-	return w;
-}
-
-static __always_inline __u64 half(const __u8 *p)
-{
-	__u32 w;
-
-	__builtin_memcpy(&w, p, 4);
-	return w;
+	return bpf_ntohs(*(const half_word *)p);
 }
 
 static __always_inline int is_tag(__u32 type)
@@ -176,9 +168,9 @@ static __always_inline __u32 smallest(__u32 protocol)
 
 static __always_inline int ethernet(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 14);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 14, &p))
 		return -1;
 	f->ether_type = be16(p + 12);
 	w->at = 14;
@@ -186,8 +178,7 @@ static __always_inline int ethernet(struct walk *w, struct facts *f)
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (!is_tag(f->ether_type))
 			return 0;
-		p = bytes(w, 4);
-		if (!p)
+		if (!has(w, 4, &p))
 			return -1;
 		f->vlan[i] = be16(p) & 0xfff;
 		f->ether_type = be16(p + 2);
@@ -199,32 +190,32 @@ static __always_inline int ethernet(struct walk *w, struct facts *f)
 static __always_inline void ports(const struct walk *w, struct facts *f)
 {
 	__u32 need = smallest(f->protocol);
+	__u8 *p;
 
 	if (!need || w->at + need > w->end)
 		return;
 	// One constant size a branch: the verifier wants to see what was checked.
-	__u8 *p = need == 20 ? bytes(w, 20) : need == 12 ? bytes(w, 12) : bytes(w, 8);
-	if (p)
+	if (need == 20 ? has(w, 20, &p) : need == 12 ? has(w, 12, &p) : has(w, 8, &p))
 		f->port = be16(p + 2);
 }
 
 static __always_inline int ipv4(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 20);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 20, &p))
 		return -1;
 	__u32 header = (p[0] & 0xf) * 4;
 	__u32 total = be16(p + 2);
 	if (p[0] >> 4 != 4 || header < 20 || total < header || total > w->frame_len - w->at)
 		return -1;
-	f->addr[0] = half(p + 12);
-	f->addr[2] = half(p + 16);
+	f->addr[0] = *(word *)(p + 12);
+	f->addr[2] = *(word *)(p + 16);
 	f->protocol = p[9];
 	__u32 later_fragment = be16(p + 6) & 0x1fff;
 	w->end = w->at + total;
 	w->at += header;
-	if (!bytes(w, 0))
+	if (!has(w, 0, &p))
 		return -1;
 	if (!later_fragment)
 		ports(w, f);
@@ -233,30 +224,29 @@ static __always_inline int ipv4(struct walk *w, struct facts *f)
 
 static __always_inline int ipv6(struct walk *w, struct facts *f)
 {
-	__u8 *p = bytes(w, 40);
+	__u8 *p;
 
-	if (!p)
+	if (!has(w, 40, &p))
 		return -1;
 	__u32 total = 40 + be16(p + 4);
 	if (p[0] >> 4 != 6 || total > w->frame_len - w->at)
 		return -1;
-	f->addr[0] = word(p + 8);
-	f->addr[1] = word(p + 16);
-	f->addr[2] = word(p + 24);
-	f->addr[3] = word(p + 32);
+	f->addr[0] = *(double_word *)(p + 8);
+	f->addr[1] = *(double_word *)(p + 16);
+	f->addr[2] = *(double_word *)(p + 24);
+	f->addr[3] = *(double_word *)(p + 32);
 	w->end = w->at + total;
 	w->at += 40;
 
 	__u32 next = p[6];
 	for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
-		p = bytes(w, 8);
-		if (!p)
+		if (!has(w, 8, &p))
 			return -1;
 		__u32 length = next == 44 ? 8 : next == 51 ? 4 * (p[1] + 2) : 8 * (p[1] + 1);
 		__u32 later_fragment = next == 44 && (be16(p + 2) & 0xfff8);
 		next = p[0];
 		w->at += length;
-		if (w->at > w->end || !bytes(w, 0))
+		if (w->at > w->end || !has(w, 0, &p))
 			return -1;
 		if (later_fragment) {
 			f->protocol = next;

@@ -2,8 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod frames;
-pub mod xsk;
+pub(crate) mod foreign;
+pub(crate) mod frames;
+pub(crate) mod xsk;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,44 +13,48 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Moves the calling thread into a network namespace that goes with it, `lo` up. False, with the
 /// reason printed, where the host does not allow it.
-pub fn own_netns() -> bool {
+pub(crate) fn own_netns() -> bool {
     if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
         println!("skipped: no network namespace of its own: {e}");
         return false;
     }
-    ip("link set lo up")
+    ip("link set dev lo up")
 }
 
-/// Runs `ip` with `args` in the thread's namespace. False, with the reason printed, on failure.
-pub fn ip(args: &str) -> bool {
-    let done = Command::new("ip").args(args.split_whitespace()).output();
-    match done {
-        Ok(out) if out.status.success() => true,
-        Ok(out) => {
-            println!("skipped: ip {args}: {}", String::from_utf8_lossy(&out.stderr).trim());
-            false
-        }
+/// Runs `ip` with `args` in the thread's namespace. False, with the reason printed, where the
+/// program or the kind of link is missing; any other failure is the test's own fault.
+pub(crate) fn ip(args: &str) -> bool {
+    let out = match Command::new("ip").args(args.split_whitespace()).output() {
+        Ok(out) => out,
         Err(e) => {
             println!("skipped: ip {args}: {e}");
-            false
+            return false;
         }
+    };
+    let why = String::from_utf8_lossy(&out.stderr);
+    let lacking = why.contains("not supported") || why.contains("Unknown device type");
+    assert!(out.status.success() || lacking, "ip {args}: {why}");
+    if lacking {
+        println!("skipped: ip {args}: {}", why.trim());
     }
+    out.status.success()
 }
 
 /// A namespace with a veth pair `a`–`b` in it, both up, with `queues` queues each, quiet.
-pub fn veth(queues: u32) -> bool {
+pub(crate) fn veth(queues: u32) -> bool {
     own_netns()
         && ip(&format!(
-            "link add a numrxqueues {queues} numtxqueues {queues} type veth \
+            "link add name a numrxqueues {queues} numtxqueues {queues} type veth \
              peer name b numrxqueues {queues} numtxqueues {queues}"
         ))
         && ["a", "b"].iter().all(|link| {
-            ip(&format!("link set {link} addrgenmode none")) && ip(&format!("link set {link} up"))
+            ip(&format!("link set dev {link} addrgenmode none"))
+                && ip(&format!("link set dev {link} up"))
         })
 }
 
 /// Waits until `done` holds; panics when it does not within ten seconds.
-pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited ten seconds for {what}");
@@ -58,12 +63,12 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The thread's index of interface `name`.
-pub fn ifindex(name: &str) -> i32 {
+pub(crate) fn ifindex(name: &str) -> i32 {
     i32::try_from(nix::net::if_::if_nametoindex(name).unwrap()).unwrap()
 }
 
 /// Puts `frame` on the wire of interface `name`, `count` times.
-pub fn send(name: &str, frame: &[u8], count: usize) {
+pub(crate) fn send(name: &str, frame: &[u8], count: usize) {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     use std::os::fd::AsRawFd;
 
@@ -90,6 +95,18 @@ pub fn send(name: &str, frame: &[u8], count: usize) {
 }
 
 /// Whether this process may not load programs.
-pub fn unprivileged() -> bool {
+pub(crate) fn unprivileged() -> bool {
     !nix::unistd::geteuid().is_root()
+}
+
+/// The running kernel's release: major, minor.
+pub(crate) fn kernel() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    let mut parts = release.split('.').map(|p| p.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Whether a program may fail to load here: no privilege, or a kernel without multi-buffer XDP.
+pub(crate) fn excused(variant: pfs_ebpf::Variant) -> bool {
+    unprivileged() || variant == pfs_ebpf::Variant::Frags && kernel() < (5, 18)
 }

@@ -8,15 +8,18 @@ const FRAMES: u32 = 64;
 const FRAME: usize = 4096;
 
 /// A socket without memory or queue: good for the map, not for frames.
-pub fn bare() -> io::Result<OwnedFd> {
+pub(crate) fn bare() -> io::Result<OwnedFd> {
     // SAFETY: the call takes no pointers.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    // SAFETY: a descriptor that is not negative is new and nobody else's.
-    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) }
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call returned a new descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A bound socket whose frames are counted, never given back.
-pub struct Socket {
+pub(crate) struct Socket {
     fd: OwnedFd,
     received: *const AtomicU32,
     descs: *const libc::xdp_desc,
@@ -24,7 +27,7 @@ pub struct Socket {
 
 impl Socket {
     /// Binds to queue `queue` of interface `ifindex`, with all 64 frames in the fill ring.
-    pub fn bind(ifindex: i32, queue: u32) -> io::Result<Self> {
+    pub(crate) fn bind(ifindex: i32, queue: u32) -> io::Result<Self> {
         let fd = bare()?;
         let umem = map(-1, FRAME * FRAMES as usize, 0)?;
         let reg = libc::xdp_umem_reg {
@@ -62,7 +65,7 @@ impl Socket {
     }
 
     /// Lengths of the frames received so far.
-    pub fn received(&self) -> Vec<u32> {
+    pub(crate) fn received(&self) -> Vec<u32> {
         // SAFETY: both pointers lie in the ring's mapping, which is never unmapped; the kernel
         // wrote the descriptors before it published their count, and does not write them again,
         // since none is released.
