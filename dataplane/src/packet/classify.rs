@@ -104,8 +104,11 @@ impl Classifier {
             let Some(chain) = descs.get_mut(at..end) else { break };
             // SAFETY: the caller's promise, for the descriptors of this chain.
             let verdict = unsafe { self.frame(chain, wire, view) };
-            if let Some(verdicts) = self.verdicts.get_mut(at..end) {
-                verdicts.fill(verdict);
+            match self.verdicts.get_mut(at..end) {
+                // Not by `fill`, which calls memset for one byte.
+                Some([only]) => *only = verdict,
+                Some(all) => all.fill(verdict),
+                None => break,
             }
             at = end;
         }

@@ -60,7 +60,7 @@ pub fn parse_into(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ethernet(frame: Frame<'_>, parsed: &mut Parsed) -> Result<(), Malformed> {
     let header = frame.at::<ETHERNET>(0, Malformed::EthernetShort)?;
     let link = Link { ethertype: be16::<12, ETHERNET>(header), vlans: Vlans::default() };
