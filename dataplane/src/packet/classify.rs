@@ -2,7 +2,7 @@
 
 use pfs_rings::{Desc, RegionView};
 
-use super::{Action, Frame, Malformed, RuleSet, Span, flow_hash, parse};
+use super::{Action, Frame, Malformed, Parsed, RuleSet, Span, flow_hash, parse_into};
 use crate::receivers::{BATCH, Batch, Framing};
 
 /// Descriptors between the one being parsed and the one whose header is being fetched.
@@ -54,6 +54,8 @@ pub struct Classifier {
     rules: RuleSet,
     counters: ClassifyCounters,
     verdicts: [Verdict; BATCH],
+    /// The frame at hand; here so that it is written in place.
+    parsed: Parsed,
 }
 
 impl Classifier {
@@ -69,7 +71,13 @@ impl Classifier {
             malformed: [0; Malformed::COUNT],
             matched: vec![0; rules.len()].into_boxed_slice(),
         };
-        Self { framing, rules, counters, verdicts: [Verdict::Filtered; BATCH] }
+        Self {
+            framing,
+            rules,
+            counters,
+            verdicts: [Verdict::Filtered; BATCH],
+            parsed: Parsed::default(),
+        }
     }
 
     /// Decides about each frame of `batch` and narrows what is delivered to its payload.
@@ -84,26 +92,27 @@ impl Classifier {
     /// writes there meanwhile.
     #[inline]
     pub unsafe fn classify(&mut self, batch: &mut Batch, view: &RegionView) -> &[Verdict] {
-        let (mut descs, mut wires) = batch.parts_mut();
-        let len = descs.len();
+        let (descs, wires) = batch.parts_mut();
         descs.iter().take(AHEAD).for_each(|desc| prefetch(view, desc));
         let mut at = 0;
-        while let Some(wire) = wires.first().copied() {
-            let buffers = chain_len(descs);
-            let (chain, later) = descs.split_at_mut(buffers);
-            if let Some(ahead) = later.get(AHEAD - 1) {
+        while let Some(&wire) = wires.get(at) {
+            if let Some(ahead) = descs.get(at + AHEAD) {
                 prefetch(view, ahead);
             }
+            let buffers = chain_len(descs.get(at..).unwrap_or_default());
+            let end = at + buffers;
+            let Some(chain) = descs.get_mut(at..end) else { break };
             // SAFETY: the caller's promise, for the descriptors of this chain.
             let verdict = unsafe { self.frame(chain, wire, view) };
-            if let Some(verdicts) = self.verdicts.get_mut(at..at + buffers) {
-                verdicts.fill(verdict);
+            match self.verdicts.get_mut(at..end) {
+                // Not by `fill`, which calls memset for one byte.
+                Some([only]) => *only = verdict,
+                Some(all) => all.fill(verdict),
+                None => break,
             }
-            at += buffers;
-            descs = later;
-            wires = wires.get(buffers..).unwrap_or_default();
+            at = end;
         }
-        self.verdicts.get(..len).unwrap_or_default()
+        self.verdicts.get(..at).unwrap_or_default()
     }
 
     /// # Safety
@@ -120,11 +129,12 @@ impl Classifier {
             [only] => only.len,
             buffers => buffers.iter().fold(0, |sum: u32, desc| sum.saturating_add(desc.len)),
         };
-        let parsed = match parse(self.framing, Frame::new(head, captured, wire)) {
-            Ok(parsed) => parsed,
-            Err(kind) => return self.malformed(kind),
-        };
-        let Some(rule) = self.rules.find(&parsed) else {
+        let frame = Frame::new(head, captured, wire);
+        if let Err(kind) = parse_into(self.framing, frame, &mut self.parsed) {
+            return self.malformed(kind);
+        }
+        let parsed = &self.parsed;
+        let Some(rule) = self.rules.find(parsed) else {
             self.counters.filtered += 1;
             return Verdict::Filtered;
         };
@@ -138,7 +148,7 @@ impl Classifier {
         self.counters.delivered += 1;
         self.counters.truncated += u64::from(parsed.truncated);
         let cut = if parsed.truncated { Desc::ERR } else { 0 };
-        let flow = flow_hash(&parsed);
+        let flow = flow_hash(parsed);
         narrow(chain, parsed.payload, |desc| {
             desc.flow = flow;
             desc.rule = rule;

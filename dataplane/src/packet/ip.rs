@@ -30,7 +30,12 @@ pub(super) struct Packet {
 
 /// An IPv4 packet at `at`, which is at most 22.
 #[inline(always)]
-pub(super) fn v4(frame: Frame<'_>, at: usize, link: Link) -> Result<Parsed, Malformed> {
+pub(super) fn v4(
+    frame: Frame<'_>,
+    at: usize,
+    link: Link,
+    parsed: &mut Parsed,
+) -> Result<(), Malformed> {
     let header = frame.at::<20>(at, Malformed::Ipv4Short)?;
     if header[0] >> 4 != 4 {
         return Err(Malformed::IpVersion);
@@ -59,7 +64,7 @@ pub(super) fn v4(frame: Frame<'_>, at: usize, link: Link) -> Result<Parsed, Malf
         fragment: fragment(be16::<6, 20>(header) & 0x1fff, header[6] & 0x20 != 0),
         end,
     };
-    transport::parse(frame, at + header_len, &packet)
+    transport::parse(frame, at + header_len, &packet, parsed)
 }
 
 #[inline(always)]
@@ -73,7 +78,12 @@ const fn fragment(offset: u16, more: bool) -> Fragment {
 
 /// An IPv6 packet at `at`, which is at most 22.
 #[inline(always)]
-pub(super) fn v6(frame: Frame<'_>, at: usize, link: Link) -> Result<Parsed, Malformed> {
+pub(super) fn v6(
+    frame: Frame<'_>,
+    at: usize,
+    link: Link,
+    parsed: &mut Parsed,
+) -> Result<(), Malformed> {
     let header = frame.at::<40>(at, Malformed::Ipv6Short)?;
     if header[0] >> 4 != 6 {
         return Err(Malformed::IpVersion);
@@ -100,9 +110,9 @@ pub(super) fn v6(frame: Frame<'_>, at: usize, link: Link) -> Result<Parsed, Malf
         end,
     };
     if is_extension(next) {
-        extensions(frame, at, packet)
+        extensions(frame, at, packet, parsed)
     } else {
-        transport::parse(frame, at, &packet)
+        transport::parse(frame, at, &packet, parsed)
     }
 }
 
@@ -112,7 +122,12 @@ const fn is_extension(next: u8) -> bool {
 
 /// Follows the chain of extension headers from `at`.
 #[inline(never)]
-fn extensions(frame: Frame<'_>, mut at: usize, mut packet: Packet) -> Result<Parsed, Malformed> {
+fn extensions(
+    frame: Frame<'_>,
+    mut at: usize,
+    mut packet: Packet,
+    parsed: &mut Parsed,
+) -> Result<(), Malformed> {
     for _ in 0..MAX_EXTENSIONS {
         let kind = packet.protocol;
         if at + 8 > packet.end {
@@ -134,7 +149,7 @@ fn extensions(frame: Frame<'_>, mut at: usize, mut packet: Packet) -> Result<Par
             packet.fragment = packet.fragment.max(fragment(word >> 3, word & 1 != 0));
         }
         if packet.fragment == Fragment::Later || !is_extension(packet.protocol) {
-            return transport::parse(frame, at, &packet);
+            return transport::parse(frame, at, &packet, parsed);
         }
     }
     Err(Malformed::Ipv6ChainLong)

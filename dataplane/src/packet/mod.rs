@@ -56,7 +56,7 @@ pub use classify::{Classifier, ClassifyCounters, Verdict};
 pub use frame::Frame;
 pub use hash::{flow_hash, lane_of};
 pub use malformed::Malformed;
-pub use parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RAW, parse};
+pub use parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RAW, parse, parse_into};
 pub use parsed::{Fragment, Network, Parsed, Ports, Span, Vlans};
 pub use rules::{Action, Rule, RuleMatch};
 pub use ruleset::{RuleSet, RuleSetError};

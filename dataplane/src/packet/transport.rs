@@ -14,14 +14,19 @@ const PROTOCOL_UDP_LITE: u8 = 136;
 
 /// What IP carries, from `at <= packet.end`.
 #[inline(always)]
-pub(super) fn parse(frame: Frame<'_>, at: usize, packet: &Packet) -> Result<Parsed, Malformed> {
+pub(super) fn parse(
+    frame: Frame<'_>,
+    at: usize,
+    packet: &Packet,
+    parsed: &mut Parsed,
+) -> Result<(), Malformed> {
     if packet.fragment == Fragment::Later {
-        return finish(frame, at, packet.end, None, packet);
+        return finish(frame, at, packet.end, None, packet, parsed);
     }
     match packet.protocol {
-        PROTOCOL_UDP => udp(frame, at, packet),
-        PROTOCOL_TCP => tcp(frame, at, packet),
-        _ => finish(frame, at, packet.end, other_ports(frame, at, packet), packet),
+        PROTOCOL_UDP => udp(frame, at, packet, parsed),
+        PROTOCOL_TCP => tcp(frame, at, packet, parsed),
+        _ => finish(frame, at, packet.end, other_ports(frame, at, packet), packet, parsed),
     }
 }
 
@@ -40,7 +45,7 @@ fn other_ports(frame: Frame<'_>, at: usize, packet: &Packet) -> Option<Ports> {
 }
 
 #[inline(always)]
-fn udp(frame: Frame<'_>, at: usize, packet: &Packet) -> Result<Parsed, Malformed> {
+fn udp(frame: Frame<'_>, at: usize, packet: &Packet, parsed: &mut Parsed) -> Result<(), Malformed> {
     if at + 8 > packet.end {
         return Err(Malformed::UdpShort);
     }
@@ -51,11 +56,11 @@ fn udp(frame: Frame<'_>, at: usize, packet: &Packet) -> Result<Parsed, Malformed
         return Err(Malformed::UdpLength);
     }
     let ports = Ports { source: be16::<0, 8>(header), destination: be16::<2, 8>(header) };
-    finish(frame, at + 8, packet.end.min(at + len), Some(ports), packet)
+    finish(frame, at + 8, packet.end.min(at + len), Some(ports), packet, parsed)
 }
 
 #[inline(always)]
-fn tcp(frame: Frame<'_>, at: usize, packet: &Packet) -> Result<Parsed, Malformed> {
+fn tcp(frame: Frame<'_>, at: usize, packet: &Packet, parsed: &mut Parsed) -> Result<(), Malformed> {
     if at + 20 > packet.end {
         return Err(Malformed::TcpShort);
     }
@@ -65,7 +70,7 @@ fn tcp(frame: Frame<'_>, at: usize, packet: &Packet) -> Result<Parsed, Malformed
         return Err(Malformed::TcpDataOffset);
     }
     let ports = Ports { source: be16::<0, 20>(header), destination: be16::<2, 20>(header) };
-    finish(frame, payload, packet.end, Some(ports), packet)
+    finish(frame, payload, packet.end, Some(ports), packet, parsed)
 }
 
 /// The payload `from..end`, where `from <= end <= wire`, limited to what is there.
@@ -76,12 +81,13 @@ fn finish(
     end: usize,
     ports: Option<Ports>,
     packet: &Packet,
-) -> Result<Parsed, Malformed> {
+    parsed: &mut Parsed,
+) -> Result<(), Malformed> {
     if from > frame.head().len() {
         return Err(frame.missing(from, Malformed::CutInHeader));
     }
     let end = end.min(frame.captured() as usize);
-    Ok(Parsed {
+    *parsed = Parsed {
         source: packet.source,
         destination: packet.destination,
         payload: Span { offset: from as u32, len: (end - from) as u32 },
@@ -92,5 +98,6 @@ fn finish(
         protocol: packet.protocol,
         fragment: packet.fragment,
         truncated: frame.is_truncated(),
-    })
+    };
+    Ok(())
 }
