@@ -79,11 +79,7 @@ fn some_packets() -> Vec<Known> {
         .zip(1u64..)
         .map(|(len, n)| {
             let data = (0..len).map(|at| (at as u64 * n) as u8).collect();
-            (
-                data,
-                len as u32 + n as u32 % 2 * 7,
-                Some(1_700_000_000_000_001_000 + n * 1000),
-            )
+            (data, len as u32 + n as u32 % 2 * 7, Some(1_700_000_000_000_001_000 + n * 1000))
         })
         .collect()
 }
