@@ -171,9 +171,8 @@ fn generated(generate: &GenerateSpec, pages: PageWish) -> Result<Content, Receiv
     let size =
         generate.frame_size.check().map_err(|error| errors::unsupported(error.to_string(), ""))?;
     let lens = (0..generate.count()).map(|index| size.len_of(index.into()));
-    let bytes = lens.clone().map(|len| len.next_multiple_of(64) as u64).sum();
     let mut notes = Vec::new();
-    let request = RegionRequest::new(bytes).with_pages(pages);
+    let request = RegionRequest::new(generate.bytes(64)).with_pages(pages);
     let view = errors::region(&request, "generated frames", &mut notes)?;
     let mut offset = 0;
     let mut packets = Vec::with_capacity(generate.count() as usize);
