@@ -4,6 +4,7 @@
 
 use crate::packet::{Fragment, Frame, Malformed, Parsed, Ports, flow_hash, lane_of, parse};
 use crate::receivers::Framing;
+use crate::receivers::pcap::{Bytes, Reader};
 
 /// Frame parse: framing, bytes in later buffers and bytes cut from the capture (one byte each),
 /// then the first buffer.
@@ -53,4 +54,23 @@ fn check_parsed(frame: Frame<'_>, parsed: &Parsed) {
     };
     assert_eq!(flow_hash(parsed), flow_hash(&back));
     assert!(lane_of(flow_hash(parsed), 3) < 3);
+}
+
+/// Reads a whole capture and holds its packets against what the receivers rely on.
+///
+/// # Panics
+/// When a packet does not lie within `data`, behind the one before it.
+pub fn pcap_read(data: &[u8]) {
+    let bytes = Bytes::of_slice(data);
+    let Ok(mut reader) = Reader::open(bytes) else { return };
+    let mut end_of_last = 0;
+    while let Ok(Some(packet)) = reader.next(bytes) {
+        assert!(packet.offset >= end_of_last, "packets overlap");
+        end_of_last = packet.offset + u64::from(packet.captured);
+        assert!(end_of_last <= bytes.len(), "a packet runs past the end of the file");
+        assert!(packet.wire >= packet.captured);
+        assert!(packet.ether_type.is_none() || packet.captured >= 14);
+    }
+    assert!(reader.ended());
+    assert_eq!(reader.next(bytes), Ok(None));
 }

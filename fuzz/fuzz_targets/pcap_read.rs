@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| pfs_dataplane::receivers::pcap::pcap_read(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pfs_dataplane::fuzzing::pcap_read(data));

@@ -171,9 +171,8 @@ fn generated(generate: &GenerateSpec, pages: PageWish) -> Result<Content, Receiv
     let size =
         generate.frame_size.check().map_err(|error| errors::unsupported(error.to_string(), ""))?;
     let lens = (0..generate.count()).map(|index| size.len_of(index.into()));
-    let bytes = lens.clone().map(|len| len.next_multiple_of(64) as u64).sum();
     let mut notes = Vec::new();
-    let request = RegionRequest::new(bytes).with_pages(pages);
+    let request = RegionRequest::new(generate.bytes(64)).with_pages(pages);
     let view = errors::region(&request, "generated frames", &mut notes)?;
     let mut offset = 0;
     let mut packets = Vec::with_capacity(generate.count() as usize);
@@ -298,5 +297,132 @@ impl Receive for MemoryReceiver {
 
     fn detach(&mut self) {
         self.left = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::transmitters::frames::FrameSize;
+
+    /// Takes all packets, returning each batch's frames in the order that `order` makes of them.
+    fn drain(
+        source: &mut MemoryReceiver,
+        order: impl Fn(&mut Vec<u32>),
+        edit: impl Fn(&mut [u8]),
+    ) -> Vec<Vec<u8>> {
+        let view = source.region();
+        let (mut packets, mut batch) = (Vec::new(), Batch::default());
+        while !source.finished() {
+            source.poll(&mut batch).expect("polls");
+            for desc in batch.descs() {
+                // SAFETY: it came from `poll` and is returned below.
+                let bytes = unsafe { view.bytes_mut(desc) }.expect("in the region");
+                packets.push(bytes.to_vec());
+                edit(bytes);
+            }
+            let mut tokens: Vec<_> = batch.descs().iter().map(|desc| desc.frame).collect();
+            order(&mut tokens);
+            source.recycle(&tokens);
+            batch.clear();
+        }
+        packets
+    }
+
+    fn small(frame_size: &str) -> GenerateSpec {
+        GenerateSpec {
+            frames: 100,
+            flows: 7,
+            ..GenerateSpec::of_size(frame_size.parse().expect("a size"))
+        }
+    }
+
+    #[test]
+    fn the_sequence_depends_on_the_spec_alone() {
+        for size in ["64", "imix", "1518", "777"] {
+            let generate = small(size);
+            let spec = MemorySpec::generated(generate, Some(1000));
+            let mut source = MemoryReceiver::open(&spec).expect("builds");
+            let packets = drain(&mut source, |_| {}, |_| {});
+            let mut again = MemoryReceiver::open(&spec).expect("builds");
+            assert!(packets == drain(&mut again, |tokens| tokens.reverse(), |_| {}), "{size}");
+            assert_eq!(packets.len(), 1000);
+            for (index, packet) in (0u64..).zip(&packets) {
+                let index = index % u64::from(generate.count());
+                let mut want = vec![0; generate.frame_size.len_of(index)];
+                generate.write(index, &mut want);
+                assert_eq!(*packet, want);
+            }
+            let counters = source.counters();
+            assert_eq!((counters.offered, counters.polled), (1000, 1000));
+        }
+    }
+
+    #[test]
+    fn a_slot_on_loan_is_not_handed_out_again() {
+        let generate = GenerateSpec { frames: 3, ..small("64") };
+        let mut source = MemoryReceiver::open(&MemorySpec::generated(generate, None)).expect("ok");
+        let mut batch = Batch::default();
+        assert_eq!(source.poll(&mut batch).expect("polls"), 3);
+        source.recycle(&[1, 2, 2, 3]);
+        assert_eq!(source.poll(&mut batch).expect("polls"), 0, "slot 0 comes next");
+        assert_eq!(source.counters().refused_tokens, 2);
+        source.recycle(&[0]);
+        assert_eq!(source.poll(&mut batch).expect("polls"), 3);
+        source.detach();
+        assert!(source.finished());
+    }
+
+    #[test]
+    fn restored_packets_do_not_show_what_a_program_wrote() {
+        let generate = small("imix");
+        let mut spec = MemorySpec::generated(generate, Some(500));
+        let first = MemoryReceiver::open(&spec).expect("builds");
+        let want = drain(&mut { first }, |_| {}, |_| {});
+        for restore in [true, false] {
+            spec.restore = restore;
+            let mut source = MemoryReceiver::open(&spec).expect("builds");
+            let got = drain(&mut source, |_| {}, |bytes| bytes.fill(0));
+            assert_eq!(got == want, restore);
+        }
+    }
+
+    #[test]
+    fn a_capture_is_offered_as_often_as_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.pcap");
+        let mut writer = pcap_file::pcap::PcapWriter::new(Vec::new()).expect("writes");
+        let frames: Vec<Vec<u8>> = (0..10u8).map(|n| vec![n; 60 + usize::from(n)]).collect();
+        for frame in &frames {
+            let time = Duration::from_secs(1);
+            let packet = pcap_file::pcap::PcapPacket::new(time, frame.len() as u32, frame);
+            writer.write_packet(&packet).expect("writes");
+        }
+        let data = writer.into_writer();
+        fs::write(&path, &data).expect("writes");
+        let mut source = MemoryReceiver::open(&MemorySpec::capture(&path, 3)).expect("opens");
+        assert_eq!(drain(&mut source, |_| {}, |_| {}), [&frames[..], &frames, &frames].concat());
+        let few = MemorySpec { packets: Some(4), ..MemorySpec::capture(&path, 0) };
+        let mut source = MemoryReceiver::open(&few).expect("opens");
+        assert_eq!(drain(&mut source, |_| {}, |_| {}), frames[..4]);
+        for end in [24, data.len() - 1] {
+            fs::write(&path, &data[..end]).expect("writes");
+            let error = MemoryReceiver::open(&MemorySpec::capture(&path, 3)).expect_err("refused");
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn plan_json_is_read() {
+        let text = r#"{"content":{"generated":{"frame_size":"imix","flows":9}},"packets":5}"#;
+        let spec: MemorySpec = serde_json::from_str(text).expect("a spec");
+        let MemoryContent::Generated(generate) = &spec.content else { panic!("generated") };
+        assert_eq!((generate.flows, generate.frame_size), (9, "imix".parse().expect("a mix")));
+        assert!(serde_json::from_str::<MemorySpec>(r#"{"content":{"zeros":{}}}"#).is_err());
+        let wrong = GenerateSpec::of_size(FrameSize::Bytes(63));
+        let error = MemoryReceiver::open(&MemorySpec::generated(wrong, None)).expect_err("small");
+        assert!(error.to_string().contains("63"), "{error}");
     }
 }

@@ -270,3 +270,220 @@ fn send_burst<C: Clock>(
     }
     Ok(at as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::transmitters::TransmitCounters;
+    use crate::transmitters::frames::{CaptureFrames, FrameSize, GenerateSpec, GeneratedFrames};
+    use crate::transmitters::pcap::{PcapSinkSpec, PcapWriter};
+
+    /// A clock that tests move. A wait takes as long as asked and oversleeps at times.
+    #[derive(Debug, Default)]
+    struct Virtual {
+        now: Cell<u64>,
+        /// Oversleeping, used up from the end.
+        late: RefCell<Vec<u64>>,
+    }
+
+    impl Clock for Virtual {
+        fn now_ns(&self) -> u64 {
+            self.now.get()
+        }
+
+        fn wait_until(&self, ns: u64) {
+            let late = self.late.borrow_mut().pop().unwrap_or(0);
+            self.now.set(self.now.get().max(ns) + late);
+        }
+    }
+
+    /// Notes when each frame left, and takes only some at a time.
+    struct Log<'a> {
+        clock: &'a Virtual,
+        left: Vec<(u64, usize)>,
+        room: usize,
+        flushed: bool,
+    }
+
+    impl Transmit for Log<'_> {
+        fn send(&mut self, frames: &[&[u8]]) -> Result<usize, TransmitError> {
+            let taken = frames.len().min(self.room);
+            let now = self.clock.now_ns();
+            self.left.extend(frames[..taken].iter().map(|frame| (now, frame.len())));
+            self.flushed = false;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> Result<(), TransmitError> {
+            self.flushed = true;
+            Ok(())
+        }
+
+        fn counters(&mut self) -> TransmitCounters {
+            TransmitCounters::default()
+        }
+    }
+
+    fn generated(size: FrameSize, packets: u64) -> FrameSource {
+        let spec = GenerateSpec { frames: 12, ..GenerateSpec::of_size(size) };
+        FrameSource::Generated(GeneratedFrames::new(&spec, Some(packets)).expect("builds"))
+    }
+
+    /// Sends and returns when frames left, and by how much the schedule moved.
+    fn run(
+        mut source: FrameSource,
+        pace: Pace,
+        burst: usize,
+        late: Vec<u64>,
+    ) -> (Vec<(u64, usize)>, Pumped) {
+        let clock = Virtual { now: Cell::new(77), late: RefCell::new(late) };
+        let mut sink = Log { clock: &clock, left: Vec::new(), room: 17, flushed: false };
+        let mut pacer = Pacer::new(pace, burst).expect("a pace");
+        let stop = AtomicBool::new(false);
+        let pumped = pump(&mut source, &mut sink, &mut pacer, &clock, &stop).expect("sends");
+        assert!(sink.flushed);
+        assert_eq!(pumped.frames, sink.left.len() as u64);
+        let left = sink.left.iter().map(|&(at, len)| (at - 77, len)).collect();
+        (left, pumped)
+    }
+
+    proptest! {
+        #[test]
+        fn packets_never_leave_early_and_bursts_stay_in_bounds(
+            rate in 10f64..20e6,
+            burst in 1usize..100,
+            late in prop::collection::vec(prop_oneof![0u64..100_000, 0u64..100_000_000], 0..20),
+        ) {
+            let (left, pumped) =
+                run(generated(FrameSize::Bytes(64), 1000), Pace::Pps(rate), burst, late);
+            prop_assert_eq!(left.len(), 1000);
+            for (n, &(at, _)) in left.iter().enumerate() {
+                prop_assert!(at as f64 + 1.0 >= n as f64 * 1e9 / rate, "frame {n} at {at}");
+            }
+            // A stretch of time holds what the rate allows, one burst made up for, and the frame
+            // that begins it; times are whole nanoseconds.
+            for (i, &(from, _)) in left.iter().enumerate() {
+                for (j, &(to, _)) in left.iter().enumerate().skip(i).step_by(7) {
+                    let most = (to - from) as f64 * rate / 1e9 + burst as f64 + 1.0 + 3e-9 * rate;
+                    prop_assert!((j - i + 1) as f64 <= most, "{i}..={j} in {} ns", to - from);
+                }
+            }
+            let ideal = 999.0 * 1e9 / rate;
+            let slack = pumped.slipped_ns as f64 + burst as f64 * 1e9 / rate + 2.0;
+            prop_assert!(left[999].0 as f64 <= ideal + slack + 100_000_000.0);
+        }
+
+        #[test]
+        fn a_clock_that_keeps_time_gives_the_rate(rate in 10f64..20e6, burst in 1usize..100) {
+            let (left, pumped) =
+                run(generated(FrameSize::Bytes(64), 1000), Pace::Pps(rate), burst, vec![]);
+            prop_assert_eq!(pumped.slipped_ns, 0);
+            let off = left[999].0 as f64 - 999.0 * 1e9 / rate;
+            prop_assert!((-1.0..=GATHER_NS as f64).contains(&off), "{off}");
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_as_on_the_wire() {
+        // IMIX: 12 frames are 4,246 bytes with check sequence, 20 bytes a frame around them.
+        let (left, _) =
+            run(generated("imix".parse().expect("a mix"), 1201), Pace::Gbps(10.0), 1, vec![]);
+        let ideal = 100.0 * (4246.0 + 12.0 * 20.0) * 8.0 / 10.0;
+        let off = left[1200].0 as f64 - ideal;
+        assert!((0.0..2000.0).contains(&off), "{off}");
+    }
+
+    #[test]
+    fn top_speed_waits_for_nothing() {
+        let (left, pumped) = run(generated(FrameSize::Bytes(64), 500), Pace::TopSpeed, 64, vec![]);
+        assert_eq!(left.last(), Some(&(0, 60)));
+        assert_eq!((pumped.frames, pumped.slipped_ns), (500, 0));
+    }
+
+    /// A capture with these times, in milliseconds.
+    fn capture(times: &[u64]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.pcap");
+        let spec = PcapSinkSpec { path: path.clone() };
+        let mut writer =
+            PcapWriter::create(&spec, crate::receivers::Framing::Ethernet).expect("ok");
+        for (n, &ms) in times.iter().enumerate() {
+            let stamp = 1_700_000_000_000_000_000 + ms * 1_000_000;
+            writer.write(&vec![n as u8; 60 + n], 60, stamp).expect("writes");
+        }
+        writer.flush().expect("saves");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_capture_keeps_its_times_over_all_rounds() {
+        let (_folder, path) = capture(&[0, 5, 5, 1000, 900, 4000]);
+        for (speed, ms) in [(1.0, 1_000_000), (2.0, 500_000), (1000.0, 1000)] {
+            let source = FrameSource::Capture(CaptureFrames::open(&path, 2).expect("opens"));
+            let (left, pumped) = run(source, Pace::Original(speed), 64, vec![]);
+            // The second round follows after the mean gap: 4000 / 5.
+            let want: Vec<_> = [0, 5, 5, 1000, 1000, 4000, 4800, 4805, 4805, 5800, 5800, 8800]
+                .map(|at| at * ms)
+                .into();
+            for ((n, want), &(at, len)) in want.iter().enumerate().zip(&left) {
+                assert!((*want..=want + GATHER_NS).contains(&at), "frame {n} at {at}, not {want}");
+                assert_eq!(len, 60 + n % 6);
+            }
+            assert_eq!((left.len(), pumped.slipped_ns), (12, 0));
+        }
+    }
+
+    #[test]
+    fn a_broken_capture_is_sent_up_to_the_break() {
+        let (_folder, path) = capture(&[0, 1, 2]);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opens");
+        file.set_len(file.metadata().expect("is there").len() - 1).expect("cuts");
+        let mut source = FrameSource::Capture(CaptureFrames::open(&path, 5).expect("opens"));
+        let clock = Virtual::default();
+        let mut sink = Log { clock: &clock, left: Vec::new(), room: 64, flushed: false };
+        let mut pacer = Pacer::new(Pace::TopSpeed, 64).expect("a pace");
+        let error = pump(&mut source, &mut sink, &mut pacer, &clock, &AtomicBool::new(false))
+            .expect_err("broken");
+        assert!(error.to_string().contains("truncated"), "{error}");
+        assert!(sink.flushed && sink.left.len() == 2);
+    }
+
+    #[test]
+    fn stop_ends_an_endless_source() {
+        let spec = GenerateSpec::default();
+        let mut source = FrameSource::Generated(GeneratedFrames::new(&spec, None).expect("builds"));
+        let clock = Virtual::default();
+        let mut sink = Log { clock: &clock, left: Vec::new(), room: 64, flushed: false };
+        let mut pacer = Pacer::new(Pace::TopSpeed, 64).expect("a pace");
+        let stop = AtomicBool::new(true);
+        let pumped = pump(&mut source, &mut sink, &mut pacer, &clock, &stop).expect("stops");
+        assert_eq!((pumped.frames, sink.flushed), (0, true));
+    }
+
+    #[test]
+    fn rates_that_are_no_rates_are_refused() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Pacer::new(Pace::Pps(bad), 1).is_err());
+            assert!(Pacer::new(Pace::Gbps(bad), 1).is_err());
+            assert!(Pacer::new(Pace::Original(bad), 1).is_err());
+        }
+        let pace: Pace = serde_json::from_str(r#"{"pps":5.5}"#).expect("a pace");
+        assert_eq!(pace, Pace::Pps(5.5));
+    }
+
+    #[test]
+    fn the_host_clock_is_never_early() {
+        let clock = HostClock::default();
+        for gap in [1_000, 50_000, 300_000, 2_000_000] {
+            let until = clock.now_ns() + gap;
+            while clock.now_ns() < until {
+                clock.wait_until(until);
+            }
+        }
+        clock.wait_until(0);
+    }
+}

@@ -224,3 +224,172 @@ impl Drop for PcapWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pcap_file::TsResolution;
+    use pcap_file::pcap::PcapReader;
+
+    fn spec(path: impl Into<PathBuf>) -> PcapSinkSpec {
+        PcapSinkSpec { path: path.into() }
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        fs::read_dir(folder)
+            .expect("lists")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect()
+    }
+
+    /// Packets of a file, as the crate `pcap-file` reads it.
+    fn packets(path: &Path) -> Vec<(Vec<u8>, u32, u64)> {
+        let mut reader = PcapReader::new(File::open(path).expect("opens")).expect("a capture");
+        assert_eq!(reader.header().ts_resolution, TsResolution::NanoSecond);
+        let mut packets = Vec::new();
+        while let Some(packet) = reader.next_packet() {
+            let packet = packet.expect("a packet");
+            packets.push((
+                packet.data.to_vec(),
+                packet.orig_len,
+                packet.timestamp.as_nanos() as u64,
+            ));
+        }
+        packets
+    }
+
+    #[test]
+    fn another_reader_finds_what_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.pcap");
+        let mut writer = PcapWriter::create(&spec(&path), Framing::Ethernet).expect("creates");
+        let known: Vec<(Vec<u8>, u32, u64)> = (0..500u32)
+            .map(|n| {
+                (
+                    vec![n as u8; (n * 13 % 4000) as usize],
+                    n * 13 % 4000 + n % 3,
+                    5_000_000_007 * u64::from(n),
+                )
+            })
+            .collect();
+        for (data, wire, stamp) in &known[..400] {
+            writer.write(data, *wire, *stamp).expect("writes");
+        }
+        assert!(!path.exists(), "not before it is whole");
+        writer.flush().expect("saves");
+        assert!(packets(&path) == known[..400]);
+        for (data, wire, stamp) in &known[400..] {
+            writer.write(data, *wire, *stamp).expect("writes");
+        }
+        writer.flush().expect("saves");
+        assert!(packets(&path) == known);
+        let counters = writer.counters();
+        assert_eq!((counters.accepted, counters.sent, counters.failed), (500, 500, 0));
+        assert_eq!(
+            counters.sent_bytes,
+            known.iter().map(|(data, ..)| data.len() as u64).sum::<u64>()
+        );
+        drop(writer);
+        assert_eq!(names(folder.path()), ["out.pcap"]);
+    }
+
+    #[test]
+    fn without_a_flush_there_is_no_file_and_the_older_one_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.pcap");
+        fs::write(&path, "older").expect("writes");
+        let mut writer = PcapWriter::create(&spec(&path), Framing::Ip).expect("creates");
+        writer.send(&[&[7u8; 60000][..]; 20]).expect("takes");
+        assert_eq!(names(folder.path()).len(), 2);
+        drop(writer);
+        assert_eq!(names(folder.path()), ["out.pcap"]);
+        assert_eq!(fs::read(&path).expect("reads"), b"older");
+    }
+
+    #[test]
+    fn packets_after_the_last_flush_are_taken_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.pcap");
+        let mut writer = PcapWriter::create(&spec(&path), Framing::Ethernet).expect("creates");
+        writer.send(&[&[1; 100]]).expect("takes");
+        writer.flush().expect("saves");
+        writer.send(&[&[2u8; 60000][..]; 20]).expect("takes");
+        assert!(fs::metadata(&path).expect("is there").len() > 60000);
+        drop(writer);
+        assert_eq!(packets(&path).len(), 1);
+    }
+
+    #[test]
+    fn a_full_device_is_an_error_that_says_so() {
+        let mut writer = PcapWriter::create(&spec("/dev/full"), Framing::Ethernet).expect("opens");
+        writer.send(&[&[1; 100]]).expect("buffers");
+        let text = writer.flush().expect_err("full").to_string();
+        assert!(text.contains("writing /dev/full") && text.contains("df -h /dev"), "{text}");
+        let counters = writer.counters();
+        assert_eq!((counters.accepted, counters.sent, counters.failed), (1, 0, 1));
+        assert!(writer.flush().is_err(), "a failed file stays failed");
+        assert!(Path::new("/dev/full").exists());
+    }
+
+    /// Runs `test` in a folder of its own that holds `size`; `None` where that is not allowed.
+    fn in_small_folder(size: &str, test: impl FnOnce(&Path) + Send) -> Option<()> {
+        use nix::mount::{MsFlags, mount};
+        use nix::sched::{CloneFlags, unshare};
+        let folder = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            let run = || {
+                // The mounts of this thread alone: they go with it.
+                unshare(CloneFlags::CLONE_NEWNS).ok()?;
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(None::<&str>, "/", None::<&str>, private, None::<&str>).ok()?;
+                let flags = MsFlags::empty();
+                mount(Some("tmpfs"), folder.path(), Some("tmpfs"), flags, Some(size)).ok()?;
+                test(folder.path());
+                Some(())
+            };
+            scope.spawn(run).join().expect("the test passes")
+        })
+    }
+
+    #[test]
+    fn a_full_disk_leaves_what_the_last_flush_vouched_for() {
+        let done = in_small_folder("size=1m", |folder| {
+            let path = folder.join("out.pcap");
+            let mut writer = PcapWriter::create(&spec(&path), Framing::Ethernet).expect("creates");
+            writer.send(&[&[1u8; 1000][..]; 100]).expect("takes");
+            writer.flush().expect("fits");
+            let mut result = Ok(0);
+            for _ in 0..2000 {
+                result = result.and_then(|_| writer.send(&[&[2; 1000]]));
+            }
+            let text = result.expect_err("full").to_string();
+            assert!(text.contains("No space left") && text.contains("df -h"), "{text}");
+            assert_eq!(packets(&path).len(), 100);
+            let counters = writer.counters();
+            assert_eq!(counters.sent, 100);
+            assert_eq!(counters.failed, counters.accepted - 100);
+            drop(writer);
+            let other = folder.join("other.pcap");
+            let mut writer = PcapWriter::create(&spec(&other), Framing::Ethernet).expect("creates");
+            let result = writer.send(&[&[3u8; 1000][..]; 2000]).and_then(|_| writer.flush());
+            assert!(result.is_err());
+            drop(writer);
+            assert_eq!(names(folder), ["out.pcap"], "nothing half-written");
+        });
+        if done.is_none() {
+            println!("skipped: a mount namespace needs root");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let error = PcapWriter::create(&spec("/tmp/x"), Framing::Payload).expect_err("refused");
+        assert!(error.to_string().contains("bare payload"), "{error}");
+        let error = PcapWriter::create(&spec("/nonexistent/x"), Framing::Ip).expect_err("refused");
+        assert!(error.to_string().contains("mkdir -p /nonexistent"), "{error}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.pcap");
+        let mut writer = PcapWriter::create(&spec(path), Framing::Ethernet).expect("creates");
+        assert!(writer.send(&[&vec![0; LONGEST + 1]]).is_err());
+    }
+}

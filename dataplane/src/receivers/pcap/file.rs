@@ -17,8 +17,8 @@ use crate::receivers::{ReceiveError, errors};
 ///
 /// A copy has no page faults while packets flow and does not care what becomes of the file. A
 /// mapping costs no memory of its own, but a file that is cut short while mapped kills its reader
-/// with `SIGBUS`: [`CaptureFile::check`] makes that an error unless the cut comes within the last
-/// moments before a read.
+/// with `SIGBUS`: its length is looked at every 4 MiB, which makes that an error unless the cut
+/// comes after the last look.
 pub const COPY_LIMIT: u64 = 64 << 20;
 
 /// A capture file whose bytes can be read, and written without the file's seeing it.

@@ -24,13 +24,16 @@ pub use bytes::Bytes;
 pub use file::COPY_LIMIT;
 pub(crate) use file::CaptureFile;
 pub use link::Link;
-pub use reader::{CaptureError, Fault, Packet, Reader, pcap_read};
+pub use reader::{CaptureError, Fault, Packet, Reader};
 
-use super::{Batch, Framing, Granted, Receive, ReceiveError};
+use super::{Batch, Framing, Granted, Receive, ReceiveError, errors};
 use crate::counters::SourceCounters;
 
 /// A mapped file's length is looked at again after this many bytes.
 const CHECK_EVERY: u64 = 4 << 20;
+
+/// Most tokens that a source is given.
+const MOST_FRAMES: u32 = 1 << 24;
 
 /// How long a source that waits for its frames sleeps at most.
 const NAP: Duration = Duration::from_micros(50);
@@ -49,7 +52,7 @@ pub struct PcapSpec {
     /// payload; without it, such a program finds its own output in the second round.
     #[serde(default = "yes")]
     pub restore: bool,
-    /// Most packets on loan at once.
+    /// Most packets on loan at once, 1 to 2^24.
     #[serde(default = "frames")]
     pub frames: u32,
     /// Pages for a file of at most 64 MiB, which is copied to memory; larger ones are mapped.
@@ -106,6 +109,10 @@ impl PcapReceiver {
     }
 
     fn open_with(spec: &PcapSpec, copy_limit: u64) -> Result<Self, ReceiveError> {
+        if !(1..=MOST_FRAMES).contains(&spec.frames) {
+            let what = format!("{} frames for {}", spec.frames, spec.path.display());
+            return Err(errors::unsupported(what, format!("set frames from 1 to {MOST_FRAMES}")));
+        }
         let file = CaptureFile::open(&spec.path, spec.pages, copy_limit)?;
         let start = Reader::open(file.bytes()).map_err(|error| file.error(error))?;
         let framing = first_link(&start, &file)?.framing();
@@ -113,7 +120,7 @@ impl PcapReceiver {
             reader: start.clone(),
             start,
             framing,
-            pool: FramePool::new(spec.frames.max(1)),
+            pool: FramePool::new(spec.frames),
             rounds: if spec.loops == 0 { u64::MAX } else { spec.loops - 1 },
             restore: spec.restore,
             round_offered: 0,

@@ -234,26 +234,6 @@ impl Reader {
     }
 }
 
-/// Reads a whole capture and drops it: the body of the fuzz target `pcap_read`. Checks what the
-/// receivers rely on.
-///
-/// # Panics
-/// When a packet does not lie within `data`, behind the one before it.
-pub fn pcap_read(data: &[u8]) {
-    let bytes = Bytes::of_slice(data);
-    let Ok(mut reader) = Reader::open(bytes) else { return };
-    let mut end_of_last = 0;
-    while let Ok(Some(packet)) = reader.next(bytes) {
-        assert!(packet.offset >= end_of_last, "packets overlap");
-        end_of_last = packet.offset + u64::from(packet.captured);
-        assert!(end_of_last <= bytes.len(), "a packet runs past the end of the file");
-        assert!(packet.wire >= packet.captured);
-        assert!(packet.ether_type.is_none() || packet.captured >= 14);
-    }
-    assert!(reader.ended());
-    assert_eq!(reader.next(bytes), Ok(None));
-}
-
 /// Byte order for the two formats' own use.
 pub(super) const fn order_of(little: bool) -> Order {
     if little { Order::Little } else { Order::Big }

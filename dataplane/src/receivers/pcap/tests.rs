@@ -16,6 +16,7 @@ use pcap_file::{DataLink, Endianness, TsResolution};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fuzzing::pcap_read;
 
 /// A packet as a test knows it: bytes, length on the wire, nanoseconds.
 type Known = (Vec<u8>, u32, Option<u64>);
@@ -79,11 +80,7 @@ fn some_packets() -> Vec<Known> {
         .zip(1u64..)
         .map(|(len, n)| {
             let data = (0..len).map(|at| (at as u64 * n) as u8).collect();
-            (
-                data,
-                len as u32 + n as u32 % 2 * 7,
-                Some(1_700_000_000_000_001_000 + n * 1000),
-            )
+            (data, len as u32 + n as u32 % 2 * 7, Some(1_700_000_000_000_001_000 + n * 1000))
         })
         .collect()
 }
@@ -458,6 +455,11 @@ fn files_that_are_no_captures_say_so_when_opened() {
     assert!(missing.to_string().contains("opening /nonexistent/x.pcap"));
     let device = PcapReceiver::open(&PcapSpec::new("/dev/zero")).expect_err("refused");
     assert!(device.to_string().contains("not a regular file"));
+    for frames in [0, u32::MAX] {
+        let spec = PcapSpec { frames, ..PcapSpec::new("/dev/zero") };
+        let text = PcapReceiver::open(&spec).expect_err("refused").to_string();
+        assert!(text.contains("set frames from 1"), "{text}");
+    }
 }
 
 #[test]

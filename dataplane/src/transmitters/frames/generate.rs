@@ -109,8 +109,7 @@ pub struct GenerateSpec {
     /// Seed of the payload bytes.
     #[serde(default)]
     pub seed: u64,
-    /// Different frames, after which the sequence repeats; rounded up so that mix and flows come
-    /// out even where that is near.
+    /// Different frames, after which the sequence repeats; rounded up to whole mixes.
     #[serde(default = "frames")]
     pub frames: u32,
     /// Addresses of the first flow.
@@ -147,11 +146,19 @@ impl GenerateSpec {
         Self { frame_size, ..Self::default() }
     }
 
-    /// Frames in the sequence: at least 1, a multiple of the mix's period.
+    /// Frames in the sequence: at least 1, a multiple of [`FrameSize::period`].
     #[must_use]
     pub fn count(&self) -> u32 {
         let period = self.frame_size.period();
-        self.frames.max(1).checked_next_multiple_of(period).unwrap_or(period)
+        self.frames.max(1).checked_next_multiple_of(period).unwrap_or(u32::MAX / period * period)
+    }
+
+    /// Bytes of all frames together, each rounded up to `align`.
+    #[must_use]
+    pub fn bytes(&self, align: usize) -> u64 {
+        let len = |index| self.frame_size.len_of(index).next_multiple_of(align) as u64;
+        let period = u64::from(self.frame_size.period());
+        (0..period).map(len).sum::<u64>() * (u64::from(self.count()) / period)
     }
 
     /// Writes frame `index` into `frame`, whose length is [`FrameSize::len_of`] `index`. The same
@@ -178,6 +185,16 @@ mod tests {
         let lens: Vec<_> = (0..48).map(|index| size.len_of(index)).collect();
         let count = |len| lens.iter().filter(|&&have| have == len).count();
         assert_eq!((count(60), count(566), count(1514)), (28, 16, 4));
+    }
+
+    #[test]
+    fn the_count_is_whole_mixes() {
+        let count = |frames| {
+            let size = FrameSize::Mix(Mix::Imix);
+            GenerateSpec { frames, ..GenerateSpec::of_size(size) }.count()
+        };
+        assert_eq!((count(0), count(12), count(13)), (12, 12, 24));
+        assert!(count(u32::MAX) > u32::MAX - 12);
     }
 
     #[test]

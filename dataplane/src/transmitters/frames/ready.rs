@@ -3,6 +3,9 @@
 use super::{Burst, GenerateSpec};
 use crate::receivers::{ReceiveError, errors};
 
+/// Most bytes of frames that are built ahead.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// The sequence of a [`GenerateSpec`], built once and sent over and over.
 #[derive(Debug)]
 pub struct GeneratedFrames {
@@ -17,11 +20,15 @@ impl GeneratedFrames {
     /// Builds the frames of `spec`; `packets` of them are given, or frames without end.
     ///
     /// # Errors
-    /// When a size is out of range.
+    /// When a size is out of range, or the frames have over 1 GiB together.
     pub fn new(spec: &GenerateSpec, packets: Option<u64>) -> Result<Self, ReceiveError> {
         let size =
             spec.frame_size.check().map_err(|error| errors::unsupported(error.to_string(), ""))?;
-        let mut bytes = Vec::new();
+        if spec.bytes(1) > MOST_BYTES {
+            let what = format!("{} generated frames of {size} bytes", spec.count());
+            return Err(errors::unsupported(what, "use fewer frames: together at most 1 GiB"));
+        }
+        let mut bytes = Vec::with_capacity(spec.bytes(1) as usize);
         let mut ends = Vec::new();
         for index in 0..u64::from(spec.count()) {
             let start = bytes.len();
@@ -42,5 +49,34 @@ impl GeneratedFrames {
             self.left -= 1;
         }
         burst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_repeats_until_the_count_is_reached() {
+        let spec =
+            GenerateSpec { frames: 100, ..GenerateSpec::of_size("imix".parse().expect("a mix")) };
+        let mut source = GeneratedFrames::new(&spec, Some(1000)).expect("builds");
+        let mut index = 0;
+        loop {
+            let burst = source.next_burst();
+            if burst.frames().is_empty() {
+                break;
+            }
+            for frame in burst.frames() {
+                let nth = index % u64::from(spec.count());
+                let mut want = vec![0; spec.frame_size.len_of(nth)];
+                spec.write(nth, &mut want);
+                assert_eq!(*frame, want);
+                index += 1;
+            }
+        }
+        assert_eq!(index, 1000);
+        let huge = GenerateSpec { frames: u32::MAX, ..spec };
+        assert!(GeneratedFrames::new(&huge, None).is_err());
     }
 }
