@@ -279,6 +279,12 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
     unsafe fn crc_span(&mut self, mut crc: u32, mut ptr: *mut u8, mut n: usize) -> u32 {
         // SAFETY: `ptr..ptr + n` stays the rest of the span.
         unsafe {
+            if !XF && !CT {
+                let taken;
+                (crc, taken) = S::crc_first(crc, ptr, n);
+                ptr = ptr.add(taken);
+                n -= taken;
+            }
             if S::FOLD && n >= WIDE * S::BYTES {
                 let blocks = n / (WIDE * S::BYTES);
                 let acc = self.fold_wide(crc, ptr, blocks);

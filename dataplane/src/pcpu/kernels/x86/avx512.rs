@@ -123,6 +123,10 @@ impl Simd for Avx512 {
         unsafe { _mm_crc32_u64(u64::from(crc), word) as u32 }
     }
     #[inline(always)]
+    unsafe fn crc_first(crc: u32, ptr: *const u8, n: usize) -> (u32, usize) {
+        unsafe { super::streams::fused(crc, ptr, n) }
+    }
+    #[inline(always)]
     unsafe fn crc_byte(crc: u32, byte: u8) -> u32 {
         unsafe { _mm_crc32_u8(crc, byte) }
     }
