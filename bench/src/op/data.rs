@@ -51,9 +51,9 @@ impl Buffer {
     pub(super) fn is_mapped(&self, spans: &Spans, map: impl Fn(u8) -> u8) -> bool {
         spans.list.iter().all(|&(from, len)| {
             let now = &self.bytes()[from as usize..][..len as usize];
-            now.iter().zip(from..).all(|(&byte, at)| {
-                byte == map(word_at(at as usize / 8)[at as usize % 8])
-            })
+            now.iter()
+                .zip(from..)
+                .all(|(&byte, at)| byte == map(word_at(at as usize / 8)[at as usize % 8]))
         })
     }
 }
@@ -148,9 +148,7 @@ impl Spans {
     pub(super) fn each_span(&self, base: *mut u8, mut run: impl FnMut(&mut [u8])) {
         for &(from, len) in &self.list {
             // SAFETY: inside the buffer, and the only slice into it at this time.
-            run(unsafe {
-                std::slice::from_raw_parts_mut(base.add(from as usize), len as usize)
-            });
+            run(unsafe { std::slice::from_raw_parts_mut(base.add(from as usize), len as usize) });
         }
     }
 }
@@ -162,7 +160,8 @@ mod tests {
     #[test]
     fn the_generator_is_the_originals() {
         let spans = Spans::scattered("", 4, 1 << 30);
-        let first = [(721_765_504, 240), (680_693_376, 252), (483_459_200, 240), (454_930_944, 123)];
+        let first =
+            [(721_765_504, 240), (680_693_376, 252), (483_459_200, 240), (454_930_944, 123)];
         assert_eq!(spans.list, first);
     }
 }

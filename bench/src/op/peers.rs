@@ -149,17 +149,13 @@ mod roofline {
         }
         for one in rest.as_chunks::<64>().0 {
             // SAFETY: inside the chunk.
-            acc[0] =
-                _mm512_xor_si512(acc[0], unsafe { _mm512_loadu_si512(one.as_ptr().cast()) });
+            acc[0] = _mm512_xor_si512(acc[0], unsafe { _mm512_loadu_si512(one.as_ptr().cast()) });
         }
         let pair = [_mm512_xor_si512(acc[0], acc[1]), _mm512_xor_si512(acc[2], acc[3])];
         let mut words = [0u64; 8];
         // SAFETY: 64 bytes.
         unsafe {
-            _mm512_storeu_si512(
-                words.as_mut_ptr().cast(),
-                _mm512_xor_si512(pair[0], pair[1]),
-            );
+            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_xor_si512(pair[0], pair[1]));
         }
         words.iter().fold(0, |sum, word| sum ^ word)
     }

@@ -8,6 +8,7 @@
 use std::arch::x86_64::*;
 
 use super::avx512::Avx512;
+use crate::pcpu::kernels::Beyond;
 use crate::pcpu::kernels::crc::{self, MAX_STEPS, STREAMS};
 use crate::pcpu::kernels::simd::Simd;
 
@@ -34,27 +35,29 @@ static PLAIN_SHIFTS: [[u64; STREAMS]; MAX_STEPS + 1] = crc::shifts(PLAIN_WORDS *
 /// # Safety
 /// The level AVX-512 must be available and `n` bytes at `ptr` readable.
 #[inline(always)]
-pub(super) unsafe fn fused(mut crc: u32, ptr: *const u8, n: usize) -> (u32, usize) {
+pub(super) unsafe fn fused(mut crc: u32, ptr: *const u8, n: usize, next: Beyond) -> (u32, usize) {
     let mut taken = 0;
     while n - taken >= FUSED {
         let steps = ((n - taken) / FUSED).min(MAX_STEPS);
         // SAFETY: `steps * FUSED` bytes are left.
-        crc = unsafe { fused_steps(crc, ptr.add(taken), steps) };
+        crc = unsafe { fused_steps(crc, ptr.add(taken), steps, taken, next) };
         taken += steps * FUSED;
     }
     (crc, taken)
 }
 
 /// # Safety
-/// As [`fused`], with `steps * FUSED` bytes, 1 to `MAX_STEPS` steps.
+/// As [`fused`], with `steps * FUSED` bytes, 1 to `MAX_STEPS` steps; `before` bytes of the span
+/// are done.
 #[inline(always)]
-unsafe fn fused_steps(crc: u32, ptr: *const u8, steps: usize) -> u32 {
+unsafe fn fused_steps(crc: u32, ptr: *const u8, steps: usize, before: usize, next: Beyond) -> u32 {
     // SAFETY: the folded part is `steps * FOLDED` bytes, the streams lie behind it.
     unsafe {
         let mut streams = Streams::<FUSED_WORDS>::new(ptr.add(steps * FOLDED), steps);
         let mut acc: [__m512i; WIDE] = std::array::from_fn(|i| Avx512::load(ptr.add(i * 64)));
         acc[0] = Avx512::xor(acc[0], Avx512::seed(crc));
         streams.step(0);
+        next.prefetch(before, FUSED);
         let k = Avx512::multiplier(FOLDED);
         for step in 1..steps {
             let at = ptr.add(step * FOLDED);
@@ -62,6 +65,7 @@ unsafe fn fused_steps(crc: u32, ptr: *const u8, steps: usize) -> u32 {
                 *acc = Avx512::fold(*acc, k, Avx512::load(at.add(i * 64)));
             }
             streams.step(step);
+            next.prefetch(before + step * FUSED, FUSED);
         }
         let mut last = acc[WIDE - 1];
         for i in 1..WIDE {
@@ -77,14 +81,17 @@ unsafe fn fused_steps(crc: u32, ptr: *const u8, steps: usize) -> u32 {
 /// # Safety
 /// SSE4.2 and PCLMULQDQ must be available and `n` bytes at `ptr` readable.
 #[inline(always)]
-pub(super) unsafe fn plain(mut crc: u32, ptr: *const u8, n: usize) -> (u32, usize) {
+pub(super) unsafe fn plain(mut crc: u32, ptr: *const u8, n: usize, next: Beyond) -> (u32, usize) {
     let mut taken = 0;
     while n - taken >= PLAIN {
         let steps = ((n - taken) / PLAIN).min(MAX_STEPS);
         // SAFETY: `steps * PLAIN` bytes are left.
         unsafe {
             let mut streams = Streams::<PLAIN_WORDS>::new(ptr.add(taken), steps);
-            (0..steps).for_each(|step| streams.step(step));
+            for step in 0..steps {
+                streams.step(step);
+                next.prefetch(taken + step * PLAIN, PLAIN);
+            }
             crc = streams.finish(crc, &PLAIN_SHIFTS[steps]);
         }
         taken += steps * PLAIN;
@@ -134,7 +141,10 @@ impl<const WORDS: usize> Streams<WORDS> {
                 _mm_clmulepi64_si128::<0>(value, _mm_cvtsi64_si128(by.cast_signed()))
             };
             let moved = _mm_xor_si128(
-                _mm_xor_si128(product(u64::from(before), shifts[2]), product(self.crc[0], shifts[1])),
+                _mm_xor_si128(
+                    product(u64::from(before), shifts[2]),
+                    product(self.crc[0], shifts[1]),
+                ),
                 product(self.crc[1], shifts[0]),
             );
             let reduced = _mm_crc32_u64(0, _mm_cvtsi128_si64(moved).cast_unsigned());
