@@ -117,17 +117,11 @@ fn local(ops: &mut Vec<Op>) -> Option<Rewrite> {
 /// of ops, of adds, or of transforms before a `counteq` or `len`: so the rounds end.
 fn rule_for(ops: &[Op]) -> Option<(Rule, Vec<Op>, &'static str)> {
     let found = match *ops {
-        [Op::Xor(0) | Op::Add(0)] => {
-            (Rule::DropIdentity, vec![], "it leaves every byte as it is")
+        [Op::Xor(0) | Op::Add(0)] => (Rule::DropIdentity, vec![], "it leaves every byte as it is"),
+        [Op::Xor(a), Op::Xor(b)] => (Rule::MergeXor, vec![Op::Xor(a ^ b)], "xor is associative"),
+        [Op::Add(a), Op::Add(b)] => {
+            (Rule::MergeAdd, vec![Op::Add(a.wrapping_add(b))], "addition modulo 256 is associative")
         }
-        [Op::Xor(a), Op::Xor(b)] => {
-            (Rule::MergeXor, vec![Op::Xor(a ^ b)], "xor is associative")
-        }
-        [Op::Add(a), Op::Add(b)] => (
-            Rule::MergeAdd,
-            vec![Op::Add(a.wrapping_add(b))],
-            "addition modulo 256 is associative",
-        ),
         [Op::Add(128), Op::Xor(a)] | [Op::Xor(a), Op::Add(128)] => (
             Rule::AddAsXor,
             vec![Op::Xor(a ^ 128)],

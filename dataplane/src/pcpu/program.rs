@@ -287,8 +287,7 @@ mod tests {
         assert_eq!(error("len, frob"), (6, Cause::UnknownOp("frob".into())));
         assert_eq!(error("xor"), (1, Cause::NoImmediate("xor".into())));
         assert_eq!(error("len,xor:"), (5, Cause::NoImmediate("xor".into())));
-        let not_a_byte =
-            |op: &str, arg: &str| Cause::NotAByte { op: op.into(), arg: arg.into() };
+        let not_a_byte = |op: &str, arg: &str| Cause::NotAByte { op: op.into(), arg: arg.into() };
         assert_eq!(error("len,xor:256"), (9, not_a_byte("xor", "256")));
         assert_eq!(error("add:-1"), (5, not_a_byte("add", "-1")));
         assert_eq!(error("add:+1"), (5, not_a_byte("add", "+1")));

@@ -29,7 +29,9 @@ pub struct Results {
 
 /// Results of different programs do not add up.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("merging results of different programs: {left:?} and {right:?}; run one program on all lanes")]
+#[error(
+    "merging results of different programs: {left:?} and {right:?}; run one program on all lanes"
+)]
 pub struct MergeError {
     /// Accumulator ops merged so far.
     pub left: Vec<String>,

@@ -150,15 +150,17 @@ fn chains_do_not_merge_and_programs_do_not_mix() {
     assert_eq!(merged.get("crc32c:chain"), Some(0xe306_9283));
     merged.merge(&result("crc32c:chain,len")).unwrap();
     assert_eq!((merged.get("crc32c:chain"), merged.get("len")), (None, Some(18)));
-    assert_eq!((merged.r[0], merged.per_lane_only, merged.lanes), (0, [true, false, false, false], 2));
+    assert_eq!(
+        (merged.r[0], merged.per_lane_only, merged.lanes),
+        (0, [true, false, false, false], 2)
+    );
     assert!(merged.merge(&result("len,crc32c:chain")).is_err());
 }
 
 #[test]
 fn an_abandoned_message_is_counted_and_not_digested() {
     for isa in Isa::all_available() {
-        let mut compiled =
-            Compiled::new(&Program::parse("crc32c,fnv64,len").unwrap(), isa);
+        let mut compiled = Compiled::new(&Program::parse("crc32c,fnv64,len").unwrap(), isa);
         let (mut lost, mut open, mut kept) = (*b"lost", *b"open", *b"123456789");
         let mut batch = SpanBatch::default();
         // SAFETY: arrays of this function, used by the batch alone.

@@ -57,6 +57,35 @@ pub(super) static GATHER: [u64; 8] = {
     [a[0], a[1], b[0], b[1], c[0], c[1], 0, 0]
 };
 
+/// Most steps in a row of [`STREAMS`] streams; see [`shifts`].
+#[cfg(target_arch = "x86_64")]
+pub(super) const MAX_STEPS: usize = 8;
+
+/// Streams of CRC words side by side: the instruction takes three cycles and one can begin in
+/// each.
+#[cfg(target_arch = "x86_64")]
+pub(super) const STREAMS: usize = 3;
+
+/// Multipliers by number of steps for streams of `step` bytes a step: entry `i` moves a 32-bit
+/// register `i + 1` streams ahead.
+///
+/// The product of two reflected 32-bit values, as a 64-bit word, stands for their product times
+/// x, and taking that word into a zero register multiplies by x^32: hence the exponent less 33.
+#[cfg(target_arch = "x86_64")]
+pub(super) const fn shifts(step: usize) -> [[u64; STREAMS]; MAX_STEPS + 1] {
+    let mut all = [[0; STREAMS]; MAX_STEPS + 1];
+    let mut steps = 1;
+    while steps <= MAX_STEPS {
+        let mut i = 0;
+        while i < STREAMS {
+            all[steps][i] = x_pow(steps * step * 8 * (i + 1) - 33) as u64;
+            i += 1;
+        }
+        steps += 1;
+    }
+    all
+}
+
 /// Tables for eight bytes at a time: `TABLES[k][b]` advances byte `b` by `k` further bytes.
 static TABLES: [[u32; 256]; 8] = tables();
 

@@ -36,7 +36,8 @@ pub(in crate::pcpu) unsafe fn run_chain(segs: &[Seg], ahead: Ahead<'_>, mut hash
 }
 
 /// What `N` chains work on: the lane `l` is at `ptr[l]`, with `rem[l]` bytes of its span left
-/// and the state `hash[l]`. A lane without work has `rem[l] == 0`.
+/// and the state `hash[l]`. Lanes with work come first, `active` of them; the others have
+/// `rem[l] == 0` and a `ptr` at which nothing may be read.
 #[repr(C, align(64))]
 pub(super) struct Lanes<'a, const N: usize> {
     pub(super) ptr: [*const u8; N],
@@ -72,15 +73,15 @@ impl<'a, const N: usize> Lanes<'a, N> {
             next: 0,
             active: 0,
         };
-        for lane in 0..N {
-            lanes.take(lane);
+        while lanes.active < N && lanes.take(lanes.active) {
+            lanes.active += 1;
         }
         lanes
     }
 
-    /// Puts the lane, which has no work, on the next message that has bytes.
+    /// Puts the lane on the next message that has bytes; false when there is none.
     #[inline(always)]
-    fn take(&mut self, lane: usize) {
+    fn take(&mut self, lane: usize) -> bool {
         while let Some(seg) = self.segs.get(self.next) {
             let first = self.next;
             self.ahead.prefetch(first);
@@ -94,10 +95,10 @@ impl<'a, const N: usize> Lanes<'a, N> {
             self.ptr[lane] = seg.ptr;
             self.rem[lane] = u64::from(seg.len);
             if seg.len != 0 || self.go_on(lane) {
-                self.active += 1;
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Moves `next` beyond the message whose first span it has just passed.
@@ -141,13 +142,41 @@ impl<'a, const N: usize> Lanes<'a, N> {
         }
     }
 
-    /// Gives new work to a lane that has worked and is through with its span.
+    /// Moves every lane on by `steps` bytes, or to its span's end where that is nearer, and
+    /// gives new work to those that are there.
     #[inline(always)]
-    pub(super) fn refill(&mut self, lane: usize) {
-        if !self.go_on(lane) {
-            self.active -= 1;
-            self.take(lane);
+    pub(super) fn advance(&mut self, steps: u64) {
+        // Backwards, so that the lane that fills a gap has been seen already.
+        for lane in (0..self.active).rev() {
+            let rem = self.rem[lane];
+            self.rem[lane] = rem.saturating_sub(steps);
+            self.ptr[lane] = self.ptr[lane].wrapping_add(steps as usize);
+            if rem <= steps && !self.go_on(lane) && !self.take(lane) {
+                self.retire(lane);
+            }
         }
+    }
+
+    /// Moves the last lane into the place of one that has no work left.
+    fn retire(&mut self, lane: usize) {
+        self.active -= 1;
+        let last = self.active;
+        self.ptr[lane] = self.ptr[last];
+        self.rem[lane] = self.rem[last];
+        self.hash[lane] = self.hash[last];
+        self.seg[lane] = self.seg[last];
+        self.rem[last] = 0;
+    }
+
+    /// Runs the only lane left to its span's end.
+    ///
+    /// # Safety
+    /// The spans must be readable, and lane 0 active.
+    #[inline(always)]
+    pub(super) unsafe fn alone(&mut self) {
+        // SAFETY: `rem` bytes are left of the lane's span.
+        self.hash[0] = unsafe { chain(self.hash[0], self.ptr[0], self.rem[0] as usize) };
+        self.advance(self.rem[0]);
     }
 }
 
@@ -163,41 +192,35 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
     let mut lanes = Lanes::<SCALAR>::new(segs, ahead, state);
     while lanes.active > 0 {
         // SAFETY: the spans are readable, and lanes stay within theirs.
-        unsafe { scalar_round(&mut lanes) };
+        unsafe {
+            match lanes.active {
+                1 => lanes.alone(),
+                2..5 => scalar_round::<4>(&mut lanes),
+                _ => scalar_round::<SCALAR>(&mut lanes),
+            }
+        }
     }
 }
 
-/// Takes every lane as far as the one that is nearest to its span's end.
+/// Takes every lane as far as the one that is nearest to its span's end. At least one and at
+/// most `W` lanes are active; those that are not go along with lane 0.
 ///
 /// # Safety
-/// The lanes' spans must be readable, and at least one lane active.
+/// The lanes' spans must be readable.
 #[inline(always)]
-pub(super) unsafe fn scalar_round(lanes: &mut Lanes<'_, SCALAR>) {
-    let busy: [bool; SCALAR] = std::array::from_fn(|lane| lanes.rem[lane] != 0);
-    let first = busy.iter().position(|&busy| busy).unwrap_or(0);
-    let steps = (0..SCALAR).filter(|&l| busy[l]).map(|l| lanes.rem[l]).min().unwrap_or(0);
-    // SAFETY: `steps` bytes are left in every busy span; idle lanes read along with a busy one.
-    unsafe {
-        if lanes.active == 1 {
-            lanes.hash[first] = chain(lanes.hash[first], lanes.ptr[first], steps as usize);
-        } else {
-            let from: [*const u8; SCALAR] =
-                std::array::from_fn(|lane| lanes.ptr[if busy[lane] { lane } else { first }]);
-            let mut hash = lanes.hash;
-            for i in 0..steps as usize {
-                for lane in 0..SCALAR {
-                    let byte = u64::from(*from[lane].add(i));
-                    hash[lane] = (hash[lane] ^ byte).wrapping_mul(PRIME);
-                }
-            }
-            lanes.hash = hash;
-        }
-        for lane in (0..SCALAR).filter(|&lane| busy[lane]) {
-            lanes.ptr[lane] = lanes.ptr[lane].add(steps as usize);
-            lanes.rem[lane] -= steps;
-            if lanes.rem[lane] == 0 {
-                lanes.refill(lane);
-            }
+unsafe fn scalar_round<const W: usize>(lanes: &mut Lanes<'_, SCALAR>) {
+    let active = lanes.active;
+    let steps = lanes.rem[..active].iter().copied().min().unwrap_or(0);
+    let from: [*const u8; W] =
+        std::array::from_fn(|lane| lanes.ptr[if lane < active { lane } else { 0 }]);
+    let mut hash: [u64; W] = std::array::from_fn(|lane| lanes.hash[lane]);
+    for i in 0..steps as usize {
+        for lane in 0..W {
+            // SAFETY: every active lane has at least `steps` bytes left.
+            let byte = u64::from(unsafe { *from[lane].add(i) });
+            hash[lane] = (hash[lane] ^ byte).wrapping_mul(PRIME);
         }
     }
+    lanes.hash[..W].copy_from_slice(&hash);
+    lanes.advance(steps);
 }

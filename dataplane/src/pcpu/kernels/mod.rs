@@ -68,15 +68,54 @@ impl Ahead<'_> {
             prefetch_span(seg);
         }
     }
+
+    /// The rest of the span after span `at`; empty when nothing is to be fetched.
+    #[inline(always)]
+    fn beyond(&self, at: usize) -> Beyond {
+        match self.window.get(at + 1) {
+            Some(seg) if self.distance != 0 => {
+                let first = first_bytes(seg.len as usize);
+                Beyond { ptr: seg.ptr.wrapping_add(first), len: seg.len as usize - first }
+            }
+            _ => Beyond { ptr: std::ptr::null(), len: 0 },
+        }
+    }
 }
 
-/// Lines of a span that are fetched ahead; the hardware's own prefetch takes over beyond.
-const PREFETCH_LINES: usize = 8;
+/// How much of a span of `len` bytes is fetched `distance` spans ahead. Of long spans only what
+/// it takes to start the hardware's prefetch: the rest is left to it and to [`Beyond`].
+#[inline(always)]
+const fn first_bytes(len: usize) -> usize {
+    match len {
+        0..=512 => len,
+        513..=2048 => 512,
+        _ => 128,
+    }
+}
+
+/// The next span beyond its first lines: fetched bit by bit while the present one is worked on,
+/// by loops so busy that the hardware's prefetch would not run far enough ahead of them.
+#[derive(Clone, Copy)]
+struct Beyond {
+    ptr: *const u8,
+    len: usize,
+}
+
+impl Beyond {
+    /// Fetches `len` bytes at `from`, as far as the span has them.
+    #[inline(always)]
+    fn prefetch(self, from: usize, len: usize) {
+        if from < self.len {
+            for line in 0..len.div_ceil(64) {
+                prefetch_line(self.ptr.wrapping_add(from + line * 64));
+            }
+        }
+    }
+}
 
 #[inline(always)]
 fn prefetch_span(seg: &Seg) {
-    let lines = (seg.len as usize).div_ceil(64).min(PREFETCH_LINES);
-    for line in 0..lines {
+    for line in 0..first_bytes(seg.len as usize).div_ceil(64) {
         prefetch_line(seg.ptr.wrapping_add(line * 64));
     }
 }

@@ -1,8 +1,8 @@
 //! The fused pass: one walk over the bytes that counts, transforms and takes the CRC.
 
-use super::Ahead;
 use super::crc;
 use super::simd::Simd;
+use super::{Ahead, Beyond};
 use crate::pcpu::batch::Seg;
 
 /// Which bytes a pass takes the CRC of.
@@ -110,6 +110,8 @@ struct Pass<'a, S: Simd, const XF: bool, const ST: bool, const CT: bool, const C
     total: S::V,
     /// Zero bytes that partial loads added to the count.
     padding: u64,
+    /// The span after the present one.
+    next: Beyond,
     state: &'a mut PassState,
 }
 
@@ -135,10 +137,12 @@ pub(super) unsafe fn run<S, const XF: bool, const ST: bool, const CT: bool, cons
             acc: [zero; 2],
             total: zero,
             padding: 0,
+            next: ahead.beyond(0),
             state,
         };
         for (i, seg) in segs.iter().enumerate() {
             ahead.prefetch(i);
+            pass.next = ahead.beyond(i);
             if CRC == NOTHING {
                 pass.bytes(seg.ptr, seg.len as usize);
             } else {
@@ -222,9 +226,11 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
                 ptr = ptr.add(head);
                 n -= head;
             }
+            let mut done = 0;
             while n >= S::BYTES {
                 let steps = (n / S::BYTES).min(COUNT_STEPS);
-                self.stretch(ptr, steps);
+                self.stretch(ptr, steps, done);
+                done += steps * S::BYTES;
                 ptr = ptr.add(steps * S::BYTES);
                 n -= steps * S::BYTES;
                 if CT {
@@ -240,19 +246,20 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
         }
     }
 
-    /// `steps` whole vectors.
+    /// `steps` whole vectors; `done` bytes of the span are done.
     #[inline(always)]
-    unsafe fn stretch(&mut self, ptr: *mut u8, steps: usize) {
+    unsafe fn stretch(&mut self, ptr: *mut u8, steps: usize, done: usize) {
         // SAFETY: `steps * BYTES` bytes are the caller's; each index is below `steps`.
         unsafe {
             let at = |step: usize| ptr.add(step * S::BYTES);
             let mut step = 0;
-            while step + 4 <= steps {
-                self.block::<0>(at(step));
-                self.block::<1>(at(step + 1));
-                self.block::<0>(at(step + 2));
-                self.block::<1>(at(step + 3));
-                step += 4;
+            while step + WIDE <= steps {
+                self.each(at(step), |_, _| ());
+                // Stores run at the memory's speed without.
+                if !ST {
+                    self.next.prefetch(done + step * S::BYTES, WIDE * S::BYTES);
+                }
+                step += WIDE;
             }
             while step < steps {
                 self.block::<0>(at(step));
@@ -279,6 +286,12 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
     unsafe fn crc_span(&mut self, mut crc: u32, mut ptr: *mut u8, mut n: usize) -> u32 {
         // SAFETY: `ptr..ptr + n` stays the rest of the span.
         unsafe {
+            if !XF && !CT {
+                let taken;
+                (crc, taken) = S::crc_first(crc, ptr, n, self.next);
+                ptr = ptr.add(taken);
+                n -= taken;
+            }
             if S::FOLD && n >= WIDE * S::BYTES {
                 let blocks = n / (WIDE * S::BYTES);
                 let acc = self.fold_wide(crc, ptr, blocks);
@@ -320,6 +333,7 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
             for block in 1..blocks {
                 let at = ptr.add(block * WIDE * S::BYTES);
                 self.each(at, |i, v| acc[i] = S::fold(acc[i], k, v));
+                self.next.prefetch((block - 1) * WIDE * S::BYTES, WIDE * S::BYTES);
                 if CT && block % 32 == 0 {
                     self.widen();
                 }

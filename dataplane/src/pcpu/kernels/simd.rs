@@ -1,5 +1,7 @@
 //! What the generic pass needs of a vector.
 
+use super::Beyond;
+
 /// A vector of bytes and the few operations that passes are made of.
 ///
 /// All methods are `inline(always)` and become instructions only inside a function that has
@@ -66,6 +68,13 @@ pub(super) trait Simd: Copy {
     unsafe fn reduce(acc: Self::V) -> u32;
     /// CRC register advanced by 8 bytes.
     unsafe fn crc_word(crc: u32, word: u64) -> u32;
+    /// Takes the CRC of a first part of `n` bytes in whatever way is fastest where nothing else
+    /// is to be done with them, fetching `next` on the way; gives back the register and the bytes
+    /// taken, which may be 0.
+    #[inline(always)]
+    unsafe fn crc_first(crc: u32, _ptr: *const u8, _n: usize, _next: Beyond) -> (u32, usize) {
+        (crc, 0)
+    }
     /// CRC register advanced by 1 byte.
     unsafe fn crc_byte(crc: u32, byte: u8) -> u32;
 }

@@ -148,8 +148,14 @@ fn fnv_property(isa: Isa) {
         return;
     };
     let noise = noise(4000);
-    let lens: [fn(usize) -> usize; 6] =
-        [|_| 64, |i| i, |i| 300 - 4 * i, |i| (i * 37) % 301, |i| (i % 3) * 500, |i| (i / 63) * 3000];
+    let lens: [fn(usize) -> usize; 6] = [
+        |_| 64,
+        |i| i,
+        |i| 300 - 4 * i,
+        |i| (i * 37) % 301,
+        |i| (i % 3) * 500,
+        |i| (i / 63) * 3000,
+    ];
     for n in 1..=64 {
         for len in lens {
             let mut spans: Vec<_> =
@@ -158,9 +164,8 @@ fn fnv_property(isa: Isa) {
             let mut state = FnvState { basis: 1, open: 1, sum: 0 };
             // SAFETY: `Kernels` proves the level; the spans are this function's own.
             unsafe { kernels.fnv(&segs, NO_AHEAD, &mut state) };
-            let expected = (0..n).fold(0u64, |sum, i| {
-                sum.wrapping_add(oracle::fnv64(1, &noise[i..i + len(i)]))
-            });
+            let expected = (0..n)
+                .fold(0u64, |sum, i| sum.wrapping_add(oracle::fnv64(1, &noise[i..i + len(i)])));
             assert_eq!((state.sum, state.open), (expected, 1), "{n} spans");
         }
     }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use crate::pcpu::batch::Seg;
 use crate::pcpu::kernels::pass::{self, PassState, select};
 use crate::pcpu::kernels::simd::Simd;
-use crate::pcpu::kernels::{Ahead, Kernels, crc};
+use crate::pcpu::kernels::{Ahead, Beyond, Kernels, crc};
 
 /// The kernels of this level.
 pub(in crate::pcpu::kernels) const KERNELS: Kernels =
@@ -121,6 +121,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn crc_word(crc: u32, word: u64) -> u32 {
         unsafe { _mm_crc32_u64(u64::from(crc), word) as u32 }
+    }
+    #[inline(always)]
+    unsafe fn crc_first(crc: u32, ptr: *const u8, n: usize, next: Beyond) -> (u32, usize) {
+        unsafe { super::streams::fused(crc, ptr, n, next) }
     }
     #[inline(always)]
     unsafe fn crc_byte(crc: u32, byte: u8) -> u32 {

@@ -10,9 +10,9 @@ use crate::pcpu::batch::Seg;
 use crate::pcpu::kernels::fnv::{Lanes, PRIME};
 use crate::pcpu::kernels::{Ahead, FnvState};
 
-/// Vectors in flight: enough to cover the multiplication's latency.
-const VECTORS: usize = 6;
-/// Chains side by side.
+/// Most vectors in flight: with eight, a full batch of whole packets runs in one go.
+const VECTORS: usize = 8;
+/// Most chains side by side.
 const LANES: usize = 8 * VECTORS;
 /// Bytes that a round takes of a lane at most.
 const ROUND: u64 = 64;
@@ -31,50 +31,56 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
     while lanes.active > 0 {
         // SAFETY: features as here; the spans are readable, and lanes stay within theirs.
         unsafe {
-            let longest = gather(&lanes, &mut block);
-            if lanes.rem.iter().all(|&rem| rem >= ROUND) {
-                whole_round(&mut lanes.hash, &block);
-            } else {
-                part_round(&mut lanes.hash, &lanes.rem, &block, longest);
+            match lanes.active.div_ceil(8) {
+                1 if lanes.active == 1 => {
+                    lanes.alone();
+                    continue;
+                }
+                1 => round::<1>(&mut lanes, &mut block),
+                2 => round::<2>(&mut lanes, &mut block),
+                3 | 4 => round::<4>(&mut lanes, &mut block),
+                5 | 6 => round::<6>(&mut lanes, &mut block),
+                _ => round::<8>(&mut lanes, &mut block),
             }
         }
-        advance(&mut lanes);
+        lanes.advance(ROUND);
     }
 }
 
-/// Moves every lane on by the bytes that the round took, and refills those at their end.
-#[inline(always)]
-fn advance(lanes: &mut Lanes<'_, LANES>) {
-    for lane in 0..LANES {
-        let rem = lanes.rem[lane];
-        if rem > ROUND {
-            lanes.rem[lane] = rem - ROUND;
-            lanes.ptr[lane] = lanes.ptr[lane].wrapping_add(ROUND as usize);
-        } else if rem > 0 {
-            lanes.rem[lane] = 0;
-            lanes.refill(lane);
-        }
-    }
-}
-
-/// Loads and transposes up to 64 bytes of every lane. Gives back the most steps a lane needs.
+/// One round of the first `V` vectors of lanes, beyond which none is active.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
-unsafe fn gather(lanes: &Lanes<'_, LANES>, block: &mut Block) -> u64 {
-    let mut longest = 0;
-    for (vector, out) in block.iter_mut().enumerate() {
+unsafe fn round<const V: usize>(lanes: &mut Lanes<'_, LANES>, block: &mut Block) {
+    // SAFETY: as the caller's.
+    let (shortest, longest) = unsafe { gather::<V>(lanes, block) };
+    if shortest == ROUND {
+        whole_round::<V>(&mut lanes.hash, block);
+    } else {
+        part_round::<V>(&mut lanes.hash, &lanes.rem, block, longest);
+    }
+}
+
+/// Loads and transposes up to 64 bytes of every lane. Gives back the fewest and the most steps
+/// that a lane needs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
+unsafe fn gather<const V: usize>(lanes: &Lanes<'_, LANES>, block: &mut Block) -> (u64, u64) {
+    let (mut shortest, mut longest) = (ROUND, 0);
+    for vector in 0..V {
         let mut rows = [_mm512_setzero_si512(); 8];
         for (i, row) in rows.iter_mut().enumerate() {
             let lane = vector * 8 + i;
             let n = lanes.rem[lane].min(ROUND);
-            longest = longest.max(n);
+            (shortest, longest) = (shortest.min(n), longest.max(n));
+            // Idle lanes look at lane 0: a masked load costs dear where nothing is mapped.
+            let from = lanes.ptr[if n == 0 { 0 } else { lane }];
             let mask = _bzhi_u64(!0, n as u32);
             // SAFETY: the mask covers bytes that the lane's span has left; others are not read.
-            *row = unsafe { _mm512_maskz_loadu_epi8(mask, lanes.ptr[lane].cast()) };
+            *row = unsafe { _mm512_maskz_loadu_epi8(mask, from.cast()) };
         }
-        *out = transpose(rows);
+        block[vector] = transpose(rows);
     }
-    longest
+    (shortest, longest)
 }
 
 /// Transposes eight rows of eight 64-bit words.
@@ -110,45 +116,60 @@ fn quarters(v: [__m512i; 4]) -> [__m512i; 4] {
 /// `a ^ (b & c)` as a truth table.
 const XOR_AND: i32 = 0x78;
 
+/// The words of the first `V` vectors.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load<const V: usize>(words: &[u64; LANES]) -> [__m512i; V] {
+    // SAFETY: `V` is at most `VECTORS`, each with 8 of the words.
+    std::array::from_fn(|v| unsafe { _mm512_loadu_si512(words.as_ptr().add(8 * v).cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store<const V: usize>(words: &mut [u64; LANES], vectors: [__m512i; V]) {
+    for (v, vector) in vectors.into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().add(8 * v).cast(), vector) };
+    }
+}
+
 /// 64 steps in every lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn whole_round(hash: &mut [u64; LANES], block: &Block) {
+fn whole_round<const V: usize>(hash: &mut [u64; LANES], block: &Block) {
     let (prime, byte) = (_mm512_set1_epi64(PRIME.cast_signed()), _mm512_set1_epi64(0xff));
-    // SAFETY: `hash` has 8 words for each vector.
-    let mut h: [__m512i; VECTORS] =
-        std::array::from_fn(|v| unsafe { _mm512_loadu_si512(hash.as_ptr().add(8 * v).cast()) });
+    let mut h = load::<V>(hash);
     for q in 0..8 {
-        let mut word: [__m512i; VECTORS] = std::array::from_fn(|v| block[v][q]);
+        let mut word: [__m512i; V] = std::array::from_fn(|v| block[v][q]);
         for _ in 0..8 {
-            for v in 0..VECTORS {
+            for v in 0..V {
                 let mixed = _mm512_ternarylogic_epi64::<XOR_AND>(h[v], word[v], byte);
                 h[v] = _mm512_mullo_epi64(mixed, prime);
                 word[v] = _mm512_srli_epi64::<8>(word[v]);
             }
         }
     }
-    for (v, h) in h.into_iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { _mm512_storeu_si512(hash.as_mut_ptr().add(8 * v).cast(), h) };
-    }
+    store(hash, h);
 }
 
 /// As many steps as each lane has bytes left, up to `longest`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn part_round(hash: &mut [u64; LANES], rem: &[u64; LANES], block: &Block, longest: u64) {
+fn part_round<const V: usize>(
+    hash: &mut [u64; LANES],
+    rem: &[u64; LANES],
+    block: &Block,
+    longest: u64,
+) {
     let (prime, byte) = (_mm512_set1_epi64(PRIME.cast_signed()), _mm512_set1_epi64(0xff));
     let one = _mm512_set1_epi64(1);
-    // SAFETY: `hash` and `rem` have 8 words for each vector.
-    let load = |from: *const u64, v: usize| unsafe { _mm512_loadu_si512(from.add(8 * v).cast()) };
-    let mut h: [__m512i; VECTORS] = std::array::from_fn(|v| load(hash.as_ptr(), v));
-    let left: [__m512i; VECTORS] = std::array::from_fn(|v| load(rem.as_ptr(), v));
+    let mut h = load::<V>(hash);
+    let left = load::<V>(rem);
     let mut step = _mm512_setzero_si512();
     for q in 0..longest.div_ceil(8) as usize {
-        let mut word: [__m512i; VECTORS] = std::array::from_fn(|v| block[v][q]);
+        let mut word: [__m512i; V] = std::array::from_fn(|v| block[v][q]);
         for _ in 0..8 {
-            for v in 0..VECTORS {
+            for v in 0..V {
                 let live = _mm512_cmpgt_epu64_mask(left[v], step);
                 let mixed = _mm512_ternarylogic_epi64::<XOR_AND>(h[v], word[v], byte);
                 h[v] = _mm512_mask_mullo_epi64(h[v], live, mixed, prime);
@@ -157,8 +178,5 @@ unsafe fn part_round(hash: &mut [u64; LANES], rem: &[u64; LANES], block: &Block,
             step = _mm512_add_epi64(step, one);
         }
     }
-    for (v, h) in h.into_iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { _mm512_storeu_si512(hash.as_mut_ptr().add(8 * v).cast(), h) };
-    }
+    store(hash, h);
 }
