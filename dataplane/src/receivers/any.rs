@@ -60,6 +60,16 @@ impl SourceSpec {
         }
     }
 
+    /// Whether packets can come more than once, each time as the last program left them.
+    #[must_use]
+    pub const fn repeats_as_left(&self) -> bool {
+        match self {
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) => false,
+            Self::Pcap(spec) => spec.loops != 1 && !spec.restore,
+            Self::Memory(spec) => !spec.restore,
+        }
+    }
+
     /// How many receiver threads the source needs when the plan names no cores for them.
     ///
     /// # Errors
