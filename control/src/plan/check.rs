@@ -227,9 +227,11 @@ fn choose_cores(checked: &mut Checked, taken: &[(u32, String)]) {
 
 /// A program that writes payload finds its own output when a source comes round.
 fn check_restore(checked: &mut Checked) {
-    let writes = checked.plan.rules.iter().any(|rule| {
-        Program::parse(&rule.program).is_ok_and(|program| program.transforms())
-    });
+    let writes = checked
+        .plan
+        .rules
+        .iter()
+        .any(|rule| Program::parse(&rule.program).is_ok_and(|program| program.transforms()));
     for (at, source) in checked.plan.sources.clone().iter().enumerate() {
         if writes && source.from.repeats_as_left() {
             checked.add(

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::af_packet::{AfPacketReceiver, AfPacketSpec};
+use super::af_xdp::AfXdpSpec;
 #[cfg(feature = "af-xdp")]
 use super::af_xdp::{AfXdp, AfXdpReceiver};
-use super::af_xdp::AfXdpSpec;
 use super::memory::{MemoryContent, MemoryReceiver, MemorySpec};
 use super::pcap::{PcapReceiver, PcapSpec};
 use super::udp::{UdpReceiver, UdpSpec};
@@ -76,9 +76,7 @@ impl SourceSpec {
     /// When its interface cannot be asked.
     pub fn threads(&self) -> Result<usize, ReceiveError> {
         match self {
-            Self::AfXdp(spec) => {
-                Ok(spec.queue_list(Link::find(&spec.interface)?.rx_queues)?.len())
-            }
+            Self::AfXdp(spec) => Ok(spec.queue_list(Link::find(&spec.interface)?.rx_queues)?.len()),
             Self::AfPacket(_) | Self::Udp(_) | Self::Pcap(_) | Self::Memory(_) => Ok(1),
         }
     }
@@ -132,9 +130,7 @@ impl SourceSpec {
             (0..threads).map(|_| open()).collect::<Result<Vec<_>, _>>()
         };
         match self {
-            Self::AfPacket(spec) => {
-                each(&|| AfPacketReceiver::open(spec).map(Receiver::AfPacket))
-            }
+            Self::AfPacket(spec) => each(&|| AfPacketReceiver::open(spec).map(Receiver::AfPacket)),
             Self::AfXdp(spec) => open_af_xdp(spec, rules),
             Self::Udp(spec) => each(&|| UdpReceiver::open(spec).map(Receiver::Udp)),
             Self::Pcap(spec) => each(&|| PcapReceiver::open(spec).map(Receiver::Pcap)),

@@ -11,7 +11,9 @@ use pfs_rings::{Desc, RegionView};
 use super::cycles::Stopwatch;
 use super::executor::Found;
 use super::outlet::Outlet;
-use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters};
+use crate::counters::{
+    ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters,
+};
 use crate::packet::{Classifier, Malformed, RuleSet, Verdict};
 use crate::receivers::{BATCH, Batch, Receive, ReceiveError, Receiver};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use pfs_rings::Desc;
+use pfs_rings::WaitStrategy;
 use pfs_rings::lane::LaneReceiver;
 use pfs_rings::spsc::PeerState;
-use pfs_rings::WaitStrategy;
 
 use crate::packet::lane_of;
 use crate::receivers::BATCH;
