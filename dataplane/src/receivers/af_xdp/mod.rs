@@ -18,6 +18,9 @@
 //! So `redirected = polled + rx_dropped + rx_ring_full` at quiet, and an empty fill ring must
 //! not be added again. The kernel's totals do not reset when read.
 
+pub(crate) mod bind;
+pub(crate) mod error;
+mod frames;
 mod gate;
 mod receiver;
 #[cfg(test)]

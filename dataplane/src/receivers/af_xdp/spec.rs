@@ -102,13 +102,13 @@ pub enum WaitMode {
 }
 
 const fn default_frames() -> u32 {
-    8192
+    12288
 }
 const fn default_frame_bytes() -> u32 {
     2048
 }
 const fn default_rx_slots() -> u32 {
-    2048
+    4096
 }
 const fn default_nap_us() -> u32 {
     50

@@ -119,6 +119,13 @@ fn round_trip(mode: XdpMode, queues: u32, mtu: u32, sizes: &[usize]) {
 }
 
 #[test]
+fn a_receiver_moves_to_another_thread() {
+    fn moves<T: Send>() {}
+    moves::<AfXdpReceiver>();
+    moves::<AfXdpTransmitter>();
+}
+
+#[test]
 fn frames_arrive_native_one_queue() {
     round_trip(XdpMode::Native, 1, 1500, &[18, 60, 1514]);
 }
@@ -312,7 +319,7 @@ fn a_dropped_receiver_leaves_queue_and_interface_free() {
         drop(open);
         assert_eq!(pfs_ebpf::attached_program("b").unwrap(), None);
         AfXdpTransmitter::open(&AfXdpTxSpec::new("b")).unwrap();
-        assert!(begun.elapsed() < socket::BUSY_PATIENCE);
+        assert!(begun.elapsed() < bind::BUSY_PATIENCE);
     }
     for view in &views {
         let last = view.span(view.len() as u64 - 1, 1).unwrap();
@@ -465,4 +472,58 @@ fn a_killed_process_leaves_nothing() {
     }
     let open = AfXdp::open(&small(XdpMode::Native), &rules()).unwrap();
     assert_eq!(open.receivers.len(), 2);
+}
+
+/// Gives up one capability of the calling thread.
+fn give_up(capability: u32) {
+    // `struct __user_cap_header_struct` and two data structs of capget(2), version 3.
+    let header = [0x2008_0522_u32, 0];
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: version 3 reads a header of two words and writes two structs of three words.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    for set in &mut sets[capability as usize / 32] {
+        *set &= !(1 << (capability % 32));
+    }
+    // SAFETY: as above, reading both.
+    let put = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    assert_eq!((got, put, crate::privilege::has(capability)), (0, 0, false));
+}
+
+#[test]
+fn too_little_locked_memory_is_named() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let (soft, _) =
+        nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+    let frames = 1 << 17;
+    if soft >= u64::from(frames) * 2048 {
+        return println!("skipped: the limit on locked memory is {soft} bytes");
+    }
+    let error = std::thread::spawn(move || {
+        give_up(crate::privilege::CAP_IPC_LOCK);
+        AfXdp::open(&AfXdpSpec { frames, ..small(XdpMode::Auto) }, &rules()).unwrap_err()
+    });
+    let error = error.join().unwrap().to_string();
+    assert!(error.contains("ulimit -l 262144") && error.contains("CAP_IPC_LOCK"), "{error}");
+    assert_eq!(pfs_ebpf::attached_program("b").unwrap(), None);
+}
+
+#[test]
+fn pages_are_what_the_host_has_and_the_default_works() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let spec = AfXdpSpec::new("b");
+    let mut rx = open_one(&spec);
+    let granted = rx.granted();
+    assert_eq!(granted.region_bytes, u64::from(spec.frames) * u64::from(spec.frame_bytes));
+    assert_eq!(rx.region().len() as u64, granted.region_bytes);
+    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    if free.is_ok_and(|count| count.trim() == "0") {
+        assert!(
+            granted.notes.iter().any(|note| note.contains("12 free pages of 2 MiB")),
+            "{granted:?}"
+        );
+    }
+    PacketSocket::open("a").send(&frame(1, 64));
+    assert!(receive(&mut rx, 1) == [frame(1, 64)]);
 }

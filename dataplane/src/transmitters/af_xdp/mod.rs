@@ -20,7 +20,8 @@ pub use spec::AfXdpTxSpec;
 
 use super::{Transmit, TransmitCounters, TransmitError};
 use crate::link::Link;
-use crate::receivers::af_xdp::socket::{CONTINUED, Xsk, missing_capabilities};
+use crate::receivers::af_xdp::error::missing_capabilities;
+use crate::receivers::af_xdp::socket::{CONTINUED, Xsk};
 
 /// Buffers handed to the kernel between two system calls: what one call works off.
 const BURST: usize = 32;
@@ -158,7 +159,7 @@ impl AfXdpTransmitter {
             let mut desc = self.xsk.frames[index];
             // SAFETY: the frame is of this UMEM and was free in the pool, so nothing else
             // reads or writes it; `bytes` is at most `capacity`, and fits.
-            let _ = io::Write::write_all(
+            let _fits = io::Write::write_all(
                 &mut unsafe { self.xsk.umem().data_mut(&mut desc) }.cursor(),
                 bytes,
             );

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::Link;
 use crate::receivers::af_xdp::ZeroCopy;
-use crate::receivers::af_xdp::socket::{XskConfig, zero_copy_possible};
+use crate::receivers::af_xdp::bind::zero_copy_possible;
+use crate::receivers::af_xdp::socket::XskConfig;
 use crate::receivers::af_xdp::spec::HEADROOM;
 use crate::transmitters::TransmitError;
 
