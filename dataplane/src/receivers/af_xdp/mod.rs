@@ -13,7 +13,6 @@
 //! |---|---|---|---|
 //! | too few frames in the fill ring, in one buffer or several | 1 | 0 | 1 |
 //! | RX ring full | 0 | 1 | 0 |
-//! | longer than a frame, socket without multi-buffer | 1 | 0 | 0 |
 //!
 //! So `redirected = polled + rx_dropped + rx_ring_full` at quiet, and an empty fill ring must
 //! not be added again. The kernel's totals do not reset when read.
@@ -27,6 +26,7 @@ mod receiver;
 pub(crate) mod rig;
 pub(crate) mod socket;
 pub(crate) mod spec;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod wait;

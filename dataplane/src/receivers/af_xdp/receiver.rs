@@ -11,10 +11,11 @@ use super::frames::Frames;
 use super::gate::Gate;
 use super::socket::{Xsk, XskConfig, rx_capacity};
 use super::spec::AfXdpSpec;
+use super::stage::{Stage, Step};
 use super::wait::Waiter;
 use crate::counters::{AfXdpCounters, SourceCounters};
 use crate::link::Link;
-use crate::receivers::{BATCH, Batch, Framing, Granted, Receive, ReceiveError};
+use crate::receivers::{Batch, Framing, Granted, Receive, ReceiveError};
 
 /// Polls in a row that found nothing, after which the driver is woken and the socket asked
 /// whether it is still bound.
@@ -37,31 +38,13 @@ pub struct AfXdpReceiver {
     name: String,
     frame_bytes: u32,
     frames: Frames,
-    staged: Staged,
+    stage: Stage,
     waiter: Waiter,
     silent_polls: u32,
     polled: u64,
-    too_long: u64,
     own: AfXdpCounters,
     detached: Option<Instant>,
     drained: bool,
-}
-
-/// Descriptors off the RX ring whose packet has not been handed out.
-#[derive(Debug)]
-struct Staged {
-    descs: [FrameDesc; BATCH],
-    len: usize,
-    /// The rest of a packet too long for any batch is being thrown away.
-    discarding: bool,
-}
-
-impl Staged {
-    /// Buffers of the packet that begins at `at`, when its end is there.
-    fn chain(&self, at: usize) -> Option<usize> {
-        let end = self.descs[at..self.len].iter().position(|desc| !desc.has_more_frames())?;
-        Some(end + 1)
-    }
 }
 
 impl AfXdpReceiver {
@@ -88,10 +71,9 @@ impl AfXdpReceiver {
             name: link.name.clone(),
             frame_bytes: spec.frame_bytes,
             frames: Frames::new(spec.frames, spec.frame_bytes, spec.fill_ring()),
-            staged: Staged { descs: [FrameDesc::default(); BATCH], len: 0, discarding: false },
+            stage: Stage::new(),
             silent_polls: 0,
             polled: 0,
-            too_long: 0,
             own: AfXdpCounters::default(),
             detached: None,
             drained: false,
@@ -136,22 +118,20 @@ impl AfXdpReceiver {
     /// Hands out staged packets, each whole, until the next does not fit or is not all there.
     fn hand_out(&mut self, batch: &mut Batch, stamp: u32) -> io::Result<()> {
         let mut at = 0;
-        while at < self.staged.len {
-            if self.staged.discarding {
-                self.staged.discarding = self.staged.descs[at].has_more_frames();
-                self.frames.discard(self.staged.descs[at])?;
-                at += 1;
-                continue;
+        loop {
+            match self.stage.step(at, batch.room()) {
+                Step::Packet(buffers) => {
+                    self.hand_out_one(batch, at, buffers, stamp)?;
+                    at += buffers;
+                }
+                Step::Discard => {
+                    self.frames.discard(self.stage.desc(at))?;
+                    at += 1;
+                }
+                Step::Stop => break,
             }
-            let Some(buffers) = self.staged.chain(at) else { break };
-            if buffers > batch.room() {
-                break;
-            }
-            self.hand_out_one(batch, at, buffers, stamp)?;
-            at += buffers;
         }
-        self.staged.descs.copy_within(at..self.staged.len, 0);
-        self.staged.len -= at;
+        self.stage.done_to(at);
         Ok(())
     }
 
@@ -163,11 +143,10 @@ impl AfXdpReceiver {
         buffers: usize,
         stamp: u32,
     ) -> io::Result<()> {
-        let chain = at..at + buffers;
         let bytes = |desc: &FrameDesc| desc.lengths().data() as u32;
-        let wire_len = self.staged.descs[chain.clone()].iter().map(bytes).sum();
-        for position in chain {
-            let desc = self.staged.descs[position];
+        let wire_len = self.stage.packet(at, buffers).iter().map(bytes).sum();
+        for position in at..at + buffers {
+            let desc = self.stage.desc(position);
             let frame = self.frames.reclaim_from_kernel(desc)?;
             let som = if position == at { Desc::SOM } else { 0 };
             let eom = if desc.has_more_frames() { 0 } else { Desc::EOM };
@@ -192,20 +171,15 @@ impl AfXdpReceiver {
         let before = self.polled;
         let mut stamp = 0;
         loop {
-            let want = batch.room().min(BATCH - self.staged.len);
-            let from = self.staged.len;
+            let want = batch.room().min(self.stage.room());
             // SAFETY: the descriptors come back as the kernel wrote them, of this socket's UMEM.
-            let got = unsafe { self.xsk.rx.consume(&mut self.staged.descs[from..from + want]) };
-            self.staged.len += got;
+            let got = unsafe { self.xsk.rx.consume(self.stage.vacant(want)) };
+            self.stage.filled(got);
             if stamp == 0 && got > 0 {
                 stamp = now_ns();
             }
             self.hand_out(batch, stamp)?;
-            if self.staged.len == BATCH && self.staged.chain(0).is_none() {
-                self.too_long += 1;
-                self.staged.discarding = true;
-                self.hand_out(batch, stamp)?;
-            } else if got < want || want == 0 {
+            if got < want || want == 0 {
                 return Ok((self.polled - before) as usize);
             }
         }
@@ -229,7 +203,7 @@ impl AfXdpReceiver {
         self.own.forced_wakeups += 1;
         match self.xsk.wake_rx() {
             // Nothing more can come, and nothing more was wanted.
-            Err(_) if self.detached.is_some() => self.drained = self.staged.len == 0,
+            Err(_) if self.detached.is_some() => self.drained = self.stage.is_empty(),
             answer => drop(answer.map_err(|error| self.broken(error))?),
         }
         Ok(())
@@ -239,9 +213,9 @@ impl AfXdpReceiver {
     /// when all are accounted for, or none has come for a while.
     fn settle(&mut self, since: Instant) {
         let detail = self.detail();
-        let seen = self.polled + self.too_long + detail.rx_dropped + detail.rx_ring_full;
+        let seen = self.polled + self.stage.too_long + detail.rx_dropped + detail.rx_ring_full;
         self.drained =
-            self.staged.len == 0 && (seen >= detail.redirected || since.elapsed() > DRAIN);
+            self.stage.is_empty() && (seen >= detail.redirected || since.elapsed() > DRAIN);
     }
 
     #[cold]
@@ -317,7 +291,7 @@ impl Receive for AfXdpReceiver {
             offered: detail.redirected + filtered,
             dropped_kernel: detail.rx_dropped + detail.rx_ring_full,
             filtered,
-            dropped_malformed: self.too_long,
+            dropped_malformed: self.stage.too_long,
             polled: self.polled,
             refused_tokens: self.frames.pool.refused(),
             ..SourceCounters::default()
