@@ -2,8 +2,11 @@
 
 pub mod books;
 pub mod counters;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod link;
 pub mod packet;
+mod packet_socket;
 pub mod pcpu;
 pub mod pin;
 pub mod privilege;

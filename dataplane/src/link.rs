@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use thiserror::Error;
 
+use crate::receivers::Framing;
+
 /// An interface as the kernel describes it at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -26,6 +28,8 @@ pub struct Link {
     pub running: bool,
     /// Whether this is the loopback interface.
     pub loopback: bool,
+    /// How its frames begin; `None` for kinds of link that are neither Ethernet nor bare IP.
+    pub framing: Option<Framing>,
     /// Hardware address; zeros where the interface has none.
     pub mac: [u8; 6],
     /// Driver's name: `veth`, `ice`, …; empty where the interface has none.
@@ -87,6 +91,7 @@ impl Link {
             up: has(libc::IFF_UP),
             running: has(libc::IFF_RUNNING),
             loopback: has(libc::IFF_LOOPBACK),
+            framing: framing(hardware.sa_family),
             mac: std::array::from_fn(|at| hardware.sa_data[at].cast_unsigned()),
             driver: query.driver()?,
             rx_queues,
@@ -101,6 +106,15 @@ impl Link {
     pub fn find_up(name: &str) -> Result<Self, LinkError> {
         let link = Self::find(name)?;
         if link.up { Ok(link) } else { Err(LinkError::Down(link.name)) }
+    }
+}
+
+/// By the `ARPHRD_*` kind of link: tunnels like tun and wireguard carry bare IP packets.
+const fn framing(kind: u16) -> Option<Framing> {
+    match kind {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(Framing::Ethernet),
+        libc::ARPHRD_NONE => Some(Framing::Ip),
+        _ => None,
     }
 }
 
@@ -211,6 +225,7 @@ mod tests {
         ip("link set dev a address 02:00:00:00:00:0a");
         let link = Link::find_up("a").unwrap();
         assert_eq!((link.mtu, link.rx_queues, link.tx_queues), (9000, 3, 3));
+        assert_eq!(link.framing, Some(Framing::Ethernet));
         assert_eq!((link.driver.as_str(), link.mac), ("veth", [2, 0, 0, 0, 0, 10]));
         assert!(link.up && link.running && !link.loopback && link.index > 1);
         ip("link set dev a down");

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use pfs_rings::Desc;
+
 use crate::link::Link;
+use crate::receivers::Receive;
 
 /// The calling thread's own network namespace, with `lo` up and IPv6 off (so that no router
 /// solicitation or duplicate-address probe disturbs a count). Dropped, the thread is back
@@ -116,4 +119,21 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("{program} {}: {}", arguments.join(" "), said.trim()))
+}
+
+/// A frame of `len` bytes (14 or more) of the experimental EtherType 0x88B5, which no stack
+/// answers to; `tag` makes its content its own.
+pub(crate) fn frame(len: usize, tag: u32) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
+    frame.extend(tag.to_be_bytes());
+    frame.extend((frame.len()..len.max(frame.len())).map(|at| (at as u32 ^ tag) as u8));
+    frame.truncate(len);
+    frame
+}
+
+/// A copy of the span that `desc`, which is on loan to the caller, names.
+pub(crate) fn bytes_of(receiver: &impl Receive, desc: &Desc) -> Vec<u8> {
+    let region = receiver.region();
+    // SAFETY: on loan to the caller, who has no slice of it: the tests use this function alone.
+    unsafe { region.bytes_mut(desc) }.expect("inside the region").to_vec()
 }

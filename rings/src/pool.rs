@@ -66,6 +66,7 @@ impl FramePool {
 
     /// Gives a frame back that was not lent, or was reclaimed.
     #[inline]
+    #[allow(clippy::needless_pass_by_value, reason = "moving the frame in is the contract")]
     pub fn put(&mut self, frame: Frame) {
         debug_assert!(self.free.len() < self.capacity as usize);
         self.free.push(frame.0);
@@ -73,6 +74,7 @@ impl FramePool {
 
     /// Marks a frame as lent and returns the token that goes into [`crate::Desc::frame`].
     #[inline]
+    #[allow(clippy::needless_pass_by_value, reason = "moving the frame in is the contract")]
     pub fn lend(&mut self, frame: Frame) -> u32 {
         let index = frame.0;
         self.loan[index as usize / 64] |= 1 << (index % 64);

@@ -62,6 +62,11 @@ impl Batch {
         &mut self.descs[..self.len]
     }
 
+    /// Descriptors and their wire lengths together.
+    pub fn parts_mut(&mut self) -> (&mut [Desc], &[u32]) {
+        (&mut self.descs[..self.len], &self.wire_len[..self.len])
+    }
+
     /// Wire lengths, one per descriptor.
     #[must_use]
     pub fn wire_lens(&self) -> &[u32] {

@@ -4,9 +4,14 @@
 //! back through [`Receive::recycle`]. Backends are variants of [`Receiver`], chosen once per
 //! batch, not once per packet.
 
+pub mod af_packet;
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
 mod batch;
+pub(crate) mod errors;
+pub mod memory;
+pub mod pcap;
+pub mod udp;
 
 use std::time::Duration;
 

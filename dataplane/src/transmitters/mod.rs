@@ -1,7 +1,12 @@
 //! Transmitters: where frames go out.
 
+pub mod af_packet;
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
+pub mod frames;
+pub mod pace;
+pub mod pcap;
+pub mod udp;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,203 @@
+//! From frames to payload: what the receiver's loop does with each batch.
+
+use pfs_rings::{Desc, RegionView};
+
+use super::{Action, Frame, Malformed, RuleSet, Span, flow_hash, parse};
+use crate::receivers::{BATCH, Batch, Framing};
+
+/// Descriptors between the one being parsed and the one whose header is being fetched.
+const AHEAD: usize = 4;
+
+/// What becomes of a frame; all descriptors of a chain have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// To a worker: the descriptor spans payload and holds flow and rule.
+    Deliver,
+    /// No rule wants it; the descriptor is as it was.
+    #[default]
+    Filtered,
+    /// Its headers lie; the descriptor is as it was.
+    Malformed(Malformed),
+}
+
+/// Monotonic counts of frames (chains count once).
+///
+/// `frames = delivered + filtered + malformed_total()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassifyCounters {
+    /// Frames looked at.
+    pub frames: u64,
+    /// Frames that a `redirect` rule matched.
+    pub delivered: u64,
+    /// Frames that a `pass` or `drop` rule matched, or none.
+    pub filtered: u64,
+    /// Frames delivered that were longer on the wire than what is there.
+    pub truncated: u64,
+    /// Malformed frames, indexed by [`Malformed`].
+    pub malformed: [u64; Malformed::COUNT],
+    /// Frames matched, indexed by rule.
+    pub matched: Box<[u64]>,
+}
+
+impl ClassifyCounters {
+    /// Malformed frames of all kinds.
+    #[must_use]
+    pub fn malformed_total(&self) -> u64 {
+        self.malformed.iter().sum()
+    }
+}
+
+/// Parses, matches and hashes batches of one receiver. Allocates nothing after [`Self::new`].
+#[derive(Debug)]
+pub struct Classifier {
+    framing: Framing,
+    rules: RuleSet,
+    counters: ClassifyCounters,
+    verdicts: [Verdict; BATCH],
+}
+
+impl Classifier {
+    /// A classifier for frames that begin as `framing` says. Bare payload matches rules with an
+    /// empty match only.
+    #[must_use]
+    pub fn new(framing: Framing, rules: RuleSet) -> Self {
+        let counters = ClassifyCounters {
+            frames: 0,
+            delivered: 0,
+            filtered: 0,
+            truncated: 0,
+            malformed: [0; Malformed::COUNT],
+            matched: vec![0; rules.len()].into_boxed_slice(),
+        };
+        Self { framing, rules, counters, verdicts: [Verdict::Filtered; BATCH] }
+    }
+
+    /// Decides about each frame of `batch` and narrows what is delivered to its payload.
+    ///
+    /// Returns one verdict per descriptor. A descriptor delivered spans its part of the payload
+    /// (maybe 0 bytes: headers alone in the first buffer, padding in the last), has flow and
+    /// rule set, and [`Desc::ERR`] where the frame was cut; SOM and EOM stay where they were.
+    ///
+    /// # Safety
+    /// The caller owns every descriptor of `batch` (its frame is on loan and was not passed on),
+    /// their spans do not overlap, `view` is the region that they point into, and nothing else
+    /// writes there meanwhile.
+    #[inline]
+    pub unsafe fn classify(&mut self, batch: &mut Batch, view: &RegionView) -> &[Verdict] {
+        let (mut descs, mut wires) = batch.parts_mut();
+        let len = descs.len();
+        descs.iter().take(AHEAD).for_each(|desc| prefetch(view, desc));
+        let mut at = 0;
+        while let Some(wire) = wires.first().copied() {
+            let buffers = chain_len(descs);
+            let (chain, later) = descs.split_at_mut(buffers);
+            if let Some(ahead) = later.get(AHEAD - 1) {
+                prefetch(view, ahead);
+            }
+            // SAFETY: the caller's promise, for the descriptors of this chain.
+            let verdict = unsafe { self.frame(chain, wire, view) };
+            if let Some(verdicts) = self.verdicts.get_mut(at..at + buffers) {
+                verdicts.fill(verdict);
+            }
+            at += buffers;
+            descs = later;
+            wires = wires.get(buffers..).unwrap_or_default();
+        }
+        self.verdicts.get(..len).unwrap_or_default()
+    }
+
+    /// # Safety
+    /// As [`Self::classify`], for the descriptors of `chain`.
+    #[inline(always)]
+    unsafe fn frame(&mut self, chain: &mut [Desc], wire: u32, view: &RegionView) -> Verdict {
+        self.counters.frames += 1;
+        // SAFETY: the descriptor is owned, and the slice ends before it is passed on.
+        let head = chain.first().and_then(|first| unsafe { view.bytes_mut(first) });
+        let Some(head) = head else {
+            return self.malformed(Malformed::OutsideRegion);
+        };
+        let captured = match &*chain {
+            [only] => only.len,
+            buffers => buffers.iter().fold(0, |sum: u32, desc| sum.saturating_add(desc.len)),
+        };
+        let parsed = match parse(self.framing, Frame::new(head, captured, wire)) {
+            Ok(parsed) => parsed,
+            Err(kind) => return self.malformed(kind),
+        };
+        let Some(rule) = self.rules.find(&parsed) else {
+            self.counters.filtered += 1;
+            return Verdict::Filtered;
+        };
+        if let Some(matched) = self.counters.matched.get_mut(usize::from(rule)) {
+            *matched += 1;
+        }
+        if self.rules.action(rule) != Action::Redirect {
+            self.counters.filtered += 1;
+            return Verdict::Filtered;
+        }
+        self.counters.delivered += 1;
+        self.counters.truncated += u64::from(parsed.truncated);
+        let cut = if parsed.truncated { Desc::ERR } else { 0 };
+        let flow = flow_hash(&parsed);
+        narrow(chain, parsed.payload, |desc| {
+            desc.flow = flow;
+            desc.rule = rule;
+            desc.flags |= cut;
+        });
+        Verdict::Deliver
+    }
+
+    #[cold]
+    fn malformed(&mut self, kind: Malformed) -> Verdict {
+        if let Some(count) = self.counters.malformed.get_mut(kind as usize) {
+            *count += 1;
+        }
+        Verdict::Malformed(kind)
+    }
+
+    /// Totals since the classifier was made.
+    #[must_use]
+    pub const fn counters(&self) -> &ClassifyCounters {
+        &self.counters
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+}
+
+/// Descriptors up to and with the first that ends a frame; all when none does.
+#[inline(always)]
+fn chain_len(descs: &[Desc]) -> usize {
+    descs.iter().position(Desc::is_eom).map_or(descs.len(), |last| last + 1)
+}
+
+/// Cuts the buffers of a frame to the part of `payload` that each holds.
+#[inline(always)]
+fn narrow(chain: &mut [Desc], payload: Span, mut mark: impl FnMut(&mut Desc)) {
+    let Span { offset: mut skip, len: mut left } = payload;
+    for desc in chain {
+        let skipped = skip.min(desc.len);
+        desc.offset += u64::from(skipped);
+        desc.len = (desc.len - skipped).min(left);
+        skip -= skipped;
+        left -= desc.len;
+        mark(desc);
+    }
+}
+
+/// Starts to load the header that `desc` spans.
+#[inline(always)]
+fn prefetch(view: &RegionView, desc: &Desc) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let header = view.base().as_ptr().wrapping_add(desc.offset as usize);
+        // SAFETY: a prefetch faults at no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(header.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (view, desc);
+}
