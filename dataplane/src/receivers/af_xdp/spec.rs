@@ -80,7 +80,7 @@ impl Default for Queues {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ZeroCopy {
-    /// On drivers known to do it well; a refusal falls back to copying and is noted.
+    /// On a short list of drivers; a refusal falls back to copying and is noted.
     #[default]
     Auto,
     /// Zero-copy, or an error.

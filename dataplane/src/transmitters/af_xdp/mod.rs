@@ -187,7 +187,7 @@ impl AfXdpTransmitter {
         let errno = self.xsk.wake_tx().map_err(|error| self.broken(error))?;
         let left = self.order.len() as u64 - u64::from(self.xsk.tx.nb_free_exact());
         let published = self.produced - left;
-        // In copy mode this answer means one thing: the last packet taken off the ring was
+        // In copy mode this answer is taken to mean one thing: the last packet taken off the ring was
         // dropped by the device. The kernel publishes its position only when the same call also
         // sent one; if not, the dropped packet is the first that it had not taken before.
         if errno == libc::EBUSY && !self.xsk.grant.zero_copy {
