@@ -1,3 +1,7 @@
 //! The `pfs` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pfs_control::main()
+}

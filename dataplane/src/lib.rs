@@ -5,12 +5,14 @@ pub mod counters;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod link;
+pub mod netns;
 pub mod packet;
 mod packet_socket;
 pub mod pcpu;
 pub mod pin;
 pub mod privilege;
 pub mod receivers;
+pub mod run;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transmitters;

@@ -124,6 +124,12 @@ impl<'a> SpanBatch<'a> {
         BATCH - self.len
     }
 
+    /// Forgets all spans but the first `len`, and all hints.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.hints = 0;
+    }
+
     /// Forgets all spans and hints.
     pub const fn clear(&mut self) {
         self.len = 0;

@@ -3,6 +3,7 @@
 //! Rules run in rounds until none applies; each application is recorded with its reason. The
 //! last entries name the ops that share one pass.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exec::{Compiled, Options};
@@ -12,8 +13,9 @@ use super::op::Op;
 use super::program::Program;
 
 /// A rewrite rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RewriteRule")]
 #[non_exhaustive]
 pub enum Rule {
     /// `xor a,xor b` → `xor a^b`.
@@ -35,7 +37,7 @@ pub enum Rule {
 }
 
 /// One application of a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
     /// Which rule.

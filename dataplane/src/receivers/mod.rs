@@ -5,8 +5,8 @@
 //! batch, not once per packet.
 
 pub mod af_packet;
-#[cfg(feature = "af-xdp")]
 pub mod af_xdp;
+mod any;
 mod batch;
 pub(crate) mod errors;
 pub mod memory;
@@ -19,6 +19,7 @@ use pfs_rings::RegionView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use any::{Receiver, SourceSpec};
 pub use batch::{BATCH, Batch};
 
 use crate::counters::SourceCounters;

@@ -103,6 +103,12 @@ impl LaneReceiver {
         self.tokens.wait(strategy, timeout, stop)
     }
 
+    /// Says that nothing more will be pushed: the worker ends once it has taken what is there.
+    /// Tokens can still be drained.
+    pub fn hang_up(&mut self) {
+        self.descs.close();
+    }
+
     /// How the worker stands: poisoned when either ring is.
     #[must_use]
     pub fn peer(&self) -> PeerState {

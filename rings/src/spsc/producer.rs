@@ -306,7 +306,8 @@ impl<T: Pod> Producer<T> {
         0
     }
 
-    fn close(&self) {
+    /// Tells the consumer that nothing more will come; what was pushed can still be popped.
+    pub(crate) fn close(&self) {
         let rare = &self.memory.control().rare.0;
         rare.producer_closed.store(1, Ordering::Release);
         light_barrier();

@@ -8,6 +8,7 @@ use crate::receivers::ReceiveError;
 
 /// Bytes at the start of each UMEM frame that the kernel keeps for XDP programs
 /// (`XDP_PACKET_HEADROOM` of `linux/bpf.h`).
+#[cfg(feature = "af-xdp")]
 pub(crate) const HEADROOM: u32 = 256;
 
 /// An AF_XDP source: one interface, one UMEM and one socket for each queue.
@@ -173,7 +174,7 @@ impl AfXdpSpec {
     /// # Errors
     /// [`ReceiveError::Unsupported`] for a queue that does not exist, a queue named twice, or
     /// an empty list.
-    pub(super) fn queue_list(&self, there: u32) -> Result<Vec<u32>, ReceiveError> {
+    pub(crate) fn queue_list(&self, there: u32) -> Result<Vec<u32>, ReceiveError> {
         let Queues::List(list) = &self.queues else { return Ok((0..there).collect()) };
         let bad = |what: String, fix: String| Err(ReceiveError::Unsupported { what, fix });
         let name = &self.interface;

@@ -1,5 +1,7 @@
 //! AF_XDP against a real veth pair: what comes in, what is counted, what is refused.
 
+use crate::link::Link;
+use crate::receivers::ReceiveError;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,107 @@
+//! The command line: one definition gives parsing, help, man page and completions.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::doctor::DoctorArgs;
+use crate::plan::PlanFlags;
+use crate::smoke::SmokeArgs;
+use crate::tx::TxArgs;
+
+/// Packets to pinned cores, without copying their payload.
+#[derive(Debug, Parser)]
+#[command(name = "pfs", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// Say more: -v for steps, -vv for details. RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What pfs does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run real captures through every backend that this host grants, and compare digests.
+    Smoke(SmokeArgs),
+    /// Receive packets and run programs on their payload.
+    Run(RunArgs),
+    /// Make, check and explain plans.
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Send a capture, a file cut into payloads, or generated frames.
+    Tx(TxArgs),
+    /// Check this host: for each lack its cause, its consequence and the command that mends it.
+    Doctor(DoctorArgs),
+    /// Detach the XDP program that pfs left on an interface.
+    Detach(DetachArgs),
+    /// Print shell completions.
+    Completions {
+        /// bash, elvish, fish, powershell or zsh.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff.
+    Man,
+}
+
+/// Flags of `pfs run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Run this plan instead of one made from flags.
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pub plan: Option<PathBuf>,
+    /// What to run, where no --plan is given.
+    #[command(flatten)]
+    pub flags: Option<PlanFlags>,
+    /// Write the effective plan (what was asked, what was granted, what was rewritten) here.
+    #[arg(long, value_name = "FILE")]
+    pub plan_out: Option<PathBuf>,
+    /// Serve counters at http://ADDR/metrics as Prometheus text.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Print the closing report as JSON on standard output; the live line goes away.
+    #[arg(long)]
+    pub json: bool,
+    /// Print no live line.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What `pfs plan` does.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Write a plan from flags to standard output, or to --output.
+    Make {
+        /// What the plan is to say.
+        #[command(flatten)]
+        flags: PlanFlags,
+        /// Write here instead of to standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Validate a plan and hold it against this host, without receiving anything.
+    Check {
+        /// The plan.
+        plan: PathBuf,
+    },
+    /// Say in words what a plan does, with the optimizer's rewrites.
+    Explain {
+        /// The plan.
+        plan: PathBuf,
+    },
+    /// Print the plan's JSON Schema.
+    Schema,
+}
+
+/// Flags of `pfs detach`.
+#[derive(Debug, Args)]
+pub struct DetachArgs {
+    /// The interface.
+    pub interface: String,
+    /// Detach a program that is not ours too.
+    #[arg(long)]
+    pub force: bool,
+}

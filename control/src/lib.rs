@@ -1,0 +1,74 @@
+//! The control plane: plans, runs, smoke, transmit, doctor. It never touches payload.
+//!
+//! The binary `pfs` is [`main`] and no more.
+
+pub mod cli;
+mod detach;
+mod doctor;
+mod failure;
+pub mod plan;
+mod run;
+mod smoke;
+mod tx;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command, PlanCommand};
+use failure::Failure;
+
+/// Parses the command line, does what it says, and gives the exit code: 0 done, 1 failed, 2 usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    match act(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("pfs: {failure}");
+            failure.code()
+        }
+    }
+}
+
+fn act(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Smoke(args) => smoke::smoke(args),
+        Command::Run(args) => run::run(args),
+        Command::Plan(command) => plan(command),
+        Command::Tx(args) => tx::tx(args),
+        Command::Doctor(args) => doctor::doctor(args),
+        Command::Detach(args) => detach::detach(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "pfs", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command())
+            .render(&mut io::stdout())
+            .map_err(|error| Failure::failed(format!("writing the manual page: {error}"))),
+    }
+}
+
+fn plan(command: &PlanCommand) -> Result<(), Failure> {
+    match command {
+        PlanCommand::Make { flags, output } => plan::cmd_make(flags, output.as_deref()),
+        PlanCommand::Check { plan } => plan::cmd_check(plan),
+        PlanCommand::Explain { plan } => plan::cmd_explain(plan),
+        PlanCommand::Schema => plan::cmd_schema(),
+    }
+}
+
+/// Logs go to standard error; `RUST_LOG` wins over `-v`.
+fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}

@@ -1,0 +1,91 @@
+//! Cost classes: what a program costs on this host, held against the load a plan declares.
+
+use std::time::{Duration, Instant};
+
+use pfs_dataplane::packet::Action;
+use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Program, SpanBatch, optimize};
+
+use super::check::{Checked, Severity, report};
+use super::{LaneMode, Overload};
+
+/// How long one program is measured.
+const TRIAL: Duration = Duration::from_millis(20);
+/// Payload that a trial goes through in turn: more than the caches nearest to a core hold, since
+/// packets come from memory that somebody else has written.
+const FOOTPRINT: usize = 8 << 20;
+/// Part of a worker's time that programs may take; the rest is for lanes and for peaks.
+const USABLE: f64 = 0.8;
+
+/// What one packet costs a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct CostClass {
+    /// Nanoseconds for each packet, payload included.
+    pub ns_per_packet: f64,
+}
+
+/// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
+#[must_use]
+pub fn measure(program: &Program, payload_bytes: u32) -> CostClass {
+    let mut compiled = Compiled::new(program, Isa::detect());
+    let span = (payload_bytes as usize).max(1);
+    let spans = (FOOTPRINT / span).clamp(BATCH, 1 << 16);
+    // Written before it is read: untouched pages would all be the one page of zeroes.
+    let mut memory: Vec<u8> = (0..spans * span).map(|at| ((at * 31) >> 3) as u8).collect();
+    let began = Instant::now();
+    let mut packets = 0_u64;
+    while began.elapsed() < TRIAL {
+        for block in memory.chunks_mut(BATCH * span) {
+            let mut parts: Vec<&mut [u8]> = block.chunks_mut(span).collect();
+            packets += parts.len() as u64;
+            compiled.run(&mut SpanBatch::of_messages(&mut parts));
+        }
+    }
+    CostClass { ns_per_packet: began.elapsed().as_nanos() as f64 / packets as f64 }
+}
+
+/// Refuses or samples a plan whose dearest program cannot keep up with its declared load.
+pub(super) fn check(checked: &mut Checked) {
+    let Some(declared) = checked.plan.limits.declared.clone() else { return };
+    if !declared.packets_per_second.is_finite() || declared.packets_per_second <= 0.0 {
+        let message = "packets_per_second must be above 0".to_owned();
+        return report(checked, Severity::Error, "limits.declared", message);
+    }
+    let dearest = checked
+        .plan
+        .rules
+        .iter()
+        .filter(|rule| rule.action == Action::Redirect)
+        .filter_map(|rule| {
+            let program = Program::parse(&rule.program).ok()?;
+            let program = optimize(&program, rule.sink.is_some()).program;
+            Some((measure(&program, declared.payload_bytes).ns_per_packet, rule.name.clone()))
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((ns_per_packet, rule)) = dearest else { return };
+    let workers = match checked.plan.lanes.mode {
+        LaneMode::Pipeline => checked.plan.lanes.worker_cores.len(),
+        LaneMode::RunToCompletion => checked.plan.sources.iter().map(|s| s.cores.len()).sum(),
+    };
+    let capacity = workers as f64 * USABLE * 1e9 / ns_per_packet;
+    if capacity >= declared.packets_per_second {
+        return;
+    }
+    let share = capacity / declared.packets_per_second;
+    let finding = format!(
+        "rule {rule} costs {ns_per_packet:.0} ns for {} B of payload: {workers} workers carry {capacity:.0} packets/s of the {:.0} declared",
+        declared.payload_bytes, declared.packets_per_second
+    );
+    match declared.overload {
+        Overload::Refuse => {
+            let message = format!(
+                "{finding}; give it more worker cores, a cheaper program, or overload: sample"
+            );
+            report(checked, Severity::Error, "limits.declared", message);
+        }
+        Overload::Sample => {
+            checked.sampled = (share * f64::from(u32::MAX)) as u32;
+            let message = format!("{finding}; {:.1} % of the flows are delivered", share * 100.0);
+            report(checked, Severity::Warning, "limits.declared", message);
+        }
+    }
+}

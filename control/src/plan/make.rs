@@ -1,0 +1,260 @@
+//! Plans from flags.
+
+use pfs_dataplane::packet::{Rule, RuleMatch};
+use pfs_dataplane::pcpu::Program;
+use pfs_dataplane::receivers::SourceSpec;
+use pfs_rings::WaitStrategy;
+use serde_json::{Map, Value};
+
+use super::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source};
+
+/// The flags that describe a plan.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PlanFlags {
+    /// Source, e.g. af_packet:eth0, af_xdp:eth0,mode=native, udp:127.0.0.1:9000,
+    /// pcap:trace.pcapng,loops=3, memory:imix. May be repeated.
+    ///
+    /// After the backend and what it reads from, settings follow by comma as KEY=VALUE, with the
+    /// names that `pfs plan schema` lists; a dot enters a group (fanout.mode=hash).
+    #[arg(long = "from", value_name = "BACKEND:WHERE[,KEY=VALUE...]")]
+    pub from: Vec<String>,
+    /// Rule, e.g. "protocol=udp,destination_ports=53 => crc32c". The first that matches decides;
+    /// an empty match takes every packet. May be repeated.
+    #[arg(long, value_name = "MATCH => PROGRAM")]
+    pub rule: Vec<String>,
+    /// Program for all packets that no --rule matches, e.g. crc32c,counteq:0.
+    #[arg(long, value_name = "OP[:ARG][,...]")]
+    pub prog: Option<String>,
+    /// What the traffic is for, to choose a program by where none is given, e.g. network/crc.
+    #[arg(long, value_name = "HINT")]
+    pub hint: Option<String>,
+    /// Cores of receivers, by the kernel's ids, e.g. 0,2.
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    pub cores: Vec<u32>,
+    /// Cores of workers, by the kernel's ids, e.g. 1,3.
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    pub worker_cores: Vec<u32>,
+    /// Run programs in the receivers' threads, without rings.
+    #[arg(long)]
+    pub run_to_completion: bool,
+    /// Descriptors in each lane's ring; a power of two.
+    #[arg(long, value_name = "N")]
+    pub ring_slots: Option<u32>,
+    /// How idle threads wait: spin or adaptive.
+    #[arg(long, value_name = "HOW")]
+    pub wait: Option<String>,
+    /// Largest pages to try: auto, 1g, 2m, thp or 4k.
+    #[arg(long, value_name = "SIZE")]
+    pub pages: Option<String>,
+    /// Lock rings and frames in memory.
+    #[arg(long)]
+    pub lock: bool,
+    /// Stop after this many seconds.
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<f64>,
+    /// Stop after this many packets were offered.
+    #[arg(long, value_name = "N")]
+    pub packets: Option<u64>,
+    /// Write the closing report to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<std::path::PathBuf>,
+}
+
+/// Flags that make no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// `--from` does not name a source.
+    #[error(
+        "--from {given}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. pcap:trace.pcap,loops=2 (backends: af_packet, af_xdp, udp, pcap, memory)"
+    )]
+    From {
+        /// The flag's value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `--rule` does not name a rule.
+    #[error(
+        "--rule {given}: {why}; write KEY=VALUE[,KEY=VALUE...] => PROGRAM, e.g. protocol=udp,destination_ports=53 => crc32c"
+    )]
+    Rule {
+        /// The flag's value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `--prog` is no program.
+    #[error("--prog {given}: {why}")]
+    Program {
+        /// The flag's value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A word is not among a flag's choices.
+    #[error("--{flag} {given}: choose one of {choices}")]
+    Choice {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        given: String,
+        /// What it may be.
+        choices: &'static str,
+    },
+}
+
+/// The plan that `flags` describe. Cores left open stay open.
+///
+/// # Errors
+/// [`MakeError`] names the flag and what it may be.
+pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
+    let mut sources = Vec::new();
+    for given in &flags.from {
+        let from = source(given).map_err(|why| MakeError::From { given: given.clone(), why })?;
+        let name = format!("{}-{}", from.backend(), sources.len());
+        sources.push(Source { name, cores: Vec::new(), from });
+    }
+    // One list of cores serves one source; more sources take theirs in turn.
+    for (at, &core) in flags.cores.iter().enumerate() {
+        let to = if sources.len() == 1 { 0 } else { at % sources.len() };
+        sources[to].cores.push(core);
+    }
+    Ok(Plan {
+        schema_version: SCHEMA_VERSION,
+        sources,
+        rules: rules(flags)?,
+        lanes: lanes(flags)?,
+        memory: Memory {
+            pages: choice("pages", flags.pages.as_deref(), "auto, 1g, 2m, thp, 4k")?,
+            lock: flags.lock,
+        },
+        sinks: Sinks { report: flags.report.clone(), ..Sinks::default() },
+        limits: Limits { seconds: flags.seconds, packets: flags.packets, declared: None },
+        granted: None,
+        optimizer: Vec::new(),
+        environment: None,
+    })
+}
+
+fn lanes(flags: &PlanFlags) -> Result<Lanes, MakeError> {
+    let defaults = Lanes::default();
+    Ok(Lanes {
+        mode: if flags.run_to_completion { LaneMode::RunToCompletion } else { LaneMode::Pipeline },
+        worker_cores: flags.worker_cores.clone(),
+        ring_slots: flags.ring_slots.unwrap_or(defaults.ring_slots),
+        wait: choice::<WaitStrategy>("wait", flags.wait.as_deref(), "spin, adaptive")?,
+    })
+}
+
+/// A word as the schema spells it, or the default where none is given.
+fn choice<T: Default + serde::de::DeserializeOwned>(
+    flag: &'static str,
+    given: Option<&str>,
+    choices: &'static str,
+) -> Result<T, MakeError> {
+    let Some(given) = given else { return Ok(T::default()) };
+    serde_json::from_value(Value::String(given.to_owned())).map_err(|_| MakeError::Choice {
+        flag,
+        given: given.to_owned(),
+        choices,
+    })
+}
+
+fn rules(flags: &PlanFlags) -> Result<Vec<Rule>, MakeError> {
+    let mut rules = Vec::new();
+    for given in &flags.rule {
+        let fail = |why: String| MakeError::Rule { given: given.clone(), why };
+        let (matches, program) =
+            given.split_once("=>").ok_or_else(|| fail("it has no `=>`".to_owned()))?;
+        let mut fields = Map::new();
+        set_fields(&mut fields, matches.trim()).map_err(fail)?;
+        let matches: RuleMatch =
+            serde_json::from_value(Value::Object(fields)).map_err(|e| fail(e.to_string()))?;
+        let program = Program::parse(program.trim()).map_err(|e| fail(e.to_string()))?;
+        let name = format!("rule-{}", rules.len());
+        rules.push(Rule { matches, program: program.to_string(), ..Rule::all(name) });
+    }
+    let program = match &flags.prog {
+        Some(text) => Some(
+            Program::parse(text)
+                .map_err(|error| MakeError::Program {
+                    given: text.clone(),
+                    why: error.to_string(),
+                })?
+                .to_string(),
+        ),
+        None if rules.is_empty() || flags.hint.is_some() => {
+            Some(hinted(flags.hint.as_deref().unwrap_or_default()).to_owned())
+        }
+        None => None,
+    };
+    rules.extend(program.map(|program| Rule { program, ..Rule::all("all") }));
+    Ok(rules)
+}
+
+/// The program that PacketFS's hints stand for.
+fn hinted(hint: &str) -> &'static str {
+    let has = |word: &str| hint.contains(word);
+    if has("matrix") || has("hist") {
+        "hist8"
+    } else if has("crc") || has("network") {
+        "crc32c"
+    } else if has("xor") {
+        "xor:0"
+    } else if has("add") {
+        "add:0"
+    } else {
+        "counteq:0"
+    }
+}
+
+/// Reads `BACKEND:WHERE[,KEY=VALUE...]` through the same types that read a plan's JSON.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn source(given: &str) -> Result<SourceSpec, String> {
+    let (backend, rest) = given.split_once(':').ok_or("it has no `:`")?;
+    let (place, settings) = match rest.split_once(',') {
+        Some((place, settings)) => (place, settings),
+        None => (rest, ""),
+    };
+    let place_key = match backend {
+        "af_packet" | "af_xdp" => "interface",
+        "udp" => "listen",
+        "pcap" => "path",
+        "memory" if place.contains(['/', '.']) => "content.capture.path",
+        "memory" => "content.generated.frame_size",
+        _ => return Err(format!("no backend is called {backend}")),
+    };
+    let mut fields = Map::new();
+    if !place.is_empty() {
+        set_field(&mut fields, place_key, place)?;
+    }
+    set_fields(&mut fields, settings)?;
+    let spec = Value::Object(Map::from_iter([(backend.to_owned(), Value::Object(fields))]));
+    serde_json::from_value(spec).map_err(|error| error.to_string())
+}
+
+/// Adds `KEY=VALUE` pairs, separated by commas; a dot in a key enters an object.
+fn set_fields(fields: &mut Map<String, Value>, settings: &str) -> Result<(), String> {
+    for pair in settings.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
+        set_field(fields, key.trim(), value.trim())?;
+    }
+    Ok(())
+}
+
+fn set_field(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<(), String> {
+    let mut path: Vec<&str> = key.split('.').collect();
+    let last = path.pop().unwrap_or_default();
+    let mut at = fields;
+    for step in path {
+        let group = at.entry(step).or_insert_with(|| Value::Object(Map::new()));
+        at = group.as_object_mut().ok_or_else(|| format!("{step} is set twice"))?;
+    }
+    // Numbers, booleans and lists as JSON has them; everything else is text.
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    at.insert(last.to_owned(), value);
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! `pfs run`: from a plan to its report.
+
+pub(crate) mod figures;
+mod live;
+mod metrics;
+mod prepare;
+mod table;
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pfs_dataplane::run::{RunError, RunReport, Running, Snapshot, start};
+
+pub(crate) use prepare::{PrepareError, Prepared, prepare};
+
+use crate::cli::RunArgs;
+use crate::failure::Failure;
+use crate::plan::{self, Plan};
+
+/// How often a run is looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// How often the live line and `/metrics` are made anew.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs a plan, prints its books, and leaves its report.
+///
+/// # Errors
+/// [`Failure`]: the plan is bad, the host lacks something, a source broke, or the books did not
+/// close.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let plan = match (&args.plan, &args.flags) {
+        (Some(path), _) => plan::load(path)?,
+        (None, Some(flags)) => plan::make(flags)?,
+        (None, None) => return Err(Failure::usage("give --plan FILE, or --from BACKEND:WHERE")),
+    };
+    let stop = stop_flag()?;
+    let prepared = prepare(&plan)?;
+    let effective = prepared.plan.clone();
+    let metrics = Metrics::serve(args, &effective)?;
+    let mut live = (!args.quiet && !args.json).then(live::LiveLine::new);
+    let report = execute(prepared, &stop, |snapshot| {
+        if let Some(line) = &mut live {
+            line.show(snapshot);
+        }
+        metrics.update(snapshot);
+    })?;
+    if let Some(line) = live {
+        line.end();
+    }
+    leave(args, &effective, &report)?;
+    verdict(&report)
+}
+
+/// Starts what was prepared, watches it until it ends, and closes its account.
+///
+/// `each_second` sees the counters as they go. `stop` ends the run early, in order.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub(crate) fn execute(
+    prepared: Prepared,
+    stop: &AtomicBool,
+    mut each_second: impl FnMut(&Snapshot),
+) -> Result<RunReport, RunError> {
+    let limits = prepared.plan.limits.clone();
+    let running = start(prepared.spec)?;
+    let began = Instant::now();
+    let mut shown = began;
+    let mut told = false;
+    while !running.is_finished() {
+        if !told && (stop.load(Relaxed) || reached(&limits, &running, began)) {
+            running.stop();
+            told = true;
+        }
+        if shown.elapsed() >= SECOND {
+            each_second(&running.snapshot());
+            shown = Instant::now();
+        }
+        thread::sleep(TICK);
+    }
+    Ok(running.join())
+}
+
+fn reached(limits: &plan::Limits, running: &Running, began: Instant) -> bool {
+    let time = limits.seconds.is_some_and(|seconds| began.elapsed().as_secs_f64() >= seconds);
+    time || limits.packets.is_some_and(|packets| running.snapshot().books().offered >= packets)
+}
+
+/// A flag that SIGINT and SIGTERM raise; the second signal ends the process at once.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Failure::failed(format!("installing signal handlers: {error}")))?;
+    }
+    Ok(stop)
+}
+
+/// The `/metrics` page, where one was asked for.
+struct Metrics {
+    page: metrics::Page,
+    sources: Vec<String>,
+}
+
+impl Metrics {
+    fn serve(args: &RunArgs, plan: &Plan) -> Result<Self, Failure> {
+        let page = metrics::Page::default();
+        if let Some(address) = args.metrics {
+            let bound = metrics::serve(address, Arc::clone(&page)).map_err(|error| {
+                Failure::failed(format!(
+                    "serving metrics at {address}: {error}; choose another --metrics address"
+                ))
+            })?;
+            tracing::info!("metrics at http://{bound}/metrics");
+        }
+        let granted = plan.granted.iter().flat_map(|granted| &granted.receivers);
+        Ok(Self { page, sources: granted.map(|receiver| receiver.source.clone()).collect() })
+    }
+
+    fn update(&self, snapshot: &Snapshot) {
+        let text = metrics::render(snapshot, &self.sources);
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+}
+
+/// Prints the report and writes what files were asked for.
+fn leave(args: &RunArgs, effective: &Plan, report: &RunReport) -> Result<(), Failure> {
+    if let Some(path) = &args.plan_out {
+        plan::save_json(path, effective)?;
+    }
+    if let Some(path) = &effective.sinks.report {
+        plan::save_json(path, report)?;
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(report)
+            .map_err(|error| Failure::failed(format!("writing the report: {error}")))?;
+        println!("{text}");
+    } else {
+        print!("{}", table::render(report));
+    }
+    Ok(())
+}
+
+fn verdict(report: &RunReport) -> Result<(), Failure> {
+    if let Some(first) = report.errors.first() {
+        return Err(Failure::failed(first.clone()));
+    }
+    match report.books.residual {
+        0 => Ok(()),
+        packets => Err(Failure::failed(format!(
+            "the books do not close: {packets} packets are unaccounted for; this is a bug in pfs"
+        ))),
+    }
+}

@@ -1,0 +1,125 @@
+//! The privileged half of a run: checks, opens sources, compiles, and says what was granted.
+
+use pfs_dataplane::packet::{RuleSet, RuleSetError};
+use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
+use pfs_dataplane::receivers::{Receive, ReceiveError};
+use pfs_dataplane::run::{ReceiverSlot, RunSpec, Workers};
+
+use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
+
+/// A plan whose sources are open: nothing that needs privilege is left to do.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The plan as asked, with what was granted beside it.
+    pub(crate) plan: Plan,
+    /// What the threads are started from.
+    pub(crate) spec: RunSpec,
+}
+
+/// A plan that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    /// It cannot run on this host, or not at all.
+    #[error("the plan cannot run:\n     {0}")]
+    Check(String),
+    /// A rule cannot be compiled.
+    #[error(transparent)]
+    Rules(#[from] RuleSetError),
+    /// A program cannot be compiled.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A source cannot be opened.
+    #[error("source {name}: {source}")]
+    Source { name: String, source: ReceiveError },
+}
+
+/// Checks `plan`, opens its sources and compiles its programs.
+///
+/// # Errors
+/// [`PrepareError`]; what was opened is closed again.
+pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
+    let checked = plan::check(plan);
+    if let Some(errors) = checked.errors() {
+        return Err(PrepareError::Check(errors));
+    }
+    for finding in &checked.findings {
+        tracing::warn!("{finding}");
+    }
+    let mut plan = checked.plan;
+    let optimized = programs(&plan)?;
+    let receivers = open(&plan)?;
+    let isa = Isa::detect();
+    plan.granted = Some(granted(&plan, &receivers, isa));
+    plan.optimizer = optimized
+        .iter()
+        .zip(&plan.rules)
+        .map(|(optimized, rule)| RuleRewrites {
+            rule: rule.name.clone(),
+            program: optimized.program.clone(),
+            rewrites: optimized.rewrites.clone(),
+        })
+        .collect();
+    plan.environment = Some(Environment::read());
+    let spec = RunSpec {
+        receivers,
+        rules: RuleSet::compile(&plan.rules)?,
+        names: plan.rules.iter().map(|rule| rule.name.clone()).collect(),
+        programs: optimized,
+        workers: match plan.lanes.mode {
+            LaneMode::RunToCompletion => Workers::RunToCompletion,
+            LaneMode::Pipeline => Workers::Pipeline {
+                cores: plan.lanes.worker_cores.clone(),
+                ring_slots: plan.lanes.ring_slots,
+            },
+        },
+        wait: plan.lanes.wait,
+        isa,
+        sampled: checked.sampled,
+        stage_cycles: true,
+    };
+    Ok(Prepared { plan, spec })
+}
+
+/// Each rule's program as it will run. Rules that redirect nothing have an empty one.
+fn programs(plan: &Plan) -> Result<Vec<Optimized>, PrepareError> {
+    plan.rules
+        .iter()
+        .map(|rule| {
+            let text = if rule.program.is_empty() { "len" } else { &rule.program };
+            Ok(optimize(&Program::parse(text)?, rule.sink.is_some()))
+        })
+        .collect()
+}
+
+fn open(plan: &Plan) -> Result<Vec<ReceiverSlot>, PrepareError> {
+    let mut slots = Vec::new();
+    let rules: Vec<_> = plan.rules.iter().map(|rule| rule.to_xdp()).collect();
+    for source in &plan.sources {
+        let opened = source
+            .from
+            .open(source.cores.len(), &rules)
+            .map_err(|error| PrepareError::Source { name: source.name.clone(), source: error })?;
+        for (receiver, &core) in opened.into_iter().zip(&source.cores) {
+            slots.push(ReceiverSlot { name: source.name.clone(), core, source: receiver });
+        }
+    }
+    Ok(slots)
+}
+
+fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {
+    PlanGranted {
+        receivers: receivers
+            .iter()
+            .map(|slot| ReceiverGranted {
+                source: slot.name.clone(),
+                core: slot.core,
+                backend: slot.source.granted(),
+            })
+            .collect(),
+        worker_cores: match plan.lanes.mode {
+            LaneMode::Pipeline => plan.lanes.worker_cores.clone(),
+            LaneMode::RunToCompletion => Vec::new(),
+        },
+        isa: isa.name().to_owned(),
+    }
+}

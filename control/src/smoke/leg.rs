@@ -1,0 +1,235 @@
+//! One leg: a capture through a backend, as a plan like any other.
+
+use std::time::{Duration, Instant};
+
+use pfs_dataplane::packet::Rule;
+use pfs_dataplane::pcpu::{Compiled, Isa, Program, SpanBatch};
+use pfs_dataplane::privilege::{self, CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN};
+use pfs_dataplane::run::{RuleResults, RunReport, Running, start};
+use pfs_dataplane::{books::Books, pin};
+
+use super::PROGRAM;
+use super::capture::Capture;
+use super::live::Sender;
+use super::report::Row;
+use crate::plan::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source};
+use crate::run::prepare;
+
+/// How long a live leg waits without progress for what was sent to arrive.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A backend as smoke uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    Memory,
+    Pcap,
+    Udp,
+    AfPacket,
+    AfXdpNative,
+    AfXdpGeneric,
+}
+
+impl Backend {
+    const ALL: [Self; 6] = [
+        Self::Memory,
+        Self::Pcap,
+        Self::Udp,
+        Self::AfPacket,
+        Self::AfXdpNative,
+        Self::AfXdpGeneric,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Pcap => "pcap",
+            Self::Udp => "udp",
+            Self::AfPacket => "af_packet",
+            Self::AfXdpNative => "af_xdp-native",
+            Self::AfXdpGeneric => "af_xdp-generic",
+        }
+    }
+
+    /// What it needs and this process lacks.
+    fn lack(self) -> Option<String> {
+        let caps: &[(u32, &str)] = match self {
+            Self::Memory | Self::Pcap | Self::Udp => return None,
+            Self::AfPacket => &[
+                (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (a network namespace)"),
+                (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair)"),
+                (CAP_NET_RAW, "CAP_NET_RAW (packet sockets)"),
+            ],
+            Self::AfXdpNative | Self::AfXdpGeneric => &[
+                (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (a network namespace)"),
+                (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair and XDP)"),
+                (CAP_NET_RAW, "CAP_NET_RAW (AF_XDP sockets)"),
+                (CAP_BPF, "CAP_BPF (the XDP program)"),
+            ],
+        };
+        let missing: Vec<&str> =
+            caps.iter().filter(|(cap, _)| !privilege::has(*cap)).map(|(_, name)| *name).collect();
+        if !missing.is_empty() {
+            return Some(format!("lacks {}; run it as root", missing.join(", ")));
+        }
+        if self != Self::AfPacket && !cfg!(feature = "af-xdp") {
+            return Some("not in this build; `just smoke` builds it where clang, libclang, libelf, zlib and m4 are installed".to_owned());
+        }
+        None
+    }
+}
+
+/// What this host can run.
+#[derive(Debug)]
+pub(super) struct Bench {
+    backends: Vec<Backend>,
+    left_out: Vec<String>,
+    cores: Vec<u32>,
+}
+
+impl Bench {
+    pub(super) fn probe() -> Self {
+        let (mut backends, mut left_out) = (Vec::new(), Vec::new());
+        for backend in Backend::ALL {
+            match backend.lack() {
+                None => backends.push(backend),
+                Some(lack) => left_out.push(format!("{}: {lack}", backend.name())),
+            }
+        }
+        Self { backends, left_out, cores: pin::allowed_cores().unwrap_or_default() }
+    }
+
+    pub(super) fn backends(&self) -> impl Iterator<Item = Backend> + '_ {
+        self.backends.iter().copied()
+    }
+
+    pub(super) fn left_out(&self) -> Vec<String> {
+        self.left_out.clone()
+    }
+
+    /// One source and one worker; in one thread where there is one core only.
+    fn plan(&self, from: &str) -> Result<Plan, String> {
+        let pipeline = self.cores.len() > 1;
+        let from = source(from)?;
+        Ok(Plan {
+            schema_version: SCHEMA_VERSION,
+            sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
+            rules: vec![Rule { program: PROGRAM.into(), ..Rule::all("all") }],
+            lanes: Lanes {
+                mode: if pipeline { LaneMode::Pipeline } else { LaneMode::RunToCompletion },
+                worker_cores: self.cores.get(1).copied().into_iter().collect(),
+                ..Lanes::default()
+            },
+            memory: Memory::default(),
+            sinks: Sinks::default(),
+            limits: Limits { seconds: Some(60.0), ..Limits::default() },
+            granted: None,
+            optimizer: Vec::new(),
+            environment: None,
+        })
+    }
+}
+
+/// One capture through one backend.
+#[derive(Debug)]
+pub(super) struct Leg<'a> {
+    pub(super) capture: &'a Capture,
+    pub(super) backend: Backend,
+}
+
+impl Leg<'_> {
+    pub(super) fn name(&self) -> String {
+        format!("capture/{}/{}", self.capture.name, self.backend.name())
+    }
+
+    /// Runs the leg in a thread of its own, which may enter a namespace and take it along.
+    pub(super) fn run(&self, bench: &Bench) -> Row {
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| self.outcome(bench)).join().unwrap_or_else(|_| Err("panicked".into()))
+        });
+        match outcome {
+            Ok((plan, report)) => self.row(Some(plan), Some(report), Vec::new()),
+            Err(error) => self.row(None, None, vec![error]),
+        }
+    }
+
+    /// The plan with what was granted, and the run's report.
+    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport), String> {
+        let path = self.capture.path.display();
+        let (from, mut sender) = match self.backend {
+            Backend::Memory => (format!("memory:,content.capture.path={path}"), None),
+            Backend::Pcap => (format!("pcap:{path}"), None),
+            Backend::Udp => {
+                Sender::udp().map(|(to, sender)| (format!("udp:{to}"), Some(sender)))?
+            }
+            Backend::AfPacket => ("af_packet:rx0".to_owned(), Some(Sender::link()?)),
+            Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
+            Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
+        };
+        let prepared = prepare(&bench.plan(&from)?).map_err(|error| error.to_string())?;
+        let plan = prepared.plan;
+        let running = start(prepared.spec).map_err(|error| error.to_string())?;
+        if let Some(sender) = &mut sender {
+            let sent = sender.send(self.capture).inspect_err(|_| running.stop())?;
+            await_arrival(&running, sent);
+            running.stop();
+        }
+        Ok((plan, running.join()))
+    }
+
+    fn row(&self, plan: Option<Plan>, report: Option<RunReport>, mut errors: Vec<String>) -> Row {
+        let report = report.as_ref();
+        let books = report.map_or(Books::default(), |report| report.books);
+        errors.extend(report.iter().flat_map(|report| report.errors.clone()));
+        if books.residual != 0 {
+            errors.push(format!("residual {} in {books:?}", books.residual));
+        }
+        if books.dropped() != 0 {
+            errors.push(format!("lost {} packets: {books:?}", books.dropped()));
+        }
+        let results = report.map_or_else(Vec::new, |report| report.results.clone());
+        let workers = report.iter().flat_map(|report| &report.workers);
+        let (bytes, cycles) = workers.fold((0, 0), |(bytes, cycles), worker| {
+            (bytes + worker.counters.consumed_bytes, cycles + worker.counters.program_cycles)
+        });
+        let receiver = report.and_then(|report| report.receivers.first());
+        Row {
+            name: self.name(),
+            backend: self.backend.name().split('-').next().unwrap_or_default().to_owned(),
+            mode: receiver.map_or_else(String::new, |receiver| receiver.granted.mode.clone()),
+            packets: books.consumed,
+            bytes,
+            digest: digest(&results),
+            residual: books.residual,
+            packets_per_second: books.consumed as f64
+                / report.map_or(1.0, |report| report.elapsed_s.max(1e-9)),
+            cycles_per_packet: cycles as f64 / books.consumed.max(1) as f64,
+            books,
+            results,
+            ok: errors.is_empty(),
+            errors,
+            plan,
+        }
+    }
+}
+
+/// Waits until as many packets as were sent are in the source's count, or none comes any more.
+fn await_arrival(running: &Running, sent: u64) {
+    let (mut seen, mut since) = (0, Instant::now());
+    while seen < sent && since.elapsed() < PATIENCE && !running.is_finished() {
+        std::thread::sleep(Duration::from_millis(5));
+        let offered = running.snapshot().books().offered;
+        if offered > seen {
+            (seen, since) = (offered, Instant::now());
+        }
+    }
+}
+
+/// FNV-1a-64 of the accumulators as little-endian words, in hexadecimal.
+fn digest(results: &[RuleResults]) -> String {
+    let mut words: Vec<u8> =
+        results.iter().flat_map(|rule| rule.results.r).flat_map(u64::to_le_bytes).collect();
+    let Ok(program) = Program::parse("fnv64") else { return String::new() };
+    let mut fnv = Compiled::new(&program, Isa::detect());
+    fnv.run(&mut SpanBatch::of_messages(&mut [words.as_mut_slice()]));
+    format!("{:016x}", fnv.results().r[0])
+}

@@ -1,0 +1,79 @@
+//! The other end of a live leg: sends a capture at a pace that loses nothing.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use pfs_dataplane::netns::{NetNs, VethOptions};
+use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
+use pfs_dataplane::transmitters::udp::{UdpSender, UdpSinkSpec};
+use pfs_dataplane::transmitters::{Transmit, TransmitError};
+
+use super::capture::Capture;
+
+/// Frames sent at a time, and the pause after them: a digest over all packets allows no loss,
+/// and a UDP socket's buffer without privilege is some 200 KiB.
+const BURST: usize = 8;
+const PAUSE: Duration = Duration::from_micros(300);
+/// Fits the largest frame of the captures.
+const MTU: u32 = 9216;
+
+/// Where a live leg's packets come from.
+#[derive(Debug)]
+pub(super) enum Sender {
+    /// Whole frames into one end of a veth pair, in a namespace that the calling thread is in.
+    Link { transmitter: Box<AfPacketTransmitter>, _namespace: NetNs },
+    /// Payloads to a socket on loopback.
+    Udp(Box<UdpSender>),
+}
+
+impl Sender {
+    /// Moves the calling thread into a namespace with the veth pair `tx0`–`rx0`; sends on `tx0`.
+    ///
+    /// # Errors
+    /// What could not be made, with the remedy.
+    pub(super) fn link() -> Result<Self, String> {
+        let namespace = NetNs::enter().map_err(|error| error.to_string())?;
+        let options = VethOptions { queues: 1, mtu: MTU };
+        namespace.veth_pair("tx0", "rx0", options).map_err(|error| error.to_string())?;
+        let transmitter = AfPacketTransmitter::open(&AfPacketTxSpec::new("tx0"))
+            .map_err(|error| error.to_string())?;
+        Ok(Self::Link { transmitter: Box::new(transmitter), _namespace: namespace })
+    }
+
+    /// A sender to a free UDP port on loopback, and that port's address and settings as a source.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub(super) fn udp() -> Result<(String, Self), String> {
+        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+        let to: SocketAddr = free.map_err(|error| format!("finding a free UDP port: {error}"))?;
+        let sender = UdpSender::open(&UdpSinkSpec::new(to)).map_err(|error| error.to_string())?;
+        Ok((format!("{to},frame_bytes=16384,frames=1024"), Self::Udp(Box::new(sender))))
+    }
+
+    /// Sends all of `capture`; returns how many packets left.
+    ///
+    /// # Errors
+    /// When the sink is gone.
+    pub(super) fn send(&mut self, capture: &Capture) -> Result<u64, String> {
+        match self {
+            Self::Link { transmitter, .. } => send(transmitter.as_mut(), &capture.frames),
+            Self::Udp(sender) => send(sender.as_mut(), &capture.payloads),
+        }
+        .map_err(|error| format!("sending {}: {error}", capture.name))
+    }
+}
+
+fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64, TransmitError> {
+    for burst in packets.chunks(BURST) {
+        let frames: Vec<&[u8]> = burst.iter().map(Vec::as_slice).collect();
+        let mut sent = 0;
+        while sent < frames.len() {
+            sent += sink.send(&frames[sent..])?;
+        }
+        sink.flush()?;
+        thread::sleep(PAUSE);
+    }
+    Ok(sink.counters().sent)
+}

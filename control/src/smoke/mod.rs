@@ -1,0 +1,96 @@
+//! `pfs smoke`: the same captures through every backend, and the same digests out of each.
+
+mod capture;
+mod leg;
+mod live;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::plan::save_json;
+use crate::run::stop_flag;
+
+use capture::Capture;
+use leg::{Bench, Leg};
+use report::Report;
+
+/// Program that each capture runs through.
+const PROGRAM: &str = "crc32c,counteq:0,fnv64";
+
+/// Flags of `pfs smoke`.
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// Folder of captures (pcap, pcapng).
+    #[arg(long, value_name = "DIR", default_value = "testdata")]
+    pub captures: PathBuf,
+    /// Folder for plan.json and report.json.
+    #[arg(long, value_name = "DIR", default_value = "target/smoke")]
+    pub out: PathBuf,
+    /// Only legs whose name contains this, e.g. dns or af_xdp.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Print the report as JSON instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs all legs, prints their table, writes `plan.json` and `report.json`.
+///
+/// # Errors
+/// A leg that failed, a digest that differs from its capture's other legs, or a residual.
+pub fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
+    let captures = find_captures(&args.captures)?;
+    fs::create_dir_all(&args.out).map_err(|error| {
+        Failure::failed(format!("making {}: {error}; choose another --out", args.out.display()))
+    })?;
+    let stop = stop_flag()?;
+    let bench = Bench::probe();
+    let mut report = Report::default();
+    report.left_out = bench.left_out();
+    let mut table = report::Table::new(args.json);
+    for path in captures {
+        let capture = Capture::load(&path)?;
+        for backend in bench.backends() {
+            let leg = Leg { capture: &capture, backend };
+            if args.only.as_ref().is_some_and(|only| !leg.name().contains(only)) {
+                continue;
+            }
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(Failure::failed("stopped by a signal; no report was written"));
+            }
+            table.row(report.add(leg.run(&bench)));
+        }
+    }
+    if let Some(plan) = report.plan() {
+        save_json(&args.out.join("plan.json"), plan)?;
+    }
+    save_json(&args.out.join("report.json"), &report)?;
+    report.verdict(args.json)
+}
+
+/// Captures in `folder`, by name.
+fn find_captures(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let listing = fs::read_dir(folder).map_err(|error| {
+        Failure::failed(format!(
+            "reading captures from {}: {error}; name their folder with --captures",
+            folder.display()
+        ))
+    })?;
+    let mut found: Vec<PathBuf> = listing
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "pcap" || ext == "pcapng"))
+        .collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(Failure::failed(format!(
+            "{} holds no .pcap or .pcapng file; name another folder with --captures",
+            folder.display()
+        )));
+    }
+    Ok(found)
+}

@@ -1,0 +1,44 @@
+//! Cycle counts of a run's stages.
+
+/// Reads the processor's time-stamp counter; 0 where there is none that user space may read.
+#[inline]
+#[must_use]
+pub(super) fn now() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: RDTSC is part of x86-64 and touches no memory.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Laps between stages; when off, reads nothing and every lap is 0.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    on: bool,
+    last: u64,
+}
+
+impl Stopwatch {
+    pub(super) const fn new(on: bool) -> Self {
+        Self { on, last: 0 }
+    }
+
+    #[inline]
+    pub(super) fn start(&mut self) {
+        if self.on {
+            self.last = now();
+        }
+    }
+
+    /// Cycles since the last lap or start.
+    #[inline]
+    pub(super) fn lap(&mut self) -> u64 {
+        if !self.on {
+            return 0;
+        }
+        let now = now();
+        now.wrapping_sub(std::mem::replace(&mut self.last, now))
+    }
+}

@@ -1,0 +1,19 @@
+//! A run: receivers, lanes and workers, started together and stopped in order.
+//!
+//! The caller opens sources (that needs privilege) and hands them over; from then on each thread
+//! is pinned to its core, owns what it touches, and keeps no capability. Stop order: sources
+//! detach, what has arrived is drained, lanes close, workers finish, frames come back, sources
+//! are freed.
+
+mod cycles;
+mod executor;
+mod outlet;
+mod receiver;
+mod report;
+mod start;
+mod steer;
+mod worker;
+
+pub use executor::Executor;
+pub use report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
+pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};

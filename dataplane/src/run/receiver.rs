@@ -1,0 +1,231 @@
+//! A receiver's thread: poll, classify, steer, take frames back; then housekeeping.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pfs_rings::WaitStrategy;
+use pfs_rings::{Desc, RegionView};
+
+use super::cycles::Stopwatch;
+use super::executor::Found;
+use super::outlet::Outlet;
+use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters};
+use crate::packet::{Classifier, Malformed, RuleSet, Verdict};
+use crate::receivers::{BATCH, Batch, Receive, ReceiveError, Receiver};
+
+/// How often counters are published and the source's own are read.
+const HOUSEKEEPING: Duration = Duration::from_millis(20);
+/// Longest sleep of an idle receiver: frames that come back meanwhile wait this long.
+const NAP: Duration = Duration::from_millis(5);
+/// Empty polls before an adaptive receiver sleeps.
+const SPINS: u32 = 64;
+/// How long frames on loan are waited for once the source has ended.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Everything that one receiver thread owns.
+#[derive(Debug)]
+pub(super) struct ReceiverLoop {
+    source: Receiver,
+    view: RegionView,
+    region: u16,
+    classifier: Classifier,
+    outlet: Outlet,
+    sampled: u32,
+    wait: WaitStrategy,
+    stop: Arc<AtomicBool>,
+    cells: Arc<ReceiverCells>,
+    source_cells: Arc<SourceCells>,
+    counters: ReceiverCounters,
+    back: Vec<u32>,
+    watch: Stopwatch,
+}
+
+/// What is left when a receiver's thread has ended.
+#[derive(Debug)]
+pub(super) struct ReceiverEnd {
+    pub(super) source: SourceCounters,
+    pub(super) counters: ReceiverCounters,
+    pub(super) executor: Option<(WorkerCounters, Found)>,
+    /// Malformed packets by kind.
+    pub(super) malformed: BTreeMap<String, u64>,
+    /// Descriptors whose frames never came back.
+    pub(super) in_flight: u64,
+    pub(super) error: Option<ReceiveError>,
+}
+
+/// The parts of a [`ReceiverLoop`] that the run shares or chooses.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) region: u16,
+    pub(super) rules: RuleSet,
+    pub(super) sampled: u32,
+    pub(super) wait: WaitStrategy,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) cells: Arc<ReceiverCells>,
+    pub(super) source_cells: Arc<SourceCells>,
+    pub(super) stage_cycles: bool,
+}
+
+impl ReceiverLoop {
+    pub(super) fn new(source: Receiver, outlet: Outlet, settings: Settings) -> Self {
+        Self {
+            view: source.region(),
+            classifier: Classifier::new(source.framing(), settings.rules),
+            source,
+            outlet,
+            region: settings.region,
+            sampled: settings.sampled,
+            wait: settings.wait,
+            stop: settings.stop,
+            cells: settings.cells,
+            source_cells: settings.source_cells,
+            counters: ReceiverCounters::default(),
+            back: Vec::with_capacity(4 * BATCH),
+            watch: Stopwatch::new(settings.stage_cycles),
+        }
+    }
+
+    /// Runs until the source has ended, or was told to stop and is drained.
+    pub(super) fn run(mut self) -> ReceiverEnd {
+        let mut batch = Batch::default();
+        let mut detached = false;
+        let mut due = Instant::now();
+        let mut idle = 0;
+        let error = loop {
+            if !detached && self.stop.load(Relaxed) {
+                self.source.detach();
+                detached = true;
+            }
+            match self.step(&mut batch) {
+                Err(error) => break Some(error),
+                Ok(0) if self.source.finished() => break None,
+                Ok(0) => idle += 1,
+                Ok(_) => idle = 0,
+            }
+            // A clock read per batch would show; one per full round of idleness does not.
+            if idle > 0 || self.counters.polls.is_multiple_of(64) {
+                let now = Instant::now();
+                if now >= due {
+                    self.publish();
+                    due = now + HOUSEKEEPING;
+                }
+            }
+            if idle > SPINS && self.wait != WaitStrategy::Spin {
+                self.counters.waits += 1;
+                if let Err(error) = self.source.wait(NAP) {
+                    break Some(error);
+                }
+            }
+        };
+        self.close(error)
+    }
+
+    /// One batch through the stages; returns how many descriptors were polled.
+    fn step(&mut self, batch: &mut Batch) -> Result<usize, ReceiveError> {
+        self.watch.start();
+        batch.clear();
+        let polled = self.source.poll(batch);
+        let found = batch.len();
+        if found == 0 {
+            self.counters.empty_polls += 1;
+            self.take_back();
+            return polled;
+        }
+        // What was polled before an error is delivered all the same.
+        self.counters.polls += 1;
+        self.counters.poll_cycles += self.watch.lap();
+        for desc in batch.descs_mut() {
+            desc.region = self.region;
+            self.counters.packets += u64::from(desc.is_eom());
+            self.counters.bytes += u64::from(desc.len);
+        }
+        self.deliver(batch);
+        self.take_back();
+        self.counters.recycle_cycles += self.watch.lap();
+        polled.map(|_| found)
+    }
+
+    /// Classifies each packet and hands it on, or counts why not.
+    fn deliver(&mut self, batch: &mut Batch) {
+        // SAFETY: every descriptor was just polled: its frame is on loan to this thread, which
+        // has not passed it on; the source's spans do not overlap and lie in its region.
+        let verdicts = unsafe { self.classifier.classify(batch, &self.view) };
+        self.counters.classify_cycles += self.watch.lap();
+        for (desc, verdict) in batch.descs().iter().zip(verdicts) {
+            let packet = u64::from(desc.is_eom());
+            match verdict {
+                Verdict::Deliver if in_sample(desc.flow, self.sampled) => {
+                    self.counters.truncated += packet & u64::from(desc.flags & Desc::ERR != 0);
+                    self.outlet.stage(*desc);
+                    continue;
+                }
+                Verdict::Malformed(_) => self.counters.dropped_malformed += packet,
+                Verdict::Deliver | Verdict::Filtered => self.counters.filtered += packet,
+            }
+            self.back.push(desc.frame);
+        }
+        let steered = self.outlet.flush(&mut self.back, self.source.lossless());
+        self.counters.steer_cycles += self.watch.lap();
+        self.counters.delivered += steered.delivered;
+        self.counters.delivered_bytes += steered.delivered_bytes;
+        self.counters.dropped_ring_full += steered.ring_full;
+    }
+
+    /// Gives the source back what was not delivered and what workers have returned.
+    fn take_back(&mut self) {
+        self.outlet.returned(&mut self.back);
+        if !self.back.is_empty() {
+            self.counters.returned += self.back.len() as u64;
+            self.source.recycle(&self.back);
+            self.back.clear();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.cells.publish(&self.counters);
+        self.source_cells.publish(&self.source.counters());
+        self.outlet.publish();
+    }
+
+    fn malformed(&self) -> BTreeMap<String, u64> {
+        let counted = self.classifier.counters().malformed;
+        Malformed::ALL
+            .iter()
+            .zip(counted)
+            .filter(|(_, packets)| *packets > 0)
+            .map(|(kind, packets)| (kind.name().to_owned(), packets))
+            .collect()
+    }
+
+    /// Waits for the frames that workers still hold, then counts for the last time.
+    fn close(mut self, error: Option<ReceiveError>) -> ReceiverEnd {
+        self.source.detach();
+        self.outlet.hang_up();
+        let deadline = Instant::now() + DRAIN;
+        while self.outlet.in_flight() > 0 && !self.outlet.is_deserted() && Instant::now() < deadline
+        {
+            self.take_back();
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        self.take_back();
+        self.publish();
+        ReceiverEnd {
+            source: self.source.counters(),
+            counters: self.counters,
+            malformed: self.malformed(),
+            in_flight: self.outlet.in_flight(),
+            executor: self.outlet.into_executor(),
+            error,
+        }
+    }
+}
+
+/// Whether a flow is in the share that is delivered: `sampled` is that share of `u32::MAX`.
+///
+/// The hash's bits are mixed once more, because its high bits choose the lane.
+#[inline]
+const fn in_sample(flow: u32, sampled: u32) -> bool {
+    sampled == u32::MAX || flow.wrapping_mul(0x9E37_79B1).rotate_left(15) <= sampled
+}

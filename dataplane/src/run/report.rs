@@ -1,0 +1,116 @@
+//! What a run tells, while it goes and when it is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::books::Books;
+use crate::counters::{ReceiverCounters, SourceCounters, WorkerCounters};
+use crate::pcpu::{Results, StepStats};
+use crate::receivers::Granted;
+
+/// Totals as threads last published them.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Since the run began.
+    pub elapsed: Duration,
+    /// One entry for each receiver: its source's counters and its own.
+    pub receivers: Vec<(SourceCounters, ReceiverCounters)>,
+    /// One entry for each worker; in `run_to_completion` mode for each receiver.
+    pub workers: Vec<WorkerCounters>,
+}
+
+impl Snapshot {
+    /// The books over all threads. What is delivered and not yet consumed counts as in flight,
+    /// so only the receiving side can show a residual before the run is over.
+    #[must_use]
+    pub fn books(&self) -> Books {
+        let (mut sources, mut receivers) = (SourceCounters::default(), ReceiverCounters::default());
+        for (source, receiver) in &self.receivers {
+            sources.add(source);
+            receivers.add(receiver);
+        }
+        let mut workers = WorkerCounters::default();
+        self.workers.iter().for_each(|worker| workers.add(worker));
+        let done = workers.consumed + workers.bad_spans;
+        Books::close(&sources, &receivers, &workers, receivers.delivered.saturating_sub(done))
+    }
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunReport {
+    /// Seconds from the first thread's start to the last one's end.
+    pub elapsed_s: f64,
+    /// The account of all receivers together.
+    pub books: Books,
+    /// Results of each rule, merged over workers.
+    pub results: Vec<RuleResults>,
+    /// One entry for each receiver thread.
+    pub receivers: Vec<ReceiverReport>,
+    /// One entry for each worker.
+    pub workers: Vec<WorkerReport>,
+    /// What went wrong on the way; empty when nothing did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// What one rule's program found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleResults {
+    /// The rule's name.
+    pub rule: String,
+    /// Accumulators and histogram.
+    pub results: Results,
+    /// What each step of the program cost, in order.
+    pub steps: Vec<StepStats>,
+}
+
+impl RuleResults {
+    /// Adds another worker's part for the same rule.
+    pub(super) fn merge(&mut self, other: &Self) {
+        // Workers of one run have the same programs, and nothing else can fail here.
+        let merged = self.results.merge(&other.results);
+        debug_assert!(merged.is_ok());
+        for (sum, part) in self.steps.iter_mut().zip(&other.steps) {
+            sum.messages += part.messages;
+            sum.bytes += part.bytes;
+            sum.cycles += part.cycles;
+            sum.batches += part.batches;
+        }
+    }
+}
+
+/// One receiver thread's account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiverReport {
+    /// The source's name.
+    pub source: String,
+    /// Core that the thread was pinned to, by the kernel's id.
+    pub core: u32,
+    /// What the backend got.
+    pub granted: Granted,
+    /// What the source counted.
+    pub source_counters: SourceCounters,
+    /// What the thread counted.
+    pub counters: ReceiverCounters,
+    /// Malformed packets by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub malformed: BTreeMap<String, u64>,
+}
+
+/// One worker's account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerReport {
+    /// Core that the worker ran on, by the kernel's id.
+    pub core: u32,
+    /// What the worker counted.
+    pub counters: WorkerCounters,
+    /// Results of each rule on this worker alone, chain digests included.
+    pub results: Vec<RuleResults>,
+}

@@ -1,0 +1,409 @@
+//! Starting a run's threads, watching them, and closing the account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
+use pfs_rings::WaitStrategy;
+use pfs_rings::RegionView;
+
+use super::executor::{Executor, Found};
+use super::outlet::Outlet;
+use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
+use super::report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
+use super::worker::WorkerLoop;
+use crate::books::Books;
+use crate::counters::{
+    ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCells, WorkerCounters,
+};
+use crate::packet::RuleSet;
+use crate::pcpu::{Isa, Optimized};
+use crate::pin::{self, PinError};
+use crate::privilege;
+use crate::receivers::{Granted, Receive, Receiver};
+
+/// Everything a run is started from.
+#[derive(Debug)]
+pub struct RunSpec {
+    /// Opened sources and where their threads go.
+    pub receivers: Vec<ReceiverSlot>,
+    /// Compiled rules; `names` and `programs` have one entry for each.
+    pub rules: RuleSet,
+    /// Rules' names.
+    pub names: Vec<String>,
+    /// Rules' programs, as they are to run.
+    pub programs: Vec<Optimized>,
+    /// Where programs run.
+    pub workers: Workers,
+    /// How idle threads wait.
+    pub wait: WaitStrategy,
+    /// Kernels to use.
+    pub isa: Isa,
+    /// Share of flows to deliver, as a part of `u32::MAX`; the rest is counted as filtered.
+    pub sampled: u32,
+    /// Whether threads count the cycles of their stages: a few cycles for each batch.
+    pub stage_cycles: bool,
+}
+
+/// One opened source.
+#[derive(Debug)]
+pub struct ReceiverSlot {
+    /// Name in reports.
+    pub name: String,
+    /// Core for its thread, by the kernel's id.
+    pub core: u32,
+    /// The source.
+    pub source: Receiver,
+}
+
+/// Where programs run.
+#[derive(Clone, Debug)]
+pub enum Workers {
+    /// In a thread on each of these cores, with a lane from each receiver.
+    Pipeline {
+        /// Cores by the kernel's ids.
+        cores: Vec<u32>,
+        /// Slots of each forward ring; a power of two.
+        ring_slots: u32,
+    },
+    /// In the receivers' own threads.
+    RunToCompletion,
+}
+
+/// A run that cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A thread cannot be pinned.
+    #[error("starting {thread}: {source}")]
+    Pin {
+        /// Which thread.
+        thread: String,
+        /// Why.
+        source: PinError,
+    },
+    /// A thread cannot be made, or cannot give its capabilities up.
+    #[error("starting {thread}: {source}")]
+    Thread {
+        /// Which thread.
+        thread: String,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// Two threads on one core.
+    #[error(
+        "core {core} is given to both {first} and {second}; give each its own core, or use run_to_completion"
+    )]
+    SharedCore {
+        /// The core.
+        core: u32,
+        /// The thread that has it.
+        first: String,
+        /// The thread that wants it too.
+        second: String,
+    },
+}
+
+type Ready = Sender<Result<(), RunError>>;
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Running {
+    began: Instant,
+    stop: Arc<AtomicBool>,
+    names: Vec<String>,
+    receivers: Vec<ReceiverThread>,
+    workers: Vec<WorkerThread>,
+    inline: Vec<(u32, Arc<WorkerCells>)>,
+}
+
+#[derive(Debug)]
+struct ReceiverThread {
+    name: String,
+    core: u32,
+    granted: Granted,
+    cells: Arc<ReceiverCells>,
+    source_cells: Arc<SourceCells>,
+    thread: JoinHandle<Option<ReceiverEnd>>,
+}
+
+#[derive(Debug)]
+struct WorkerThread {
+    core: u32,
+    cells: Arc<WorkerCells>,
+    thread: JoinHandle<Option<(WorkerCounters, Found)>>,
+}
+
+/// Starts a run's threads and returns once each is pinned, without capabilities, and running.
+///
+/// # Errors
+/// [`RunError`]; what was started is stopped again and the sources are closed.
+pub fn start(spec: RunSpec) -> Result<Running, RunError> {
+    check_cores(&spec)?;
+    let regions: Vec<RegionView> = spec.receivers.iter().map(|slot| slot.source.region()).collect();
+    let (ready, answers) = mpsc::channel();
+    let mut running = Running {
+        began: Instant::now(),
+        stop: Arc::default(),
+        names: spec.names.clone(),
+        receivers: Vec::new(),
+        workers: Vec::new(),
+        inline: Vec::new(),
+    };
+    let started = running.spawn(spec, &regions, &ready);
+    drop(ready);
+    match started.and_then(|()| answers.iter().collect()) {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.stop();
+            drop(running.join());
+            Err(error)
+        }
+    }
+}
+
+/// No two threads may want one core: they would take turns, and neither keep its rate.
+fn check_cores(spec: &RunSpec) -> Result<(), RunError> {
+    let mut taken: Vec<(u32, String)> = Vec::new();
+    let receivers = spec.receivers.iter().map(|slot| (slot.core, format!("receiver {}", slot.name)));
+    let workers = match &spec.workers {
+        Workers::Pipeline { cores, .. } => cores.as_slice(),
+        Workers::RunToCompletion => &[],
+    };
+    let workers = workers.iter().enumerate().map(|(at, &core)| (core, format!("worker {at}")));
+    for (core, second) in receivers.chain(workers) {
+        if let Some((_, first)) = taken.iter().find(|(other, _)| *other == core) {
+            return Err(RunError::SharedCore { core, first: first.clone(), second });
+        }
+        pin::check(core).map_err(|source| RunError::Pin { thread: second.clone(), source })?;
+        taken.push((core, second));
+    }
+    Ok(())
+}
+
+impl Running {
+    fn spawn(&mut self, spec: RunSpec, regions: &[RegionView], ready: &Ready) -> Result<(), RunError> {
+        let executor = || Executor::new(&spec.programs, regions.to_vec(), spec.isa);
+        let mut lanes: Vec<Vec<LaneReceiver>> = spec.receivers.iter().map(|_| Vec::new()).collect();
+        if let Workers::Pipeline { cores, ring_slots } = &spec.workers {
+            for &core in cores {
+                let mut ends = Vec::new();
+                for mine in &mut lanes {
+                    let (receiver, worker) = lane(*ring_slots as usize);
+                    mine.push(receiver);
+                    ends.push(worker);
+                }
+                self.spawn_worker(core, ends, executor(), spec.wait, spec.stage_cycles, ready)?;
+            }
+        }
+        for (at, (slot, lanes)) in spec.receivers.into_iter().zip(lanes).enumerate() {
+            let outlet = match &spec.workers {
+                Workers::Pipeline { .. } => Outlet::lanes(lanes),
+                Workers::RunToCompletion => {
+                    let cells = Arc::<WorkerCells>::default();
+                    self.inline.push((slot.core, Arc::clone(&cells)));
+                    Outlet::inline(executor(), cells)
+                }
+            };
+            let settings = Settings {
+                region: at as u16,
+                rules: spec.rules.clone(),
+                sampled: spec.sampled,
+                wait: spec.wait,
+                stop: Arc::clone(&self.stop),
+                cells: Arc::default(),
+                source_cells: Arc::default(),
+                stage_cycles: spec.stage_cycles,
+            };
+            self.spawn_receiver(slot, outlet, settings, ready)?;
+        }
+        Ok(())
+    }
+
+    fn spawn_worker(
+        &mut self,
+        core: u32,
+        lanes: Vec<LaneWorker>,
+        executor: Executor,
+        wait: WaitStrategy,
+        stage_cycles: bool,
+        ready: &Ready,
+    ) -> Result<(), RunError> {
+        let cells = Arc::<WorkerCells>::default();
+        let worker = WorkerLoop::new(lanes, executor, Arc::clone(&cells), wait, stage_cycles);
+        let name = format!("pfs-worker-{}", self.workers.len());
+        let thread = spawn(name, core, ready.clone(), move || worker.run())?;
+        self.workers.push(WorkerThread { core, cells, thread });
+        Ok(())
+    }
+
+    fn spawn_receiver(
+        &mut self,
+        slot: ReceiverSlot,
+        outlet: Outlet,
+        settings: Settings,
+        ready: &Ready,
+    ) -> Result<(), RunError> {
+        let ReceiverSlot { name, core, source } = slot;
+        let granted = source.granted();
+        let cells = Arc::clone(&settings.cells);
+        let source_cells = Arc::clone(&settings.source_cells);
+        let receiver = ReceiverLoop::new(source, outlet, settings);
+        let thread_name = format!("pfs-rx-{}", self.receivers.len());
+        let thread = spawn(thread_name, core, ready.clone(), move || receiver.run())?;
+        self.receivers.push(ReceiverThread { name, core, granted, cells, source_cells, thread });
+        Ok(())
+    }
+
+    /// Tells all sources to stop. Returns at once; [`Self::is_finished`] tells when all is drained.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// Whether every receiver has ended, because its source did or the run was stopped.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.receivers.iter().all(|receiver| receiver.thread.is_finished())
+    }
+
+    /// Totals as last published, at most some 20 ms old.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let workers = self.workers.iter().map(|worker| &worker.cells);
+        let inline = self.inline.iter().map(|(_, cells)| cells);
+        Snapshot {
+            elapsed: self.began.elapsed(),
+            receivers: self
+                .receivers
+                .iter()
+                .map(|receiver| (receiver.source_cells.read(), receiver.cells.read()))
+                .collect(),
+            workers: workers.chain(inline).map(|cells| cells.read()).collect(),
+        }
+    }
+
+    /// Waits for all threads and closes the account. Does not stop sources: a live one is
+    /// waited for until [`Self::stop`] is called.
+    #[must_use]
+    pub fn join(self) -> RunReport {
+        let mut ledger = Ledger { names: self.names, ..Ledger::default() };
+        for receiver in self.receivers {
+            ledger.receiver(receiver);
+        }
+        for worker in self.workers {
+            match worker.thread.join() {
+                Ok(Some((counters, found))) => ledger.worker(worker.core, counters, found),
+                Ok(None) => {}
+                Err(_) => ledger.errors.push(format!("the worker on core {} panicked", worker.core)),
+            }
+        }
+        ledger.close(self.began.elapsed().as_secs_f64())
+    }
+}
+
+/// Spawns a thread that pins itself, gives its capabilities up, answers, and then works. The
+/// thread ends with `None` when it could not begin.
+fn spawn<T: Send + 'static>(
+    name: String,
+    core: u32,
+    ready: Ready,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<Option<T>>, RunError> {
+    let thread = name.clone();
+    let begin = move || {
+        let begun = pin::pin(core)
+            .map_err(|source| RunError::Pin { thread: thread.clone(), source })
+            .and_then(|()| {
+                privilege::drop_all().map_err(|source| RunError::Thread { thread, source })
+            });
+        let may_work = begun.is_ok();
+        // The receiver is gone only when another thread's failure has ended the run already.
+        let heard = ready.send(begun).is_ok();
+        drop(ready);
+        (may_work && heard).then(work)
+    };
+    thread::Builder::new()
+        .name(name.clone())
+        .spawn(begin)
+        .map_err(|source| RunError::Thread { thread: name, source })
+}
+
+/// Sums threads' accounts into the report.
+#[derive(Default)]
+struct Ledger {
+    names: Vec<String>,
+    sources: SourceCounters,
+    received: ReceiverCounters,
+    worked: WorkerCounters,
+    in_flight: u64,
+    receivers: Vec<ReceiverReport>,
+    workers: Vec<WorkerReport>,
+    errors: Vec<String>,
+}
+
+impl Ledger {
+    fn receiver(&mut self, receiver: ReceiverThread) {
+        let end = match receiver.thread.join() {
+            Ok(Some(end)) => end,
+            Ok(None) => return,
+            Err(_) => {
+                return self.errors.push(format!("receiver {} panicked", receiver.name));
+            }
+        };
+        self.sources.add(&end.source);
+        self.received.add(&end.counters);
+        self.in_flight += end.in_flight;
+        if let Some(error) = end.error {
+            self.errors.push(format!("receiver {}: {error}", receiver.name));
+        }
+        if let Some((counters, found)) = end.executor {
+            self.worker(receiver.core, counters, found);
+        }
+        self.receivers.push(ReceiverReport {
+            source: receiver.name,
+            core: receiver.core,
+            granted: receiver.granted,
+            source_counters: end.source,
+            counters: end.counters,
+            malformed: end.malformed,
+        });
+    }
+
+    fn worker(&mut self, core: u32, counters: WorkerCounters, found: Found) {
+        self.worked.add(&counters);
+        let results = self
+            .names
+            .iter()
+            .zip(found)
+            .map(|(rule, (results, steps))| RuleResults { rule: rule.clone(), results, steps })
+            .collect();
+        self.workers.push(WorkerReport { core, counters, results });
+    }
+
+    fn close(self, elapsed_s: f64) -> RunReport {
+        RunReport {
+            elapsed_s,
+            books: Books::close(&self.sources, &self.received, &self.worked, self.in_flight),
+            results: merge(&self.workers),
+            receivers: self.receivers,
+            workers: self.workers,
+            errors: self.errors,
+        }
+    }
+}
+
+fn merge(workers: &[WorkerReport]) -> Vec<RuleResults> {
+    let mut merged: Vec<RuleResults> = Vec::new();
+    for worker in workers {
+        for (at, part) in worker.results.iter().enumerate() {
+            match merged.get_mut(at) {
+                Some(sum) => sum.merge(part),
+                None => merged.push(part.clone()),
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,106 @@
+//! A worker's thread: take descriptors, run their programs, return their frames.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pfs_rings::Desc;
+use pfs_rings::lane::{BURST, LaneWorker};
+use pfs_rings::spsc::PeerState;
+use pfs_rings::WaitStrategy;
+
+use super::cycles::Stopwatch;
+use super::executor::{Executor, Found};
+use crate::counters::{WorkerCells, WorkerCounters};
+
+/// How often counters are published.
+const HOUSEKEEPING: Duration = Duration::from_millis(20);
+/// Longest sleep of a worker on its only lane.
+const NAP: Duration = Duration::from_millis(20);
+/// Longest sleep on one of several lanes, before the others are looked at.
+const NAP_OF_MANY: Duration = Duration::from_micros(250);
+
+/// Everything that one worker thread owns.
+#[derive(Debug)]
+pub(super) struct WorkerLoop {
+    lanes: Vec<LaneWorker>,
+    executor: Executor,
+    cells: Arc<WorkerCells>,
+    wait: WaitStrategy,
+    watch: Stopwatch,
+}
+
+impl WorkerLoop {
+    pub(super) fn new(
+        lanes: Vec<LaneWorker>,
+        executor: Executor,
+        cells: Arc<WorkerCells>,
+        wait: WaitStrategy,
+        stage_cycles: bool,
+    ) -> Self {
+        Self { lanes, executor, cells, wait, watch: Stopwatch::new(stage_cycles) }
+    }
+
+    /// Runs until every receiver has hung up and every lane is empty.
+    pub(super) fn run(mut self) -> (WorkerCounters, Found) {
+        let mut due = Instant::now();
+        let mut burst = [Desc::default(); BURST];
+        let mut turn = 0;
+        loop {
+            let taken = self.round(&mut burst);
+            if taken == 0 {
+                self.executor.counters.empty_polls += 1;
+                // Looked at before the lanes: what was pushed before closing is then seen.
+                let deserted = self.lanes.iter().all(|lane| lane.peer() != PeerState::Open);
+                if deserted && self.round(&mut burst) == 0 {
+                    break;
+                }
+                turn = self.idle(turn);
+            }
+            if taken == 0 || self.executor.counters.batches.is_multiple_of(64) {
+                let now = Instant::now();
+                if now >= due {
+                    self.cells.publish(&self.executor.counters);
+                    due = now + HOUSEKEEPING;
+                }
+            }
+        }
+        self.cells.publish(&self.executor.counters);
+        (self.executor.counters, self.executor.found())
+    }
+
+    /// One burst from each lane; returns how many descriptors were taken.
+    fn round(&mut self, burst: &mut [Desc; BURST]) -> usize {
+        let mut taken = 0;
+        for lane in &mut self.lanes {
+            self.watch.start();
+            let found = lane.peek(burst);
+            if found == 0 {
+                continue;
+            }
+            let descs = &burst[..found];
+            self.executor.counters.lane_cycles += self.watch.lap();
+            self.executor.run(descs);
+            self.executor.counters.program_cycles += self.watch.lap();
+            let mut tokens = [0; BURST];
+            for (token, desc) in tokens.iter_mut().zip(descs) {
+                *token = desc.frame;
+            }
+            lane.release(found);
+            lane.give_back(&tokens[..found]);
+            self.executor.counters.lane_cycles += self.watch.lap();
+            taken += found;
+        }
+        taken
+    }
+
+    /// Waits on one lane, the next one each time; returns whose turn comes then.
+    fn idle(&mut self, turn: usize) -> usize {
+        let many = self.lanes.len() > 1;
+        let at = turn % self.lanes.len().max(1);
+        if let Some(lane) = self.lanes.get_mut(at) {
+            self.executor.counters.waits += 1;
+            lane.wait(self.wait, if many { NAP_OF_MANY } else { NAP }, None);
+        }
+        at + 1
+    }
+}
