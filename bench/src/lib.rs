@@ -1,1 +1,3 @@
 //! Benchmarks of pfs against its peers; every one checks its answer.
+
+pub mod ring;
