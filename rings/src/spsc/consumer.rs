@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::pace::Pace;
 use super::{PeerState, index};
 use crate::Process;
-use crate::sync::{Ordering, light_barrier};
+use crate::sync::{Ordering, fence};
 use crate::wait::{self, Barrier, WaitStrategy, Waited};
 
 /// The side of a ring that pops; one per ring.
@@ -294,7 +294,8 @@ impl<T: Pod> Consumer<T> {
     fn close(&self) {
         let rare = &self.memory.control().rare.0;
         rare.consumer_closed.store(1, Ordering::Release);
-        light_barrier();
+        // Leaving is rare: a full fence here needs no membarrier at the other end.
+        fence(Ordering::SeqCst);
         wait::wake(&rare.producer_waits);
     }
 }

@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::pace::Pace;
 use super::{PeerState, PushError, copy, index, prefetch};
 use crate::Process;
-use crate::sync::{Ordering, light_barrier};
+use crate::sync::{Ordering, fence};
 use crate::wait::{self, Barrier, WaitStrategy, Waited};
 
 /// The side of a ring that pushes; one per ring.
@@ -330,7 +330,8 @@ impl<T: Pod> Producer<T> {
     fn close(&self) {
         let rare = &self.memory.control().rare.0;
         rare.producer_closed.store(1, Ordering::Release);
-        light_barrier();
+        // Leaving is rare: a full fence here needs no membarrier at the other end.
+        fence(Ordering::SeqCst);
         wait::wake(&rare.consumer_waits);
     }
 }
