@@ -178,6 +178,10 @@ fn figure(row: &Row) -> Figure {
 }
 
 fn print_throughput(figures: &[Figure]) {
+    let queue = |bytes: usize| {
+        let row = figures.iter().find(|f| f.shape.item_bytes == bytes && f.name == "ArrayQueue");
+        row.map_or(f64::NAN, |row| row.million_items_per_second)
+    };
     for group in figures.chunk_by(|a, b| a.shape == b.shape) {
         let Shape { item_bytes, burst } = group[0].shape;
         let best = |ours: bool| {
@@ -185,9 +189,9 @@ fn print_throughput(figures: &[Figure]) {
             side.map(|figure| figure.million_items_per_second).fold(0.0, f64::max)
         };
         let ratio = best(true) / best(false);
-        println!(
-            "\n{item_bytes}-byte items, bursts of {burst}: best of ours / best peer {ratio:.2}"
-        );
+        let over_queue = best(true) / queue(item_bytes);
+        println!("\n{item_bytes}-byte items, bursts of {burst}:");
+        println!("best of ours / best peer {ratio:.2}, / ArrayQueue {over_queue:.1}");
         println!("{:<14} {:>9} {:>16} {:>12}", "ring", "M items/s", "least–most", "cycles/item");
         for figure in group {
             let spread = format!("{:.1}–{:.1}", figure.least, figure.most);
