@@ -304,7 +304,7 @@ impl Running {
                 Ok(Some((counters, found))) => ledger.worker(worker.core, counters, found),
                 Ok(None) => {}
                 Err(_) => {
-                    ledger.errors.push(format!("the worker on core {} panicked", worker.core))
+                    ledger.errors.push(format!("the worker on core {} panicked", worker.core));
                 }
             }
         }
