@@ -28,7 +28,7 @@ pub enum Command {
     /// Run real captures through every backend that this host grants, and compare digests.
     Smoke(SmokeArgs),
     /// Receive packets and run programs on their payload.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Make, check and explain plans.
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -77,7 +77,7 @@ pub enum PlanCommand {
     Make {
         /// What the plan is to say.
         #[command(flatten)]
-        flags: PlanFlags,
+        flags: Box<PlanFlags>,
         /// Write here instead of to standard output.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// When the interface is missing, the program is another's, or the kernel refuses.
-pub fn detach(args: &DetachArgs) -> Result<(), Failure> {
+pub(crate) fn detach(args: &DetachArgs) -> Result<(), Failure> {
     match pfs_ebpf::detach(&args.interface, args.force).map_err(Failure::failed)? {
         None => println!("{}: no XDP program is attached", args.interface),
         Some(program) => println!("{}: detached {program}", args.interface),

@@ -12,6 +12,6 @@ pub struct TxArgs {}
 ///
 /// # Errors
 /// When it cannot.
-pub fn tx(_: &TxArgs) -> Result<(), Failure> {
+pub(crate) fn tx(_: &TxArgs) -> Result<(), Failure> {
     Err(Failure::usage("not yet"))
 }

@@ -92,7 +92,7 @@ impl Link {
             running: has(libc::IFF_RUNNING),
             loopback: has(libc::IFF_LOOPBACK),
             framing: framing(hardware.sa_family),
-            mac: std::array::from_fn(|at| hardware.sa_data[at].cast_unsigned()),
+            mac: std::array::from_fn(|at| hardware.sa_data[at].to_ne_bytes()[0]),
             driver: query.driver()?,
             rx_queues,
             tx_queues,
@@ -170,7 +170,7 @@ impl<'a> Query<'a> {
 
     fn ioctl(&self, request: c_ulong, ifreq: &mut libc::ifreq) -> Result<(), Errno> {
         for (to, from) in ifreq.ifr_name.iter_mut().zip(self.name.bytes()) {
-            *to = from.cast_signed();
+            *to = std::ffi::c_char::from_ne_bytes([from]);
         }
         // SAFETY: every request passed here reads and writes one `ifreq`, which is ours, and
         // at most the structure that its data pointer names, which outlives the call.

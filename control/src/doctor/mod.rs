@@ -79,7 +79,7 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// When an interface that was named does not exist, or standard output cannot be written.
-pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     let mut findings = host::look();
     findings.extend(memory::look());
     for name in &args.iface {

@@ -18,14 +18,14 @@ const USABLE: f64 = 0.8;
 
 /// What one packet costs a worker.
 #[derive(Clone, Copy, Debug)]
-pub struct CostClass {
+pub(super) struct CostClass {
     /// Nanoseconds for each packet, payload included.
-    pub ns_per_packet: f64,
+    pub(super) ns_per_packet: f64,
 }
 
 /// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
 #[must_use]
-pub fn measure(program: &Program, payload_bytes: u32) -> CostClass {
+pub(super) fn measure(program: &Program, payload_bytes: u32) -> CostClass {
     let mut compiled = Compiled::new(program, Isa::detect());
     let span = (payload_bytes as usize).max(1);
     let spans = (FOOTPRINT / span).clamp(BATCH, 1 << 16);

@@ -29,7 +29,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Failure`]: the plan is bad, the host lacks something, a source broke, or the books did not
 /// close.
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let plan = match (&args.plan, &args.flags) {
         (Some(path), _) => plan::load(path)?,
         (None, Some(flags)) => plan::make(flags)?,

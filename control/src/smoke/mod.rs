@@ -42,7 +42,7 @@ pub struct SmokeArgs {
 ///
 /// # Errors
 /// A leg that failed, a digest that differs from its capture's other legs, or a residual.
-pub fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
+pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let captures = find_captures(&args.captures)?;
     fs::create_dir_all(&args.out).map_err(|error| {
         Failure::failed(format!("making {}: {error}; choose another --out", args.out.display()))
