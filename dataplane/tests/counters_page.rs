@@ -1,15 +1,14 @@
 //! `docs/COUNTERS.md` is the tables of `pfs_dataplane::counters`, and says what they say.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use pfs_dataplane::counters::{CounterDef, ReceiverCounters, SourceCounters, WorkerCounters};
 use pfs_dataplane::packet::Malformed;
 
 fn section(page: &mut String, group: &str, what: &str, table: &[CounterDef]) {
-    writeln!(page, "\n## `{group}`: {what}\n\n| name | unit | meaning |\n|---|---|---|").unwrap();
+    *page += &format!("\n## `{group}`: {what}\n\n| name | unit | meaning |\n|---|---|---|\n");
     for def in table {
-        writeln!(page, "| `{}` | {} | {} |", def.name, def.unit.name(), def.help).unwrap();
+        *page += &format!("| `{}` | {} | {} |\n", def.name, def.unit.name(), def.help);
     }
 }
 
@@ -31,7 +30,7 @@ fn page() -> String {
     section(&mut page, "worker", "what a worker counts", WorkerCounters::TABLE);
     page += "\n## Kinds of `dropped_malformed`\n\nA receiver's report has them by name under `malformed`.\n\n";
     for kind in Malformed::ALL {
-        writeln!(page, "- `{}`: {kind}", kind.name()).unwrap();
+        page += &format!("- `{}`: {kind}\n", kind.name());
     }
     page
 }
