@@ -1,3 +1,7 @@
 //! Benchmarks of pfs against its peers; every one checks its answer.
 
+pub mod host;
 pub mod op;
+pub mod pipeline;
+pub mod report;
+pub mod stats;
