@@ -4,4 +4,5 @@ pub mod host;
 pub mod op;
 pub mod pipeline;
 pub mod report;
+pub mod ring;
 pub mod stats;

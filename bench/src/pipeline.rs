@@ -160,7 +160,11 @@ impl Job {
     }
 
     /// One run and its ticks, answer checked.
-    fn once(&mut self, settings: &Settings, stage_cycles: bool) -> Result<(RunReport, u64), String> {
+    fn once(
+        &mut self,
+        settings: &Settings,
+        stage_cycles: bool,
+    ) -> Result<(RunReport, u64), String> {
         let spec = spec(settings, generate(settings, self.size), self.mode, stage_cycles)?;
         let before = cycles();
         let running = start(spec).map_err(|error| error.to_string())?;
@@ -234,9 +238,9 @@ fn expected(generate: &GenerateSpec, packets: u64) -> u64 {
         u64::from(crc32c::crc32c(&frame[HEADERS..]))
     });
     let times = |index: u64| packets / count + u64::from(index < packets % count);
-    (0..).zip(digests).fold(0, |sum: u64, (index, digest)| {
-        sum.wrapping_add(digest.wrapping_mul(times(index)))
-    })
+    (0..)
+        .zip(digests)
+        .fold(0, |sum: u64, (index, digest)| sum.wrapping_add(digest.wrapping_mul(times(index))))
 }
 
 fn rates(rows: &[Row]) -> Table {

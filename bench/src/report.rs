@@ -55,14 +55,26 @@ pub struct Target {
 impl Target {
     /// A figure that is to be at least `wanted`, which may be a peer's.
     #[must_use]
-    pub fn at_least(what: &str, target: String, measured: String, figure: f64, wanted: f64) -> Self {
+    pub fn at_least(
+        what: &str,
+        target: String,
+        measured: String,
+        figure: f64,
+        wanted: f64,
+    ) -> Self {
         let ratio = if wanted > 0.0 { figure / wanted } else { f64::from(figure >= wanted) };
         Self { what: what.to_owned(), target, measured, ratio }
     }
 
     /// A figure that is to be at most `allowed`.
     #[must_use]
-    pub fn at_most(what: &str, target: String, measured: String, figure: f64, allowed: f64) -> Self {
+    pub fn at_most(
+        what: &str,
+        target: String,
+        measured: String,
+        figure: f64,
+        allowed: f64,
+    ) -> Self {
         let ratio = if figure > 0.0 { allowed / figure } else { f64::from(allowed >= figure) };
         Self { what: what.to_owned(), target, measured, ratio }
     }
@@ -131,8 +143,11 @@ fn starts_as_number(cell: &str) -> bool {
 
 fn line(text: &mut String, cells: &[String], widths: &[usize], right: &[bool]) {
     for ((cell, &width), &right) in cells.iter().zip(widths).zip(right) {
-        let _ =
-            if right { write!(text, "| {cell:>width$} ") } else { write!(text, "| {cell:<width$} ") };
+        let _ = if right {
+            write!(text, "| {cell:>width$} ")
+        } else {
+            write!(text, "| {cell:<width$} ")
+        };
     }
     text.push_str("|\n");
 }

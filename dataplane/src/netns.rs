@@ -131,8 +131,7 @@ pub fn ip(arguments: &str) -> Result<(), NetNsError> {
 /// When it cannot be started or fails, with what it printed.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, NetNsError> {
     let doing = || format!("{program} {}", arguments.join(" "));
-    let output =
-        Command::new(program).args(arguments).output().map_err(|e| failed(doing(), e))?;
+    let output = Command::new(program).args(arguments).output().map_err(|e| failed(doing(), e))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

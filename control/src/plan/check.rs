@@ -86,6 +86,7 @@ pub fn check(plan: &Plan) -> Checked {
     check_sources(&mut checked);
     check_rules(&mut checked);
     check_lanes(&mut checked);
+    check_restore(&mut checked);
     check_limits(&mut checked);
     if checked.errors().is_none() {
         cost::check(&mut checked);
@@ -220,6 +221,24 @@ fn choose_cores(checked: &mut Checked, taken: &[(u32, String)]) {
         match thread {
             Some(source) => checked.plan.sources[source].cores.push(core),
             None => checked.plan.lanes.worker_cores.push(core),
+        }
+    }
+}
+
+/// A program that writes payload finds its own output when a source comes round.
+fn check_restore(checked: &mut Checked) {
+    let writes = checked
+        .plan
+        .rules
+        .iter()
+        .any(|rule| Program::parse(&rule.program).is_ok_and(|program| program.transforms()));
+    for (at, source) in checked.plan.sources.clone().iter().enumerate() {
+        if writes && source.from.repeats_as_left() {
+            checked.add(
+                Severity::Warning,
+                format!("sources[{at}]"),
+                "a program writes payload and this source comes round: later rounds find what it wrote; set restore to true",
+            );
         }
     }
 }

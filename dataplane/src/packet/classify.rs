@@ -148,7 +148,11 @@ impl Classifier {
         self.counters.delivered += 1;
         self.counters.truncated += u64::from(parsed.truncated);
         let cut = if parsed.truncated { Desc::ERR } else { 0 };
-        let flow = flow_hash(parsed);
+        // Bare payload names no addresses; the source has hashed what it knows of the sender.
+        let flow = match (self.framing, chain.first()) {
+            (Framing::Payload, Some(first)) => first.flow,
+            _ => flow_hash(parsed),
+        };
         narrow(chain, parsed.payload, |desc| {
             desc.flow = flow;
             desc.rule = rule;

@@ -31,8 +31,6 @@ pub struct SpanBatch<'a> {
     segs: [Seg; BATCH + AHEAD],
     len: usize,
     hints: usize,
-    bytes: u64,
-    messages: u64,
     payload: PhantomData<&'a mut [u8]>,
 }
 
@@ -43,14 +41,7 @@ unsafe impl Send for SpanBatch<'_> {}
 impl Default for SpanBatch<'_> {
     fn default() -> Self {
         let none = Seg { ptr: NonNull::dangling().as_ptr(), len: 0, som: true, eom: true };
-        Self {
-            segs: [none; BATCH + AHEAD],
-            len: 0,
-            hints: 0,
-            bytes: 0,
-            messages: 0,
-            payload: PhantomData,
-        }
+        Self { segs: [none; BATCH + AHEAD], len: 0, hints: 0, payload: PhantomData }
     }
 }
 
@@ -101,8 +92,6 @@ impl<'a> SpanBatch<'a> {
         self.segs[self.len] = Seg { ptr, len, som, eom };
         self.len += 1;
         self.hints = 0;
-        self.bytes += u64::from(len);
-        self.messages += u64::from(eom);
     }
 
     /// Names a span of the batch to come, so that its payload is fetched while this one is
@@ -150,20 +139,18 @@ impl<'a> SpanBatch<'a> {
     pub const fn clear(&mut self) {
         self.len = 0;
         self.hints = 0;
-        self.bytes = 0;
-        self.messages = 0;
     }
 
     /// The spans' bytes, total.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn bytes(&self) -> u64 {
+        self.segs().iter().map(|seg| u64::from(seg.len)).sum()
     }
 
     /// Messages that end in this batch.
     #[must_use]
-    pub const fn messages(&self) -> u64 {
-        self.messages
+    pub fn messages(&self) -> u64 {
+        self.segs().iter().map(|seg| u64::from(seg.eom)).sum()
     }
 
     pub(crate) fn segs(&self) -> &[Seg] {

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::af_packet::{AfPacketReceiver, AfPacketSpec};
+use super::af_xdp::AfXdpSpec;
 #[cfg(feature = "af-xdp")]
 use super::af_xdp::{AfXdp, AfXdpReceiver};
-use super::af_xdp::AfXdpSpec;
 use super::memory::{MemoryContent, MemoryReceiver, MemorySpec};
 use super::pcap::{PcapReceiver, PcapSpec};
 use super::udp::{UdpReceiver, UdpSpec};
@@ -60,15 +60,23 @@ impl SourceSpec {
         }
     }
 
+    /// Whether packets can come more than once, each time as the last program left them.
+    #[must_use]
+    pub const fn repeats_as_left(&self) -> bool {
+        match self {
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) => false,
+            Self::Pcap(spec) => spec.loops != 1 && !spec.restore,
+            Self::Memory(spec) => !spec.restore,
+        }
+    }
+
     /// How many receiver threads the source needs when the plan names no cores for them.
     ///
     /// # Errors
     /// When its interface cannot be asked.
     pub fn threads(&self) -> Result<usize, ReceiveError> {
         match self {
-            Self::AfXdp(spec) => {
-                Ok(spec.queue_list(Link::find(&spec.interface)?.rx_queues)?.len())
-            }
+            Self::AfXdp(spec) => Ok(spec.queue_list(Link::find(&spec.interface)?.rx_queues)?.len()),
             Self::AfPacket(_) | Self::Udp(_) | Self::Pcap(_) | Self::Memory(_) => Ok(1),
         }
     }
@@ -122,9 +130,7 @@ impl SourceSpec {
             (0..threads).map(|_| open()).collect::<Result<Vec<_>, _>>()
         };
         match self {
-            Self::AfPacket(spec) => {
-                each(&|| AfPacketReceiver::open(spec).map(Receiver::AfPacket))
-            }
+            Self::AfPacket(spec) => each(&|| AfPacketReceiver::open(spec).map(Receiver::AfPacket)),
             Self::AfXdp(spec) => open_af_xdp(spec, rules),
             Self::Udp(spec) => each(&|| UdpReceiver::open(spec).map(Receiver::Udp)),
             Self::Pcap(spec) => each(&|| PcapReceiver::open(spec).map(Receiver::Pcap)),

@@ -42,7 +42,12 @@ impl Outlet {
     /// Hands `descs` over: a batch at most, in whole chains. Frames that nobody holds any more
     /// are appended to `back`, at most a batch and [`Self::most_returned`] of them.
     #[inline]
-    pub(super) fn deliver(&mut self, descs: &[Desc], back: &mut Vec<u32>, lossless: bool) -> Steered {
+    pub(super) fn deliver(
+        &mut self,
+        descs: &[Desc],
+        back: &mut Vec<u32>,
+        lossless: bool,
+    ) -> Steered {
         match self {
             Self::Lanes(steer) => steer.deliver(descs, back, lossless),
             Self::Inline(inline) => inline.deliver(descs, back),

@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
-use pfs_rings::WaitStrategy;
 use pfs_rings::RegionView;
+use pfs_rings::WaitStrategy;
+use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
 
 use super::executor::{Done, Executor};
 use super::outlet::Outlet;
@@ -169,7 +169,8 @@ pub fn start(spec: RunSpec) -> Result<Running, RunError> {
 /// No two threads may want one core: they would take turns, and neither keep its rate.
 fn check_cores(spec: &RunSpec) -> Result<(), RunError> {
     let mut taken: Vec<(u32, String)> = Vec::new();
-    let receivers = spec.receivers.iter().map(|slot| (slot.core, format!("receiver {}", slot.name)));
+    let receivers =
+        spec.receivers.iter().map(|slot| (slot.core, format!("receiver {}", slot.name)));
     let workers = match &spec.workers {
         Workers::Pipeline { cores, .. } => cores.as_slice(),
         Workers::RunToCompletion => &[],
@@ -186,7 +187,12 @@ fn check_cores(spec: &RunSpec) -> Result<(), RunError> {
 }
 
 impl Running {
-    fn spawn(&mut self, spec: RunSpec, regions: &[RegionView], ready: &Ready) -> Result<(), RunError> {
+    fn spawn(
+        &mut self,
+        spec: RunSpec,
+        regions: &[RegionView],
+        ready: &Ready,
+    ) -> Result<(), RunError> {
         let executor = || Executor::new(&spec.programs, regions.to_vec(), spec.isa);
         let mut lanes: Vec<Vec<LaneReceiver>> = spec.receivers.iter().map(|_| Vec::new()).collect();
         if let Workers::Pipeline { cores, ring_slots } = &spec.workers {
@@ -298,7 +304,9 @@ impl Running {
             match worker.thread.join() {
                 Ok(Some(done)) => ledger.worker(worker.core, done),
                 Ok(None) => {}
-                Err(_) => ledger.errors.push(format!("the worker on core {} panicked", worker.core)),
+                Err(_) => {
+                    ledger.errors.push(format!("the worker on core {} panicked", worker.core))
+                }
             }
         }
         ledger.close(self.began.elapsed().as_secs_f64())

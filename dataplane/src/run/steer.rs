@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use pfs_rings::Desc;
+use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{LaneReceiver, return_slots};
 use pfs_rings::spsc::PeerState;
-use pfs_rings::WaitStrategy;
 
 use crate::packet::lane_of;
 use crate::receivers::BATCH;
@@ -82,7 +82,12 @@ impl Steer {
     /// Pushes each descriptor into its flow's lane; all of a chain have the same flow. Without
     /// room the newest packets are dropped and their frames appended to `back`, unless the source
     /// is `lossless`: then this waits for its worker, and appends what comes back meanwhile.
-    pub(super) fn deliver(&mut self, descs: &[Desc], back: &mut Vec<u32>, lossless: bool) -> Steered {
+    pub(super) fn deliver(
+        &mut self,
+        descs: &[Desc],
+        back: &mut Vec<u32>,
+        lossless: bool,
+    ) -> Steered {
         let mut sum = Steered::default();
         let Self { lanes, stages, tokens, .. } = self;
         if let [lane] = lanes.as_mut_slice() {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pfs_rings::Desc;
+use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{BURST, LaneWorker};
 use pfs_rings::spsc::PeerState;
-use pfs_rings::WaitStrategy;
 
 use super::cycles::Stopwatch;
 use super::executor::{Done, Executor};

@@ -10,9 +10,10 @@ use bytemuck::Pod;
 
 use super::chunk::ReadChunk;
 use super::memory::Memory;
-use super::{PeerState, copy, index, prefetch};
+use super::pace::Pace;
+use super::{PeerState, index};
 use crate::Process;
-use crate::sync::{Ordering, light_barrier};
+use crate::sync::{Ordering, fence};
 use crate::wait::{self, Barrier, WaitStrategy, Waited};
 
 /// The side of a ring that pops; one per ring.
@@ -32,6 +33,7 @@ pub struct Consumer<T: Pod> {
     /// The producer's index as last seen: items below it may be read. Equal to `head` once the
     /// ring is poisoned, so that the fast path needs no test of its own.
     seen: u64,
+    pace: Pace,
     barrier: Barrier,
     poisoned: bool,
     claimed: Option<Process>,
@@ -45,7 +47,8 @@ impl<T: Pod> Consumer<T> {
         let control = memory.control();
         let head = control.head.0.load(Ordering::Relaxed);
         let seen = control.tail.0.load(Ordering::Acquire);
-        index::used(seen, head, memory.slot_count() as u64)?;
+        let slots = memory.slot_count();
+        index::used(seen, head, slots as u64)?;
         control.rare.0.consumer_waits.store(0, Ordering::Relaxed);
         control.rare.0.consumer_closed.store(0, Ordering::Release);
         let barrier = Barrier::new(claimed.is_some());
@@ -53,6 +56,7 @@ impl<T: Pod> Consumer<T> {
             memory,
             head,
             seen,
+            pace: Pace::new(slots),
             barrier,
             poisoned: false,
             claimed,
@@ -70,7 +74,7 @@ impl<T: Pod> Consumer<T> {
     /// Pops the oldest item; `None` when the ring is empty or poisoned (see [`Self::peer`]).
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if self.head == self.seen && self.refresh() == 0 {
+        if self.head == self.seen && self.look() == 0 {
             return None;
         }
         let place = self.head as usize & (self.capacity() - 1);
@@ -106,15 +110,14 @@ impl<T: Pod> Consumer<T> {
         let (place, first) = index::split(self.head, n as u64, mask, 1);
         let (place, first) = (place as usize, first as usize);
         self.memory.note_read(self.head, n);
-        self.prefetch_next(n);
         let slots = self.memory.slots().as_ptr();
         // SAFETY: the `n` items from `head` on are published (see `pop`); the first `first` of
         // them begin at `place`, the others at 0, by `split`; `out` is private to this call and
         // at least `n` long.
         unsafe {
-            copy(slots.add(place), out, first);
+            std::ptr::copy_nonoverlapping(slots.add(place), out, first);
             if first < n {
-                copy(slots, out.add(first), n - first);
+                std::ptr::copy_nonoverlapping(slots, out.add(first), n - first);
             }
         }
         n
@@ -218,7 +221,16 @@ impl<T: Pod> Consumer<T> {
     #[inline]
     fn ready(&mut self, wanted: usize) -> usize {
         let seen = self.seen.wrapping_sub(self.head) as usize;
-        if seen >= wanted { wanted } else { self.refresh().min(wanted) }
+        if seen >= wanted { wanted } else { self.look().min(wanted) }
+    }
+
+    /// As [`Self::refresh`], but lets the producer get ahead first where that pays.
+    #[inline]
+    fn look(&mut self) -> usize {
+        self.pace.before_look();
+        let there = self.refresh();
+        self.pace.after_look(there);
+        there
     }
 
     /// Looks at the producer's index; returns the items there, 0 when poisoned.
@@ -253,15 +265,6 @@ impl<T: Pod> Consumer<T> {
         }
     }
 
-    /// Asks for the lines of the burst after this one. Only lines known to be written: pulling
-    /// at others would take them from under the producer.
-    #[inline(always)]
-    fn prefetch_next(&self, n: usize) {
-        let next = self.head.wrapping_add(n as u64);
-        let there = self.seen.wrapping_sub(next) as usize;
-        prefetch::to_read(self.memory.slots(), next as usize, there.min(n), self.capacity());
-    }
-
     /// The `n` oldest items, for [`ReadChunk`].
     #[inline]
     pub(super) fn front(&self, n: usize) -> (&[T], &[T]) {
@@ -291,7 +294,8 @@ impl<T: Pod> Consumer<T> {
     fn close(&self) {
         let rare = &self.memory.control().rare.0;
         rare.consumer_closed.store(1, Ordering::Release);
-        light_barrier();
+        // Leaving is rare: a full fence here needs no membarrier at the other end.
+        fence(Ordering::SeqCst);
         wait::wake(&rare.producer_waits);
     }
 }

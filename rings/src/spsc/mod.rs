@@ -36,10 +36,12 @@
 mod chunk;
 mod consumer;
 mod control;
+mod copy;
 mod index;
 #[cfg(not(loom))]
 mod mapped;
 mod memory;
+mod pace;
 mod prefetch;
 mod producer;
 
@@ -242,16 +244,6 @@ fn unclaim(owner: &AtomicU64, me: Option<Process>) {
     if let Some(me) = me {
         let _ = owner.compare_exchange(me.pack(), 0, Ordering::Release, Ordering::Relaxed);
     }
-}
-
-/// Copies `n` items.
-///
-/// # Safety
-/// As `ptr::copy_nonoverlapping`.
-#[inline(always)]
-unsafe fn copy<T: Pod>(from: *const T, to: *mut T, n: usize) {
-    // SAFETY: the caller's.
-    unsafe { std::ptr::copy_nonoverlapping(from, to, n) }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use bytemuck::Pod;
 
 use super::chunk::WriteChunk;
 use super::memory::Memory;
+use super::pace::Pace;
 use super::{PeerState, PushError, copy, index, prefetch};
 use crate::Process;
-use crate::sync::{Ordering, light_barrier};
+use crate::sync::{Ordering, fence};
 use crate::wait::{self, Barrier, WaitStrategy, Waited};
 
 /// The side of a ring that pushes; one per ring.
@@ -33,6 +34,7 @@ pub struct Producer<T: Pod> {
     /// The consumer's index as last seen, plus the capacity: `tail` may go up to here. Equal to
     /// `tail` once the ring is poisoned, so that the fast path needs no test of its own.
     limit: u64,
+    pace: Pace,
     barrier: Barrier,
     poisoned: bool,
     claimed: Option<Process>,
@@ -48,7 +50,8 @@ impl<T: Pod> Producer<T> {
         let control = memory.control();
         let tail = control.tail.0.load(Ordering::Relaxed);
         let head = control.head.0.load(Ordering::Acquire);
-        let limit = index::limit(tail, head, memory.slot_count() as u64)?;
+        let slots = memory.slot_count();
+        let limit = index::limit(tail, head, slots as u64)?;
         control.rare.0.producer_waits.store(0, Ordering::Relaxed);
         control.rare.0.producer_closed.store(0, Ordering::Release);
         let barrier = Barrier::new(claimed.is_some());
@@ -56,6 +59,7 @@ impl<T: Pod> Producer<T> {
             memory,
             tail,
             limit,
+            pace: Pace::new(slots),
             barrier,
             poisoned: false,
             claimed,
@@ -77,7 +81,7 @@ impl<T: Pod> Producer<T> {
     /// when the ring is poisoned.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
-        if self.tail == self.limit && self.refresh() == 0 {
+        if self.tail == self.limit && self.look() == 0 {
             return Err(self.refusal(item));
         }
         let place = self.tail as usize & (self.capacity() - 1);
@@ -85,6 +89,9 @@ impl<T: Pod> Producer<T> {
         // SAFETY: `place` is below the slot count; the slot is free, since `tail` has not
         // reached `limit`, so the consumer does not touch it until `publish`.
         unsafe { self.memory.slots().add(place).write(item) };
+        if place.is_multiple_of(prefetch::per_line::<T>()) {
+            self.prefetch_ahead(1);
+        }
         self.publish(1);
         Ok(())
     }
@@ -102,14 +109,16 @@ impl<T: Pod> Producer<T> {
         let (place, first) = index::split(self.tail, n as u64, mask, 1);
         let (place, first) = (place as usize, first as usize);
         self.memory.note_write(self.tail, n);
-        self.prefetch_next(n);
+        if n * size_of::<T>() < copy::BLOCK {
+            self.prefetch_ahead(n);
+        }
         let slots = self.memory.slots().as_ptr();
         // SAFETY: `n` slots from `tail` on are free (see `try_push`); the first `first` of them
         // begin at `place`, the others at 0, by `split`; `items` is private to this call.
         unsafe {
-            copy(items.as_ptr(), slots.add(place), first);
+            copy::into_ring(items.as_ptr(), slots.add(place), first);
             if first < n {
-                copy(items.as_ptr().add(first), slots, n - first);
+                copy::into_ring(items.as_ptr().add(first), slots, n - first);
             }
         }
         self.publish(n);
@@ -122,6 +131,7 @@ impl<T: Pod> Producer<T> {
     pub fn reserve(&mut self, n: usize) -> WriteChunk<'_, T> {
         let n = self.room_for(n);
         self.memory.note_write(self.tail, n);
+        self.prefetch_ahead(n);
         WriteChunk::new(self, n)
     }
 
@@ -219,7 +229,16 @@ impl<T: Pod> Producer<T> {
     #[inline]
     fn room_for(&mut self, wanted: usize) -> usize {
         let seen = self.limit.wrapping_sub(self.tail) as usize;
-        if seen >= wanted { wanted } else { self.refresh().min(wanted) }
+        if seen >= wanted { wanted } else { self.look().min(wanted) }
+    }
+
+    /// As [`Self::refresh`], but lets the consumer get ahead first where that pays.
+    #[inline]
+    fn look(&mut self) -> usize {
+        self.pace.before_look();
+        let free = self.refresh();
+        self.pace.after_look(free);
+        free
     }
 
     /// Looks at the consumer's index; returns the free slots, 0 when poisoned.
@@ -260,14 +279,16 @@ impl<T: Pod> Producer<T> {
         self.memory.note_write(self.tail, n);
     }
 
-    /// Asks for the lines of the burst after this one, so that they arrive from the consumer's
-    /// core while this burst is written. Only lines known to be free: pulling at others would
-    /// take them from under the consumer.
+    /// As `n` items are pushed, asks for the lines of as many slots some way ahead, so that they
+    /// arrive from the consumer's core before they are written. Only slots known to be free:
+    /// pulling at others would take them from under the consumer.
     #[inline(always)]
-    fn prefetch_next(&self, n: usize) {
-        let next = self.tail.wrapping_add(n as u64);
-        let free = self.limit.wrapping_sub(next) as usize;
-        prefetch::to_write(self.memory.slots(), next as usize, free.min(n), self.capacity());
+    fn prefetch_ahead(&self, n: usize) {
+        let ahead = prefetch::DISTANCE * prefetch::per_line::<T>();
+        let free = self.limit.wrapping_sub(self.tail) as usize;
+        let at = self.tail.wrapping_add(ahead as u64) as usize;
+        let n = free.saturating_sub(ahead).min(n);
+        prefetch::to_write(self.memory.slots(), at, n, self.capacity());
     }
 
     /// Slots from the next index on, for [`WriteChunk`].
@@ -310,7 +331,8 @@ impl<T: Pod> Producer<T> {
     pub(crate) fn close(&self) {
         let rare = &self.memory.control().rare.0;
         rare.producer_closed.store(1, Ordering::Release);
-        light_barrier();
+        // Leaving is rare: a full fence here needs no membarrier at the other end.
+        fence(Ordering::SeqCst);
         wait::wake(&rare.consumer_waits);
     }
 }

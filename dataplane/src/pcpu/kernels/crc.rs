@@ -52,6 +52,7 @@ pub(super) fn multiplier(distance: usize) -> &'static [u64; 2] {
 }
 
 /// Multipliers that move the first three of four lanes onto the fourth, whose own are 0.
+#[cfg(target_arch = "x86_64")]
 pub(super) static GATHER: [u64; 8] = {
     let (a, b, c) = (multipliers(48), multipliers(32), multipliers(16));
     [a[0], a[1], b[0], b[1], c[0], c[1], 0, 0]

@@ -142,7 +142,9 @@ pub(super) unsafe fn run<S, const XF: bool, const ST: bool, const CT: bool, cons
         };
         for (i, seg) in segs.iter().enumerate() {
             ahead.prefetch(i);
-            pass.next = ahead.beyond(i);
+            if seg.len as usize >= WIDE * S::BYTES {
+                pass.next = ahead.beyond(i);
+            }
             if CRC == NOTHING {
                 pass.bytes(seg.ptr, seg.len as usize);
             } else {
@@ -253,13 +255,16 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
         unsafe {
             let at = |step: usize| ptr.add(step * S::BYTES);
             let mut step = 0;
-            while step + WIDE <= steps {
-                self.each(at(step), |_, _| ());
+            while step + 4 <= steps {
+                self.block::<0>(at(step));
+                self.block::<1>(at(step + 1));
+                self.block::<0>(at(step + 2));
+                self.block::<1>(at(step + 3));
                 // Stores run at the memory's speed without.
-                if !ST {
-                    self.next.prefetch(done + step * S::BYTES, WIDE * S::BYTES);
+                if !ST && steps >= WIDE {
+                    self.next.prefetch(done + step * S::BYTES, 4 * S::BYTES);
                 }
-                step += WIDE;
+                step += 4;
             }
             while step < steps {
                 self.block::<0>(at(step));

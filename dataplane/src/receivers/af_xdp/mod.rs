@@ -13,23 +13,32 @@
 //! |---|---|---|---|
 //! | too few frames in the fill ring, in one buffer or several | 1 | 0 | 1 |
 //! | RX ring full | 0 | 1 | 0 |
-//! | longer than a frame, socket without multi-buffer | 1 | 0 | 0 |
 //!
 //! So `redirected = polled + rx_dropped + rx_ring_full` at quiet, and an empty fill ring must
 //! not be added again. The kernel's totals do not reset when read.
 
+#[cfg(feature = "af-xdp")]
+pub(crate) mod bind;
+#[cfg(feature = "af-xdp")]
+pub(crate) mod error;
+#[cfg(feature = "af-xdp")]
+mod frames;
 #[cfg(feature = "af-xdp")]
 mod gate;
 #[cfg(feature = "af-xdp")]
 mod interface;
 #[cfg(feature = "af-xdp")]
 mod receiver;
-#[cfg(all(test, feature = "af-xdp"))]
+#[cfg(feature = "af-xdp")]
+#[cfg(test)]
 pub(crate) mod rig;
 #[cfg(feature = "af-xdp")]
 pub(crate) mod socket;
 mod spec;
-#[cfg(all(test, feature = "af-xdp"))]
+#[cfg(feature = "af-xdp")]
+mod stage;
+#[cfg(feature = "af-xdp")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "af-xdp")]
 mod wait;

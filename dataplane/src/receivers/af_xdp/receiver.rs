@@ -1,22 +1,22 @@
 //! One queue's receiver: RX ring to batch, and frames back to the fill ring.
 
 use std::io;
-use std::mem;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pfs_rings::{Desc, Frame, FramePool, RegionView};
+use pfs_rings::{Desc, RegionView};
 use xsk_rs::FrameDesc;
 
+use super::error::missing_capabilities;
+use super::frames::Frames;
 use super::gate::Gate;
-use super::socket::{Xsk, XskConfig, missing_capabilities, rx_capacity};
+use super::socket::{Xsk, XskConfig, rx_capacity};
 use super::spec::AfXdpSpec;
+use super::stage::{Stage, Step};
 use super::wait::Waiter;
 use crate::counters::{AfXdpCounters, SourceCounters};
 use crate::link::Link;
-use crate::receivers::{BATCH, Batch, Framing, Granted, Receive, ReceiveError};
+use crate::receivers::{Batch, Framing, Granted, Receive, ReceiveError};
 
-/// Frames moved to the fill ring at a time.
-const REFILL: u32 = 32;
 /// Polls in a row that found nothing, after which the driver is woken and the socket asked
 /// whether it is still bound.
 const SILENCE: u32 = 1 << 14;
@@ -37,38 +37,14 @@ pub struct AfXdpReceiver {
     xsk: Xsk,
     name: String,
     frame_bytes: u32,
-    fill_slots: u32,
-    pool: FramePool,
-    /// Frames that the kernel has, in the fill ring or filled in the RX ring.
-    lent_to_kernel: Box<[Option<Frame>]>,
-    kernel_holds: u32,
-    /// Frames went to the fill ring since the driver was last looked after.
-    refilled: bool,
-    staged: Staged,
+    frames: Frames,
+    stage: Stage,
     waiter: Waiter,
     silent_polls: u32,
     polled: u64,
-    too_long: u64,
     own: AfXdpCounters,
     detached: Option<Instant>,
     drained: bool,
-}
-
-/// Descriptors off the RX ring whose packet has not been handed out.
-#[derive(Debug)]
-struct Staged {
-    descs: [FrameDesc; BATCH],
-    len: usize,
-    /// The rest of a packet too long for any batch is being thrown away.
-    discarding: bool,
-}
-
-impl Staged {
-    /// Buffers of the packet that begins at `at`, when its end is there.
-    fn chain(&self, at: usize) -> Option<usize> {
-        let end = self.descs[at..self.len].iter().position(|desc| !desc.has_more_frames())?;
-        Some(end + 1)
-    }
 }
 
 impl AfXdpReceiver {
@@ -94,15 +70,10 @@ impl AfXdpReceiver {
             xsk,
             name: link.name.clone(),
             frame_bytes: spec.frame_bytes,
-            fill_slots: spec.fill_ring(),
-            pool: FramePool::new(spec.frames),
-            lent_to_kernel: (0..spec.frames).map(|_| None).collect(),
-            kernel_holds: 0,
-            refilled: false,
-            staged: Staged { descs: [FrameDesc::default(); BATCH], len: 0, discarding: false },
+            frames: Frames::new(spec.frames, spec.frame_bytes, spec.fill_ring()),
+            stage: Stage::new(),
             silent_polls: 0,
             polled: 0,
-            too_long: 0,
             own: AfXdpCounters::default(),
             detached: None,
             drained: false,
@@ -110,7 +81,7 @@ impl AfXdpReceiver {
         };
         // Through xsk-rs the fill ring is reachable only after the bind; nothing is redirected
         // before the map entry below, and the wake-up starts drivers that found it empty.
-        while receiver.refill() > 0 {}
+        while receiver.frames.refill(&mut receiver.xsk) > 0 {}
         receiver.xsk.wake_rx().map_err(|error| receiver.broken(error))?;
         receiver.gate.open(fd)?;
         Ok(receiver)
@@ -135,37 +106,9 @@ impl AfXdpReceiver {
         self.own
     }
 
-    /// Moves free frames to the fill ring, up to a batch, and returns how many.
-    ///
-    /// The kernel never holds more frames than the fill ring has slots, so that there is always
-    /// room; it is asked all the same, since the kernel publishes its reading position late.
-    fn refill(&mut self) -> u32 {
-        let lacking = self.fill_slots - self.kernel_holds;
-        let most = lacking.min(BATCH as u32).min(self.pool.free() as u32);
-        // Wait for a batch while the ring is well filled.
-        if most == 0 || most < REFILL && self.kernel_holds > self.fill_slots / 2 {
-            return 0;
-        }
-        let count = most.min(self.xsk.fill.nb_free(most));
-        let mut descs = [FrameDesc::default(); BATCH];
-        for desc in &mut descs[..count as usize] {
-            let Some(frame) = self.pool.take() else { break };
-            let index = frame.index() as usize;
-            *desc = self.xsk.frames[index];
-            self.lent_to_kernel[index] = Some(frame);
-        }
-        // SAFETY: these frames are of this UMEM, and each was free in the pool: neither the
-        // kernel nor a worker has them.
-        let taken = unsafe { self.xsk.fill.produce(&descs[..count as usize]) };
-        debug_assert_eq!(taken, count as usize, "room was asked for");
-        self.kernel_holds += count;
-        self.refilled |= count > 0;
-        count
-    }
-
     /// Wakes a driver that sleeps on an empty fill ring and asks to be woken.
     fn wake_if_asked(&mut self) -> Result<(), ReceiveError> {
-        if mem::take(&mut self.refilled) && self.xsk.fill.needs_wakeup() {
+        if self.frames.take_refilled() && self.xsk.fill.needs_wakeup() {
             self.own.wakeups += 1;
             self.xsk.wake_rx().map_err(|error| self.broken(error))?;
         }
@@ -175,22 +118,20 @@ impl AfXdpReceiver {
     /// Hands out staged packets, each whole, until the next does not fit or is not all there.
     fn hand_out(&mut self, batch: &mut Batch, stamp: u32) -> io::Result<()> {
         let mut at = 0;
-        while at < self.staged.len {
-            if self.staged.discarding {
-                self.staged.discarding = self.staged.descs[at].has_more_frames();
-                self.take_back(self.staged.descs[at])?;
-                at += 1;
-                continue;
+        loop {
+            match self.stage.step(at, batch.room()) {
+                Step::Packet(buffers) => {
+                    self.hand_out_one(batch, at, buffers, stamp)?;
+                    at += buffers;
+                }
+                Step::Discard => {
+                    self.frames.discard(self.stage.desc(at))?;
+                    at += 1;
+                }
+                Step::Stop => break,
             }
-            let Some(buffers) = self.staged.chain(at) else { break };
-            if buffers > batch.room() {
-                break;
-            }
-            self.hand_out_one(batch, at, buffers, stamp)?;
-            at += buffers;
         }
-        self.staged.descs.copy_within(at..self.staged.len, 0);
-        self.staged.len -= at;
+        self.stage.done_to(at);
         Ok(())
     }
 
@@ -202,12 +143,11 @@ impl AfXdpReceiver {
         buffers: usize,
         stamp: u32,
     ) -> io::Result<()> {
-        let chain = at..at + buffers;
         let bytes = |desc: &FrameDesc| desc.lengths().data() as u32;
-        let wire_len = self.staged.descs[chain.clone()].iter().map(bytes).sum();
-        for position in chain {
-            let desc = self.staged.descs[position];
-            let frame = self.from_kernel(desc)?;
+        let wire_len = self.stage.packet(at, buffers).iter().map(bytes).sum();
+        for position in at..at + buffers {
+            let desc = self.stage.desc(position);
+            let frame = self.frames.reclaim_from_kernel(desc)?;
             let som = if position == at { Desc::SOM } else { 0 };
             let eom = if desc.has_more_frames() { 0 } else { Desc::EOM };
             batch.push(
@@ -215,7 +155,7 @@ impl AfXdpReceiver {
                     offset: desc.addr() as u64,
                     len: bytes(&desc),
                     flags: som | eom | Desc::STAMP_POLL,
-                    frame: self.pool.lend(frame),
+                    frame: self.frames.pool.lend(frame),
                     stamp,
                     ..Desc::default()
                 },
@@ -226,53 +166,20 @@ impl AfXdpReceiver {
         Ok(())
     }
 
-    /// The frame of a descriptor off the RX ring, which the kernel must have had.
-    #[inline]
-    fn from_kernel(&mut self, desc: FrameDesc) -> io::Result<Frame> {
-        let size = self.frame_bytes as usize;
-        let (index, within) = (desc.addr() / size, desc.addr() % size);
-        let fits = within + desc.lengths().data() <= size;
-        match self.lent_to_kernel.get_mut(index).and_then(Option::take) {
-            Some(frame) if fits => {
-                self.kernel_holds -= 1;
-                Ok(frame)
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "the RX ring names {} bytes at {}, which it was not lent",
-                    desc.lengths().data(),
-                    desc.addr()
-                ),
-            )),
-        }
-    }
-
-    fn take_back(&mut self, desc: FrameDesc) -> io::Result<()> {
-        let frame = self.from_kernel(desc)?;
-        self.pool.put(frame);
-        Ok(())
-    }
-
     /// Fills `batch` from the RX ring; returns packets.
     fn drain_into(&mut self, batch: &mut Batch) -> io::Result<usize> {
         let before = self.polled;
         let mut stamp = 0;
         loop {
-            let want = batch.room().min(BATCH - self.staged.len);
-            let from = self.staged.len;
+            let want = batch.room().min(self.stage.room());
             // SAFETY: the descriptors come back as the kernel wrote them, of this socket's UMEM.
-            let got = unsafe { self.xsk.rx.consume(&mut self.staged.descs[from..from + want]) };
-            self.staged.len += got;
+            let got = unsafe { self.xsk.rx.consume(self.stage.vacant(want)) };
+            self.stage.filled(got);
             if stamp == 0 && got > 0 {
                 stamp = now_ns();
             }
             self.hand_out(batch, stamp)?;
-            if self.staged.len == BATCH && self.staged.chain(0).is_none() {
-                self.too_long += 1;
-                self.staged.discarding = true;
-                self.hand_out(batch, stamp)?;
-            } else if got < want || want == 0 {
+            if got < want || want == 0 {
                 return Ok((self.polled - before) as usize);
             }
         }
@@ -282,7 +189,8 @@ impl AfXdpReceiver {
     /// interface gone?
     fn on_silence(&mut self) -> Result<(), ReceiveError> {
         if let Some(since) = self.detached {
-            return Ok(self.settle(since));
+            self.settle(since);
+            return Ok(());
         }
         self.silent_polls += 1;
         if self.silent_polls.is_multiple_of(SILENCE) {
@@ -293,7 +201,11 @@ impl AfXdpReceiver {
 
     fn force_wakeup(&mut self) -> Result<(), ReceiveError> {
         self.own.forced_wakeups += 1;
-        self.xsk.wake_rx().map_err(|error| self.broken(error))?;
+        match self.xsk.wake_rx() {
+            // Nothing more can come, and nothing more was wanted.
+            Err(_) if self.detached.is_some() => self.drained = self.stage.is_empty(),
+            answer => drop(answer.map_err(|error| self.broken(error))?),
+        }
         Ok(())
     }
 
@@ -301,9 +213,9 @@ impl AfXdpReceiver {
     /// when all are accounted for, or none has come for a while.
     fn settle(&mut self, since: Instant) {
         let detail = self.detail();
-        let seen = self.polled + self.too_long + detail.rx_dropped + detail.rx_ring_full;
+        let seen = self.polled + self.stage.too_long + detail.rx_dropped + detail.rx_ring_full;
         self.drained =
-            self.staged.len == 0 && (seen >= detail.redirected || since.elapsed() > DRAIN);
+            self.stage.is_empty() && (seen >= detail.redirected || since.elapsed() > DRAIN);
     }
 
     #[cold]
@@ -333,7 +245,7 @@ impl Receive for AfXdpReceiver {
     /// Returns packets: a SOM..EOM chain is one. A packet of more than 64 buffers fits no batch;
     /// it is counted in `dropped_malformed`.
     fn poll(&mut self, batch: &mut Batch) -> Result<usize, ReceiveError> {
-        self.refill();
+        self.frames.refill(&mut self.xsk);
         self.wake_if_asked()?;
         let packets = self.drain_into(batch).map_err(|error| self.broken(error))?;
         if packets == 0 {
@@ -347,15 +259,15 @@ impl Receive for AfXdpReceiver {
 
     fn recycle(&mut self, frames: &[u32]) {
         for &token in frames {
-            if let Ok(frame) = self.pool.reclaim(token) {
-                self.pool.put(frame);
+            if let Ok(frame) = self.frames.pool.reclaim(token) {
+                self.frames.pool.put(frame);
             }
         }
-        self.refill();
+        self.frames.refill(&mut self.xsk);
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), ReceiveError> {
-        self.refill();
+        self.frames.refill(&mut self.xsk);
         self.wake_if_asked()?;
         let deadline = Instant::now() + timeout;
         while !self.waiter.step(&mut self.xsk.rx, deadline).map_err(|error| self.broken(error))? {
@@ -379,9 +291,9 @@ impl Receive for AfXdpReceiver {
             offered: detail.redirected + filtered,
             dropped_kernel: detail.rx_dropped + detail.rx_ring_full,
             filtered,
-            dropped_malformed: self.too_long,
+            dropped_malformed: self.stage.too_long,
             polled: self.polled,
-            refused_tokens: self.pool.refused(),
+            refused_tokens: self.frames.pool.refused(),
             ..SourceCounters::default()
         }
     }
@@ -401,8 +313,8 @@ impl Receive for AfXdpReceiver {
             mode: format!("{} {copy}", self.gate.mode()),
             from: self.name.clone(),
             queue: Some(self.queue()),
-            frames: self.pool.capacity(),
-            region_bytes: u64::from(self.pool.capacity()) * u64::from(self.frame_bytes),
+            frames: self.frames.pool.capacity(),
+            region_bytes: u64::from(self.frames.pool.capacity()) * u64::from(self.frame_bytes),
             notes,
         }
     }

@@ -81,7 +81,7 @@ impl Default for Queues {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ZeroCopy {
-    /// On drivers known to do it well; a refusal falls back to copying and is noted.
+    /// On a short list of drivers; a refusal falls back to copying and is noted.
     #[default]
     Auto,
     /// Zero-copy, or an error.
@@ -103,13 +103,13 @@ pub enum WaitMode {
 }
 
 const fn default_frames() -> u32 {
-    8192
+    12288
 }
 const fn default_frame_bytes() -> u32 {
     2048
 }
 const fn default_rx_slots() -> u32 {
-    2048
+    4096
 }
 const fn default_nap_us() -> u32 {
     50

@@ -121,6 +121,13 @@ fn round_trip(mode: XdpMode, queues: u32, mtu: u32, sizes: &[usize]) {
 }
 
 #[test]
+fn a_receiver_moves_to_another_thread() {
+    fn moves<T: Send>() {}
+    moves::<AfXdpReceiver>();
+    moves::<AfXdpTransmitter>();
+}
+
+#[test]
 fn frames_arrive_native_one_queue() {
     round_trip(XdpMode::Native, 1, 1500, &[18, 60, 1514]);
 }
@@ -173,9 +180,7 @@ fn a_chain_that_does_not_fit_waits_for_the_next_batch() {
 }
 
 /// Sends more than the rings hold while nobody polls, then takes what is there.
-fn overload(spec: &AfXdpSpec, mtu: u32, len: usize) -> crate::counters::AfXdpCounters {
-    let ns = NetNs::enter().unwrap();
-    ns.veth_pair("a", "b", VethOptions { queues: 1, mtu });
+fn overload(spec: &AfXdpSpec, len: usize) -> crate::counters::AfXdpCounters {
     let mut rx = open_one(spec);
     let mut tx = AfXdpTransmitter::open(&AfXdpTxSpec::new("a")).unwrap();
     let frames: Vec<_> = (0..100).map(|n| frame(n, len)).collect();
@@ -199,27 +204,26 @@ fn rx_losses(rx: &mut AfXdpReceiver) -> usize {
 
 #[test]
 fn every_loss_has_its_cause() {
-    if NetNs::enter().is_none() {
-        return;
-    }
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions { queues: 1, mtu: 9000 });
     for mode in MODES {
         let full = AfXdpSpec { rx_slots: 16, fill_slots: Some(256), ..small(mode) };
-        let detail = overload(&full, 1500, 64);
+        let detail = overload(&full, 64);
         assert_eq!((detail.rx_ring_full, detail.rx_dropped), (84, 0), "{mode:?} {detail:?}");
         assert_eq!(detail.fill_ring_empty, 0);
 
         let starved = AfXdpSpec { frames: 16, ..small(mode) };
-        let detail = overload(&starved, 1500, 64);
+        let detail = overload(&starved, 64);
         assert_eq!((detail.rx_ring_full, detail.rx_dropped), (0, 84), "{mode:?} {detail:?}");
         assert_eq!(detail.fill_ring_empty, 84, "the same packets");
 
         let starved_jumbo = AfXdpSpec { frames: 24, ..small(mode) };
-        let detail = overload(&starved_jumbo, 9000, 9014);
+        let detail = overload(&starved_jumbo, 9014);
         assert_eq!((detail.rx_ring_full, detail.rx_dropped), (0, 96), "{mode:?} {detail:?}");
         assert_eq!(detail.fill_ring_empty, 96, "one a packet, not one a buffer");
 
         let full_jumbo = AfXdpSpec { rx_slots: 32, fill_slots: Some(256), ..small(mode) };
-        let detail = overload(&full_jumbo, 9000, 9014);
+        let detail = overload(&full_jumbo, 9014);
         assert_eq!((detail.rx_ring_full, detail.rx_dropped), (95, 0), "{mode:?} {detail:?}");
     }
 }
@@ -314,7 +318,7 @@ fn a_dropped_receiver_leaves_queue_and_interface_free() {
         drop(open);
         assert_eq!(pfs_ebpf::attached_program("b").unwrap(), None);
         AfXdpTransmitter::open(&AfXdpTxSpec::new("b")).unwrap();
-        assert!(begun.elapsed() < socket::BUSY_PATIENCE);
+        assert!(begun.elapsed() < bind::BUSY_PATIENCE);
     }
     for view in &views {
         let last = view.span(view.len() as u64 - 1, 1).unwrap();
@@ -467,4 +471,124 @@ fn a_killed_process_leaves_nothing() {
     }
     let open = AfXdp::open(&small(XdpMode::Native), &rules()).unwrap();
     assert_eq!(open.receivers.len(), 2);
+}
+
+/// Gives up one capability of the calling thread.
+fn give_up(capability: u32) {
+    // `struct __user_cap_header_struct` and two data structs of capget(2), version 3.
+    let header = [0x2008_0522_u32, 0];
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: version 3 reads a header of two words and writes two structs of three words.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    for set in &mut sets[capability as usize / 32] {
+        *set &= !(1 << (capability % 32));
+    }
+    // SAFETY: as above, reading both.
+    let put = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    assert_eq!((got, put, crate::privilege::has(capability)), (0, 0, false));
+}
+
+#[test]
+fn too_little_locked_memory_is_named() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let (soft, _) =
+        nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+    let frames = 1 << 13;
+    if soft >= u64::from(frames) * 2048 {
+        return println!("skipped: the limit on locked memory is {soft} bytes");
+    }
+    let error = std::thread::spawn(move || {
+        give_up(crate::privilege::CAP_IPC_LOCK);
+        AfXdp::open(&AfXdpSpec { frames, ..small(XdpMode::Auto) }, &rules()).unwrap_err()
+    });
+    let error = error.join().unwrap().to_string();
+    assert!(error.contains("ulimit -l 16384") && error.contains("CAP_IPC_LOCK"), "{error}");
+    assert_eq!(pfs_ebpf::attached_program("b").unwrap(), None);
+}
+
+#[test]
+fn pages_are_what_the_host_has_and_the_default_works() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let spec = AfXdpSpec::new("b");
+    let mut rx = open_one(&spec);
+    let granted = rx.granted();
+    assert_eq!(granted.region_bytes, u64::from(spec.frames) * u64::from(spec.frame_bytes));
+    assert_eq!(rx.region().len() as u64, granted.region_bytes);
+    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    if free.is_ok_and(|count| count.trim() == "0") {
+        assert!(
+            granted.notes.iter().any(|note| note.contains("12 free pages of 2 MiB")),
+            "{granted:?}"
+        );
+    }
+    PacketSocket::open("a").send(&frame(1, 64));
+    assert!(receive(&mut rx, 1) == [frame(1, 64)]);
+}
+
+/// Length of the stress test's frame `number`, 60 to 1514 bytes.
+fn length(number: u32) -> usize {
+    60 + (number.wrapping_mul(2_654_435_761) >> 8) as usize % 1455
+}
+
+fn send_numbered(count: u32) -> crate::transmitters::TransmitCounters {
+    let mut tx = AfXdpTransmitter::open(&AfXdpTxSpec::new("a")).unwrap();
+    let numbers: Vec<u32> = (0..count).collect();
+    for some in numbers.chunks(64) {
+        let frames: Vec<_> = some.iter().map(|&n| frame(n, length(n))).collect();
+        send(&mut tx, &frames);
+    }
+    tx.counters()
+}
+
+/// Rings too small for the traffic, a reader that dawdles, and a detach in the middle.
+fn storm(mode: XdpMode, count: u32) {
+    let spec = AfXdpSpec { rx_slots: 64, frames: 160, ..small(mode) };
+    let open = AfXdp::open(&spec, &rules()).unwrap();
+    let (attachment, mut receivers) = (open.attachment, open.receivers);
+    let mut rx = receivers.remove(0);
+    let (view, mut batch, mut last) = (rx.region(), Batch::default(), None);
+    let mut held = std::collections::VecDeque::new();
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send_numbered(count));
+        while !rx.finished() {
+            rx.poll(&mut batch).unwrap();
+            let mut tokens = Vec::new();
+            for packet in packets(&view, &mut batch, &mut tokens) {
+                let number = u32::from_be_bytes(packet[14..18].try_into().unwrap());
+                assert!(packet == frame(number, length(number)), "frame {number} is intact");
+                assert!(last.replace(number) < Some(number), "frame {number} is in order");
+            }
+            // Hold some frames back for a while, and give them back out of step.
+            held.extend(tokens);
+            if held.len() > 50 {
+                let back: Vec<u32> = held.drain(..40).collect();
+                rx.recycle(&back);
+            }
+            if last > Some(count / 2) || sender.is_finished() {
+                rx.detach();
+            }
+            rx.wait(Duration::from_millis(1)).unwrap();
+        }
+        sender.join().unwrap()
+    });
+    let (totals, detail) = books(&mut rx);
+    assert_eq!(sent.accepted, u64::from(count));
+    assert_eq!((sent.sent + sent.failed, sent.sent), (sent.accepted, totals.offered), "{detail:?}");
+    let seen = attachment.attached().counters(0).unwrap().total();
+    assert_eq!((seen.packets, seen.bytes), (sent.sent, sent.sent_bytes));
+    assert!(totals.polled > 0 && totals.dropped_kernel > 0, "an overload: {detail:?}");
+}
+
+#[test]
+fn books_close_under_overload_and_through_a_detach() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions::default());
+    let rounds = std::env::var("PFS_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    for _ in 0..rounds {
+        for mode in MODES {
+            storm(mode, 20_000);
+        }
+    }
 }

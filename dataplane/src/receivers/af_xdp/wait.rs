@@ -23,8 +23,9 @@ const LOOKS: u32 = 256;
 /// Waits for one socket.
 ///
 /// In adaptive mode a thread that found nothing naps for a fixed time instead of sleeping in
-/// poll(2): packets gather meanwhile, and the sender's core is spared the wake-up, which costs
-/// it more than the packet. Naps double while nothing comes; then poll(2) it is.
+/// poll(2): packets gather meanwhile, and no sender has to wake anyone. (That wake-ups are what
+/// makes poll(2) slow under traffic is likely, not measured.) Naps double while nothing comes;
+/// then poll(2) it is.
 #[derive(Debug)]
 pub(super) struct Waiter {
     mode: WaitMode,

@@ -20,7 +20,8 @@ pub use spec::AfXdpTxSpec;
 
 use super::{Transmit, TransmitCounters, TransmitError};
 use crate::link::Link;
-use crate::receivers::af_xdp::socket::{CONTINUED, Xsk, missing_capabilities};
+use crate::receivers::af_xdp::error::missing_capabilities;
+use crate::receivers::af_xdp::socket::{CONTINUED, Xsk};
 
 /// Buffers handed to the kernel between two system calls: what one call works off.
 const BURST: usize = 32;
@@ -158,7 +159,7 @@ impl AfXdpTransmitter {
             let mut desc = self.xsk.frames[index];
             // SAFETY: the frame is of this UMEM and was free in the pool, so nothing else
             // reads or writes it; `bytes` is at most `capacity`, and fits.
-            let _ = io::Write::write_all(
+            let _fits = io::Write::write_all(
                 &mut unsafe { self.xsk.umem().data_mut(&mut desc) }.cursor(),
                 bytes,
             );
@@ -186,7 +187,7 @@ impl AfXdpTransmitter {
         let errno = self.xsk.wake_tx().map_err(|error| self.broken(error))?;
         let left = self.order.len() as u64 - u64::from(self.xsk.tx.nb_free_exact());
         let published = self.produced - left;
-        // In copy mode this answer means one thing: the last packet taken off the ring was
+        // In copy mode this answer is taken to mean one thing: the last packet taken off the ring was
         // dropped by the device. The kernel publishes its position only when the same call also
         // sent one; if not, the dropped packet is the first that it had not taken before.
         if errno == libc::EBUSY && !self.xsk.grant.zero_copy {

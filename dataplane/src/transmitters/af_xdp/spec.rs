@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::link::Link;
-use crate::receivers::af_xdp::ZeroCopy;
-use crate::receivers::af_xdp::socket::{XskConfig, zero_copy_possible};
 use crate::receivers::af_xdp::HEADROOM;
+use crate::receivers::af_xdp::ZeroCopy;
+use crate::receivers::af_xdp::bind::zero_copy_possible;
+use crate::receivers::af_xdp::socket::XskConfig;
 use crate::transmitters::TransmitError;
 
 /// Receive buffers that a zero-copy driver is given though nobody receives.

@@ -1,6 +1,12 @@
 //! AArch64: NEON vectors, PMULL folding, CRC instructions.
 
-use std::arch::aarch64::*;
+// By name: the architecture's module also exports an `ST`.
+use std::arch::aarch64::{
+    __crc32cb, __crc32cd, uint8x16_t, vaddq_u8, vaddq_u64, vceqq_u8, vdupq_n_u8, vdupq_n_u32,
+    veorq_u8, vgetq_lane_u64, vld1q_u8, vld1q_u64, vmull_p64, vpaddlq_u8, vpaddlq_u16, vpaddlq_u32,
+    vreinterpretq_u8_p128, vreinterpretq_u8_u32, vreinterpretq_u8_u64, vreinterpretq_u64_u8,
+    vsetq_lane_u32, vst1q_u8, vsubq_u8,
+};
 
 use super::pass::{self, PassState, select};
 use super::simd::Simd;
@@ -36,6 +42,27 @@ fn halves(v: uint8x16_t) -> [u64; 2] {
         let v = vreinterpretq_u64_u8(v);
         [vgetq_lane_u64::<0>(v), vgetq_lane_u64::<1>(v)]
     }
+}
+
+/// Carry-less product.
+#[inline]
+#[target_feature(enable = "neon,aes")]
+fn multiply(a: u64, b: u64) -> uint8x16_t {
+    vreinterpretq_u8_p128(vmull_p64(a, b))
+}
+
+/// CRC register advanced by 8 bytes.
+#[inline]
+#[target_feature(enable = "crc")]
+fn word(crc: u32, word: u64) -> u32 {
+    __crc32cd(crc, word)
+}
+
+/// CRC register advanced by 1 byte.
+#[inline]
+#[target_feature(enable = "crc")]
+fn byte(crc: u32, byte: u8) -> u32 {
+    __crc32cb(crc, byte)
 }
 
 // SAFETY of every block below: the trait's contract gives the features, and the loads and
@@ -94,22 +121,20 @@ impl Simd for Neon {
     unsafe fn fold(acc: uint8x16_t, k: uint8x16_t, next: uint8x16_t) -> uint8x16_t {
         unsafe {
             let ([a0, a1], [k0, k1]) = (halves(acc), halves(k));
-            let low = vreinterpretq_u8_p128(vmull_p64(a0, k0));
-            let high = vreinterpretq_u8_p128(vmull_p64(a1, k1));
-            veorq_u8(veorq_u8(low, high), next)
+            veorq_u8(veorq_u8(multiply(a0, k0), multiply(a1, k1)), next)
         }
     }
     #[inline(always)]
     unsafe fn reduce(acc: uint8x16_t) -> u32 {
         let [low, high] = halves(acc);
-        unsafe { __crc32cd(__crc32cd(0, low), high) }
+        unsafe { word(word(0, low), high) }
     }
     #[inline(always)]
     unsafe fn crc_word(crc: u32, word: u64) -> u32 {
-        unsafe { __crc32cd(crc, word) }
+        unsafe { self::word(crc, word) }
     }
     #[inline(always)]
     unsafe fn crc_byte(crc: u32, byte: u8) -> u32 {
-        unsafe { __crc32cb(crc, byte) }
+        unsafe { self::byte(crc, byte) }
     }
 }

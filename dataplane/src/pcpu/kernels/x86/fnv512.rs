@@ -17,8 +17,8 @@ const LANES: usize = 8 * VECTORS;
 /// Bytes that a round takes of a lane at most.
 const ROUND: u64 = 64;
 
-/// The transposed bytes of a round.
-type Block = [[__m512i; 8]; VECTORS];
+/// The transposed bytes of a round: eight bytes of every lane at a time.
+type Block = [[__m512i; VECTORS]; 8];
 
 /// FNV-1a per message.
 ///
@@ -27,7 +27,7 @@ type Block = [[__m512i; 8]; VECTORS];
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
 pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
     let mut lanes = Lanes::<LANES>::new(segs, ahead, state);
-    let mut block: Block = [[_mm512_setzero_si512(); 8]; VECTORS];
+    let mut block: Block = [[_mm512_setzero_si512(); VECTORS]; 8];
     while lanes.active > 0 {
         // SAFETY: features as here; the spans are readable, and lanes stay within theirs.
         unsafe {
@@ -78,7 +78,9 @@ unsafe fn gather<const V: usize>(lanes: &Lanes<'_, LANES>, block: &mut Block) ->
             // SAFETY: the mask covers bytes that the lane's span has left; others are not read.
             *row = unsafe { _mm512_maskz_loadu_epi8(mask, from.cast()) };
         }
-        block[vector] = transpose(rows);
+        for (out, words) in block.iter_mut().zip(transpose(rows)) {
+            out[vector] = words;
+        }
     }
     (shortest, longest)
 }
@@ -139,8 +141,8 @@ fn store<const V: usize>(words: &mut [u64; LANES], vectors: [__m512i; V]) {
 fn whole_round<const V: usize>(hash: &mut [u64; LANES], block: &Block) {
     let (prime, byte) = (_mm512_set1_epi64(PRIME.cast_signed()), _mm512_set1_epi64(0xff));
     let mut h = load::<V>(hash);
-    for q in 0..8 {
-        let mut word: [__m512i; V] = std::array::from_fn(|v| block[v][q]);
+    for words in block {
+        let mut word: [__m512i; V] = std::array::from_fn(|v| words[v]);
         for _ in 0..8 {
             for v in 0..V {
                 let mixed = _mm512_ternarylogic_epi64::<XOR_AND>(h[v], word[v], byte);
@@ -166,8 +168,8 @@ fn part_round<const V: usize>(
     let mut h = load::<V>(hash);
     let left = load::<V>(rem);
     let mut step = _mm512_setzero_si512();
-    for q in 0..longest.div_ceil(8) as usize {
-        let mut word: [__m512i; V] = std::array::from_fn(|v| block[v][q]);
+    for words in block.iter().take(longest.div_ceil(8) as usize) {
+        let mut word: [__m512i; V] = std::array::from_fn(|v| words[v]);
         for _ in 0..8 {
             for v in 0..V {
                 let live = _mm512_cmpgt_epu64_mask(left[v], step);
