@@ -126,12 +126,7 @@ impl<'a> SpanBatch<'a> {
 
     /// Forgets all spans but the first `len`, and all hints.
     pub fn truncate(&mut self, len: usize) {
-        let keep = self.len.min(len);
-        for seg in &self.segs[keep..self.len] {
-            self.bytes -= u64::from(seg.len);
-            self.messages -= u64::from(seg.eom);
-        }
-        self.len = keep;
+        self.len = self.len.min(len);
         self.hints = 0;
     }
 
