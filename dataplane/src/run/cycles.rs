@@ -26,6 +26,11 @@ impl Stopwatch {
     }
 
     #[inline]
+    pub(super) const fn is_on(&self) -> bool {
+        self.on
+    }
+
+    #[inline]
     pub(super) fn start(&mut self) {
         if self.on {
             self.last = now();

@@ -2,12 +2,21 @@
 
 use pfs_rings::{Desc, RegionView};
 
+use super::latency::{Latency, Waits};
 use crate::counters::WorkerCounters;
 use crate::pcpu::{Compiled, Isa, Optimized, Results, SpanBatch, StepStats};
 use crate::receivers::BATCH;
 
 /// For each rule, what its program has found and what its steps have cost.
 pub(super) type Found = Vec<(Results, Vec<StepStats>)>;
+
+/// What a worker leaves.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) counters: WorkerCounters,
+    pub(super) found: Found,
+    pub(super) latency: Option<Latency>,
+}
 
 /// The programs of all rules, their results so far, and the memory that spans lie in.
 ///
@@ -33,11 +42,12 @@ impl Executor {
         }
     }
 
-    /// What each rule's program has found and what its steps have cost.
+    /// Totals, what each rule's program has found, and what its steps have cost.
     #[must_use]
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn done(&self, waits: &Waits) -> Done {
         let steps = |program: &Compiled| program.stats().cloned().collect();
-        self.programs.iter().map(|program| (program.results(), steps(program))).collect()
+        let found = self.programs.iter().map(|program| (program.results(), steps(program)));
+        Done { counters: self.counters, found: found.collect(), latency: waits.summary() }
     }
 
     /// Runs each descriptor's program on its span.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use pfs_rings::Desc;
 use pfs_rings::lane::LaneReceiver;
 
-use super::executor::{Executor, Found};
-use super::steer::{Stage, Steer, Steered};
-use crate::counters::{WorkerCells, WorkerCounters};
+use super::cycles::Stopwatch;
+use super::executor::{Done, Executor};
+use super::latency::Waits;
+use super::steer::{Steer, Steered};
+use crate::counters::WorkerCells;
 
 /// The two ways of a plan's `lanes.mode`, behind one set of verbs.
 #[derive(Debug)]
@@ -18,12 +20,13 @@ pub(super) enum Outlet {
     Inline(Box<Inline>),
 }
 
-/// An executor that runs what was staged as soon as the batch is whole.
+/// An executor that runs each batch as it comes.
 #[derive(Debug)]
 pub(super) struct Inline {
     executor: Executor,
-    stage: Stage,
     cells: Arc<WorkerCells>,
+    watch: Stopwatch,
+    waits: Waits,
 }
 
 impl Outlet {
@@ -31,30 +34,39 @@ impl Outlet {
         Self::Lanes(Steer::new(lanes))
     }
 
-    pub(super) fn inline(executor: Executor, cells: Arc<WorkerCells>) -> Self {
-        Self::Inline(Box::new(Inline { executor, stage: Stage::default(), cells }))
+    pub(super) fn inline(executor: Executor, cells: Arc<WorkerCells>, stage_cycles: bool) -> Self {
+        let watch = Stopwatch::new(stage_cycles);
+        Self::Inline(Box::new(Inline { executor, cells, watch, waits: Waits::default() }))
     }
 
+    /// Hands `descs` over: a batch at most, in whole chains. Frames that nobody holds any more
+    /// are appended to `back`, at most a batch and [`Self::most_returned`] of them.
     #[inline]
-    pub(super) fn stage(&mut self, desc: Desc) {
+    pub(super) fn deliver(
+        &mut self,
+        descs: &[Desc],
+        back: &mut Vec<u32>,
+        lossless: bool,
+    ) -> Steered {
         match self {
-            Self::Lanes(steer) => steer.stage(desc),
-            Self::Inline(inline) => inline.stage.push(desc),
+            Self::Lanes(steer) => steer.deliver(descs, back, lossless),
+            Self::Inline(inline) => inline.deliver(descs, back),
         }
     }
 
-    /// Hands over what was staged. Frames that nobody holds any more are appended to `back`.
-    pub(super) fn flush(&mut self, back: &mut Vec<u32>, lossless: bool) -> Steered {
-        match self {
-            Self::Lanes(steer) => steer.flush(back, lossless),
-            Self::Inline(inline) => inline.flush(back),
-        }
-    }
-
-    /// Appends frames that workers have returned.
-    pub(super) fn returned(&mut self, back: &mut Vec<u32>) {
+    /// Passes frames that workers have returned to `take`: at once when `eager`, else now and
+    /// then.
+    pub(super) fn returned(&mut self, eager: bool, take: impl FnMut(&[u32])) {
         if let Self::Lanes(steer) = self {
-            steer.returned(back);
+            steer.returned(eager, take);
+        }
+    }
+
+    /// Most frames that can come back during one [`Self::deliver`] beside those delivered.
+    pub(super) fn most_returned(&self) -> usize {
+        match self {
+            Self::Lanes(steer) => steer.most_returned(),
+            Self::Inline(_) => 0,
         }
     }
 
@@ -88,25 +100,25 @@ impl Outlet {
     }
 
     /// Totals and results, when the programs ran in this thread.
-    pub(super) fn into_executor(self) -> Option<(WorkerCounters, Found)> {
+    pub(super) fn into_done(self) -> Option<Done> {
         match self {
             Self::Lanes(_) => None,
-            Self::Inline(inline) => Some((inline.executor.counters, inline.executor.found())),
+            Self::Inline(inline) => Some(inline.executor.done(&inline.waits)),
         }
     }
 }
 
 impl Inline {
-    fn flush(&mut self, back: &mut Vec<u32>) -> Steered {
-        let descs = self.stage.descs();
-        self.executor.run(descs);
-        let mut sum = Steered::default();
-        for desc in descs {
-            sum.delivered += u64::from(desc.is_eom());
-            sum.delivered_bytes += u64::from(desc.len);
-            back.push(desc.frame);
+    fn deliver(&mut self, descs: &[Desc], back: &mut Vec<u32>) -> Steered {
+        if self.watch.is_on() {
+            self.waits.look(descs);
         }
-        self.stage.clear();
+        self.watch.start();
+        self.executor.run(descs);
+        let mut sum = Steered { program_cycles: self.watch.lap(), ..Steered::default() };
+        self.executor.counters.program_cycles += sum.program_cycles;
+        sum.add_delivered(descs);
+        back.extend(descs.iter().map(|desc| desc.frame));
         sum
     }
 }

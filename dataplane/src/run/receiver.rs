@@ -9,11 +9,9 @@ use pfs_rings::WaitStrategy;
 use pfs_rings::{Desc, RegionView};
 
 use super::cycles::Stopwatch;
-use super::executor::Found;
+use super::executor::Done;
 use super::outlet::Outlet;
-use crate::counters::{
-    ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters,
-};
+use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters};
 use crate::packet::{Classifier, Malformed, RuleSet, Verdict};
 use crate::receivers::{BATCH, Batch, Receive, ReceiveError, Receiver};
 
@@ -49,7 +47,7 @@ pub(super) struct ReceiverLoop {
 pub(super) struct ReceiverEnd {
     pub(super) source: SourceCounters,
     pub(super) counters: ReceiverCounters,
-    pub(super) executor: Option<(WorkerCounters, Found)>,
+    pub(super) executor: Option<Done>,
     /// Malformed packets by kind.
     pub(super) malformed: BTreeMap<String, u64>,
     /// Descriptors whose frames never came back.
@@ -72,6 +70,8 @@ pub(super) struct Settings {
 
 impl ReceiverLoop {
     pub(super) fn new(source: Receiver, outlet: Outlet, settings: Settings) -> Self {
+        // Never more than this, so that no batch allocates.
+        let back = Vec::with_capacity(BATCH + outlet.most_returned());
         Self {
             view: source.region(),
             classifier: Classifier::new(source.framing(), settings.rules),
@@ -84,7 +84,7 @@ impl ReceiverLoop {
             cells: settings.cells,
             source_cells: settings.source_cells,
             counters: ReceiverCounters::default(),
-            back: Vec::with_capacity(4 * BATCH),
+            back,
             watch: Stopwatch::new(settings.stage_cycles),
         }
     }
@@ -132,19 +132,21 @@ impl ReceiverLoop {
         let found = batch.len();
         if found == 0 {
             self.counters.empty_polls += 1;
-            self.take_back();
+            self.take_back(true);
             return polled;
         }
         // What was polled before an error is delivered all the same.
         self.counters.polls += 1;
         self.counters.poll_cycles += self.watch.lap();
-        for desc in batch.descs_mut() {
-            desc.region = self.region;
-            self.counters.packets += u64::from(desc.is_eom());
-            self.counters.bytes += u64::from(desc.len);
+        let (mut packets, mut bytes) = (0, 0);
+        for desc in batch.descs() {
+            packets += u64::from(desc.is_eom());
+            bytes += u64::from(desc.len);
         }
+        self.counters.packets += packets;
+        self.counters.bytes += bytes;
         self.deliver(batch);
-        self.take_back();
+        self.take_back(false);
         self.counters.recycle_cycles += self.watch.lap();
         polled.map(|_| found)
     }
@@ -155,12 +157,20 @@ impl ReceiverLoop {
         // has not passed it on; the source's spans do not overlap and lie in its region.
         let verdicts = unsafe { self.classifier.classify(batch, &self.view) };
         self.counters.classify_cycles += self.watch.lap();
-        for (desc, verdict) in batch.descs().iter().zip(verdicts) {
+        let descs = batch.descs_mut();
+        // What is delivered moves up to the front, which is where it already is most of the time.
+        let mut kept = 0;
+        for (at, verdict) in verdicts.iter().enumerate().take(descs.len()) {
+            let desc = &mut descs[at];
             let packet = u64::from(desc.is_eom());
             match verdict {
                 Verdict::Deliver if in_sample(desc.flow, self.sampled) => {
+                    desc.region = self.region;
                     self.counters.truncated += packet & u64::from(desc.flags & Desc::ERR != 0);
-                    self.outlet.stage(*desc);
+                    if kept != at {
+                        descs[kept] = descs[at];
+                    }
+                    kept += 1;
                     continue;
                 }
                 Verdict::Malformed(_) => self.counters.dropped_malformed += packet,
@@ -168,21 +178,31 @@ impl ReceiverLoop {
             }
             self.back.push(desc.frame);
         }
-        let steered = self.outlet.flush(&mut self.back, self.source.lossless());
-        self.counters.steer_cycles += self.watch.lap();
+        let lossless = self.source.lossless();
+        let steered = self.outlet.deliver(&descs[..kept], &mut self.back, lossless);
+        let cycles = self.watch.lap();
+        self.counters.steer_cycles += cycles.saturating_sub(steered.program_cycles);
         self.counters.delivered += steered.delivered;
         self.counters.delivered_bytes += steered.delivered_bytes;
         self.counters.dropped_ring_full += steered.ring_full;
     }
 
-    /// Gives the source back what was not delivered and what workers have returned.
-    fn take_back(&mut self) {
-        self.outlet.returned(&mut self.back);
-        if !self.back.is_empty() {
-            self.counters.returned += self.back.len() as u64;
-            self.source.recycle(&self.back);
-            self.back.clear();
-        }
+    /// Gives the source back what was not delivered and what workers have returned; returns how
+    /// many frames. Unless `eager`, workers' frames are left to gather for some batches.
+    fn take_back(&mut self, eager: bool) -> usize {
+        let Self { source, outlet, counters, back, .. } = self;
+        let mut given = 0;
+        let mut give = |tokens: &[u32]| {
+            if !tokens.is_empty() {
+                given += tokens.len();
+                source.recycle(tokens);
+            }
+        };
+        give(back);
+        back.clear();
+        outlet.returned(eager, &mut give);
+        counters.returned += given as u64;
+        given
     }
 
     fn publish(&mut self) {
@@ -208,17 +228,19 @@ impl ReceiverLoop {
         let deadline = Instant::now() + DRAIN;
         while self.outlet.in_flight() > 0 && !self.outlet.is_deserted() && Instant::now() < deadline
         {
-            self.take_back();
-            std::thread::sleep(Duration::from_micros(100));
+            if self.take_back(true) == 0 {
+                std::thread::sleep(Duration::from_micros(100));
+            }
         }
-        self.take_back();
+        // A worker that has gone has returned all before.
+        while self.take_back(true) > 0 {}
         self.publish();
         ReceiverEnd {
             source: self.source.counters(),
             counters: self.counters,
             malformed: self.malformed(),
             in_flight: self.outlet.in_flight(),
-            executor: self.outlet.into_executor(),
+            executor: self.outlet.into_done(),
             error,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::latency::Latency;
 use crate::books::Books;
 use crate::counters::{ReceiverCounters, SourceCounters, WorkerCounters};
 use crate::pcpu::{Results, StepStats};
@@ -111,6 +112,9 @@ pub struct WorkerReport {
     pub core: u32,
     /// What the worker counted.
     pub counters: WorkerCounters,
+    /// How long packets waited for it, where they have a stamp and stages are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// Results of each rule on this worker alone, chain digests included.
     pub results: Vec<RuleResults>,
 }

@@ -10,7 +10,7 @@ use pfs_rings::RegionView;
 use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
 
-use super::executor::{Executor, Found};
+use super::executor::{Done, Executor};
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
 use super::report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
@@ -44,7 +44,8 @@ pub struct RunSpec {
     pub isa: Isa,
     /// Share of flows to deliver, as a part of `u32::MAX`; the rest is counted as filtered.
     pub sampled: u32,
-    /// Whether threads count the cycles of their stages: a few cycles for each batch.
+    /// Whether threads count the cycles of their stages, and workers look at how long packets
+    /// have waited: a few cycles for each batch.
     pub stage_cycles: bool,
 }
 
@@ -134,7 +135,7 @@ struct ReceiverThread {
 struct WorkerThread {
     core: u32,
     cells: Arc<WorkerCells>,
-    thread: JoinHandle<Option<(WorkerCounters, Found)>>,
+    thread: JoinHandle<Option<Done>>,
 }
 
 /// Starts a run's threads and returns once each is pinned, without capabilities, and running.
@@ -211,7 +212,7 @@ impl Running {
                 Workers::RunToCompletion => {
                     let cells = Arc::<WorkerCells>::default();
                     self.inline.push((slot.core, Arc::clone(&cells)));
-                    Outlet::inline(executor(), cells)
+                    Outlet::inline(executor(), cells, spec.stage_cycles)
                 }
             };
             let settings = Settings {
@@ -301,7 +302,7 @@ impl Running {
         }
         for worker in self.workers {
             match worker.thread.join() {
-                Ok(Some((counters, found))) => ledger.worker(worker.core, counters, found),
+                Ok(Some(done)) => ledger.worker(worker.core, done),
                 Ok(None) => {}
                 Err(_) => {
                     ledger.errors.push(format!("the worker on core {} panicked", worker.core));
@@ -367,8 +368,8 @@ impl Ledger {
         if let Some(error) = end.error {
             self.errors.push(format!("receiver {}: {error}", receiver.name));
         }
-        if let Some((counters, found)) = end.executor {
-            self.worker(receiver.core, counters, found);
+        if let Some(done) = end.executor {
+            self.worker(receiver.core, done);
         }
         self.receivers.push(ReceiverReport {
             source: receiver.name,
@@ -380,7 +381,8 @@ impl Ledger {
         });
     }
 
-    fn worker(&mut self, core: u32, counters: WorkerCounters, found: Found) {
+    fn worker(&mut self, core: u32, done: Done) {
+        let Done { counters, found, latency } = done;
         self.worked.add(&counters);
         let results = self
             .names
@@ -388,7 +390,7 @@ impl Ledger {
             .zip(found)
             .map(|(rule, (results, steps))| RuleResults { rule: rule.clone(), results, steps })
             .collect();
-        self.workers.push(WorkerReport { core, counters, results });
+        self.workers.push(WorkerReport { core, counters, latency, results });
     }
 
     fn close(self, elapsed_s: f64) -> RunReport {

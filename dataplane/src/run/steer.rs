@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pfs_rings::Desc;
 use pfs_rings::WaitStrategy;
-use pfs_rings::lane::LaneReceiver;
+use pfs_rings::lane::{LaneReceiver, return_slots};
 use pfs_rings::spsc::PeerState;
 
 use crate::packet::lane_of;
@@ -12,19 +12,26 @@ use crate::receivers::BATCH;
 
 /// How long the thread of a lossless source sleeps at most before it looks at a full lane again.
 const LOOK_UP: Duration = Duration::from_millis(10);
-/// Tokens taken from a lane at a time: more than a batch, so that returns never pile up.
-const DRAIN: usize = 4 * BATCH;
+/// Batches after which returned tokens are looked for: the lines that they lie in come from
+/// another core, which takes longer than all else that a batch needs.
+const GATHER: u32 = 4;
+/// Tokens taken from a lane at a time: twice what those batches sent, so that returns do not
+/// pile up.
+const DRAIN: usize = 2 * GATHER as usize * BATCH;
 
 /// A receiver's ends of its lanes, and what is staged for each.
 #[derive(Debug)]
 pub(super) struct Steer {
     lanes: Vec<LaneReceiver>,
     stages: Vec<Stage>,
+    tokens: [u32; DRAIN],
+    /// Batches since returned tokens were looked for.
+    gathered: u32,
 }
 
-/// Descriptors on their way into one lane; a batch at most.
+/// Descriptors on their way into one of several lanes; a batch at most.
 #[derive(Debug)]
-pub(super) struct Stage {
+struct Stage {
     descs: [Desc; BATCH],
     len: usize,
 }
@@ -37,17 +44,9 @@ impl Default for Stage {
 
 impl Stage {
     #[inline]
-    pub(super) fn push(&mut self, desc: Desc) {
+    const fn push(&mut self, desc: Desc) {
         self.descs[self.len] = desc;
         self.len += 1;
-    }
-
-    pub(super) fn descs(&self) -> &[Desc] {
-        &self.descs[..self.len]
-    }
-
-    pub(super) const fn clear(&mut self) {
-        self.len = 0;
     }
 }
 
@@ -60,55 +59,70 @@ pub(super) struct Steered {
     pub(super) delivered_bytes: u64,
     /// Packets whose lane had no room.
     pub(super) ring_full: u64,
+    /// Cycles of programs that ran meanwhile, in this thread.
+    pub(super) program_cycles: u64,
+}
+
+impl Steered {
+    #[inline]
+    pub(super) fn add_delivered(&mut self, descs: &[Desc]) {
+        for desc in descs {
+            self.delivered += u64::from(desc.is_eom());
+            self.delivered_bytes += u64::from(desc.len);
+        }
+    }
 }
 
 impl Steer {
     pub(super) fn new(lanes: Vec<LaneReceiver>) -> Self {
         let stages = lanes.iter().map(|_| Stage::default()).collect();
-        Self { lanes, stages }
+        Self { lanes, stages, tokens: [0; DRAIN], gathered: 0 }
     }
 
-    /// Stages one descriptor for its flow's lane. All of a chain have the same flow.
-    #[inline]
-    pub(super) fn stage(&mut self, desc: Desc) {
-        let lane = lane_of(desc.flow, self.lanes.len() as u32);
-        self.stages[lane as usize].push(desc);
-    }
-
-    /// Pushes what is staged. Without room the newest packets are dropped and their frames
-    /// appended to `back`, unless the source is `lossless`: then this waits for its worker, and
-    /// appends what comes back meanwhile.
-    pub(super) fn flush(&mut self, back: &mut Vec<u32>, lossless: bool) -> Steered {
+    /// Pushes each descriptor into its flow's lane; all of a chain have the same flow. Without
+    /// room the newest packets are dropped and their frames appended to `back`, unless the source
+    /// is `lossless`: then this waits for its worker, and appends what comes back meanwhile.
+    pub(super) fn deliver(
+        &mut self,
+        descs: &[Desc],
+        back: &mut Vec<u32>,
+        lossless: bool,
+    ) -> Steered {
         let mut sum = Steered::default();
-        for (lane, stage) in self.lanes.iter_mut().zip(&mut self.stages) {
-            let descs = stage.descs();
-            let mut pushed = lane.push_chains(descs);
-            while lossless && pushed < descs.len() && lane.peer() == PeerState::Open {
-                // A lane can be full of tokens that nobody has drained.
-                if drain(lane, back) == 0 {
-                    lane.wait(1, WaitStrategy::Adaptive, LOOK_UP, None);
-                }
-                pushed += lane.push_chains(&descs[pushed..]);
-            }
-            let (taken, left) = descs.split_at(pushed);
-            for desc in taken {
-                sum.delivered += u64::from(desc.is_eom());
-                sum.delivered_bytes += u64::from(desc.len);
-            }
-            for desc in left {
-                sum.ring_full += u64::from(desc.is_eom());
-                back.push(desc.frame);
-            }
-            stage.clear();
+        let Self { lanes, stages, tokens, .. } = self;
+        if let [lane] = lanes.as_mut_slice() {
+            let mut push = Push { tokens, back, lossless, sum: &mut sum };
+            push.all(lane, descs);
+            return sum;
+        }
+        for desc in descs {
+            stages[lane_of(desc.flow, lanes.len() as u32) as usize].push(*desc);
+        }
+        let mut push = Push { tokens, back, lossless, sum: &mut sum };
+        for (lane, stage) in lanes.iter_mut().zip(stages) {
+            push.all(lane, &stage.descs[..stage.len]);
+            stage.len = 0;
         }
         sum
     }
 
-    /// Appends the tokens that workers have returned.
-    pub(super) fn returned(&mut self, back: &mut Vec<u32>) {
-        for lane in &mut self.lanes {
-            drain(lane, back);
+    /// Passes the tokens that workers have returned to `take`: when `eager` or in one call of
+    /// four, a burst from each lane at most.
+    pub(super) fn returned(&mut self, eager: bool, mut take: impl FnMut(&[u32])) {
+        self.gathered += 1;
+        if !eager && self.gathered < GATHER {
+            return;
         }
+        self.gathered = 0;
+        for lane in &mut self.lanes {
+            let drained = lane.drain(&mut self.tokens);
+            take(&self.tokens[..drained]);
+        }
+    }
+
+    /// Most tokens that [`Self::deliver`] can append.
+    pub(super) fn most_returned(&self) -> usize {
+        self.lanes.iter().map(|lane| return_slots(lane.capacity()) + BATCH).sum()
     }
 
     /// Closes the forward rings: workers finish what is in them and end. The return rings stay
@@ -130,11 +144,41 @@ impl Steer {
     }
 }
 
-/// Moves returned tokens to `back`, a burst at most; returns how many.
-#[inline]
-fn drain(lane: &mut LaneReceiver, back: &mut Vec<u32>) -> usize {
-    let mut tokens = [0; DRAIN];
-    let drained = lane.drain(&mut tokens);
-    back.extend_from_slice(&tokens[..drained]);
-    drained
+/// What pushing into any lane needs.
+struct Push<'a> {
+    tokens: &'a mut [u32; DRAIN],
+    back: &'a mut Vec<u32>,
+    lossless: bool,
+    sum: &'a mut Steered,
+}
+
+impl Push<'_> {
+    #[inline]
+    fn all(&mut self, lane: &mut LaneReceiver, descs: &[Desc]) {
+        let mut pushed = lane.push_chains(descs);
+        if pushed < descs.len() {
+            pushed += self.rest(lane, &descs[pushed..]);
+        }
+        self.sum.add_delivered(&descs[..pushed]);
+    }
+
+    /// What to do with `descs`, for which there was no room; returns how many found it after all.
+    #[cold]
+    fn rest(&mut self, lane: &mut LaneReceiver, descs: &[Desc]) -> usize {
+        let mut pushed = 0;
+        while self.lossless && pushed < descs.len() && lane.peer() == PeerState::Open {
+            // A lane can be full of tokens that nobody has drained.
+            let drained = lane.drain(self.tokens);
+            self.back.extend_from_slice(&self.tokens[..drained]);
+            if drained == 0 {
+                lane.wait(1, WaitStrategy::Adaptive, LOOK_UP, None);
+            }
+            pushed += lane.push_chains(&descs[pushed..]);
+        }
+        for desc in &descs[pushed..] {
+            self.sum.ring_full += u64::from(desc.is_eom());
+            self.back.push(desc.frame);
+        }
+        pushed
+    }
 }

@@ -9,8 +9,9 @@ use pfs_rings::lane::{BURST, LaneWorker};
 use pfs_rings::spsc::PeerState;
 
 use super::cycles::Stopwatch;
-use super::executor::{Executor, Found};
-use crate::counters::{WorkerCells, WorkerCounters};
+use super::executor::{Done, Executor};
+use super::latency::Waits;
+use crate::counters::WorkerCells;
 
 /// How often counters are published.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
@@ -27,6 +28,7 @@ pub(super) struct WorkerLoop {
     cells: Arc<WorkerCells>,
     wait: WaitStrategy,
     watch: Stopwatch,
+    waits: Waits,
 }
 
 impl WorkerLoop {
@@ -37,11 +39,12 @@ impl WorkerLoop {
         wait: WaitStrategy,
         stage_cycles: bool,
     ) -> Self {
-        Self { lanes, executor, cells, wait, watch: Stopwatch::new(stage_cycles) }
+        let watch = Stopwatch::new(stage_cycles);
+        Self { lanes, executor, cells, wait, watch, waits: Waits::default() }
     }
 
     /// Runs until every receiver has hung up and every lane is empty.
-    pub(super) fn run(mut self) -> (WorkerCounters, Found) {
+    pub(super) fn run(mut self) -> Done {
         let mut due = Instant::now();
         let mut burst = [Desc::default(); BURST];
         let mut turn = 0;
@@ -65,7 +68,7 @@ impl WorkerLoop {
             }
         }
         self.cells.publish(&self.executor.counters);
-        (self.executor.counters, self.executor.found())
+        self.executor.done(&self.waits)
     }
 
     /// One burst from each lane; returns how many descriptors were taken.
@@ -78,6 +81,9 @@ impl WorkerLoop {
                 continue;
             }
             let descs = &burst[..found];
+            if self.watch.is_on() {
+                self.waits.look(descs);
+            }
             self.executor.counters.lane_cycles += self.watch.lap();
             self.executor.run(descs);
             self.executor.counters.program_cycles += self.watch.lap();

@@ -18,6 +18,9 @@ pub struct LaneReceiver {
 
 impl LaneReceiver {
     pub(super) fn new(mut descs: Producer<Desc>, mut tokens: Consumer<u32>) -> Self {
+        // A receiver never waits for a worker, not even for a microsecond.
+        descs.never_pace();
+        tokens.never_pace();
         let outstanding = descs.len() + tokens.len();
         Self { descs, tokens, outstanding }
     }

@@ -67,6 +67,12 @@ impl<T: Pod> Producer<T> {
         })
     }
 
+    /// From now on never spins to let the other side get ahead: for a caller with work of its
+    /// own between two pushes.
+    pub(crate) const fn never_pace(&mut self) {
+        self.pace = Pace::none();
+    }
+
     /// Slots of the ring.
     #[inline]
     #[must_use]

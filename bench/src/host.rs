@@ -1,0 +1,122 @@
+//! The machine: what it is, which core a thread is on, and the processor time that it used.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pfs_dataplane::pin;
+use serde::{Deserialize, Serialize};
+
+/// Where and when figures were taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Day, in UTC.
+    pub date: String,
+    /// Processor's name.
+    pub processor: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Whether a hypervisor is below.
+    pub virtual_machine: bool,
+    /// Kernel release.
+    pub kernel: String,
+    /// Commit of the source, with `+` when it was changed since.
+    pub commit: String,
+    /// Runnable tasks over the last minute when the group began.
+    pub load: String,
+}
+
+impl Environment {
+    /// Reads it; what cannot be read is empty.
+    #[must_use]
+    pub fn read() -> Self {
+        let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let line = processor.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line.split_once(':').map_or("", |(_, value)| value.trim()).to_owned()
+        };
+        let changed = !said("git", &["status", "--porcelain"]).is_empty();
+        Self {
+            date: said("date", &["-u", "+%Y-%m-%d"]),
+            processor: field("model name"),
+            cores: pin::allowed_cores().map_or(1, |cores| cores.len()),
+            virtual_machine: field("flags").split(' ').any(|flag| flag == "hypervisor"),
+            kernel: said("uname", &["-r"]),
+            commit: said("git", &["rev-parse", "--short", "HEAD"]) + if changed { "+" } else { "" },
+            load: fs::read_to_string("/proc/loadavg")
+                .unwrap_or_default()
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+}
+
+/// First line that a command prints; empty when it fails.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Nanoseconds that the threads of process `pid` have run; `None` when it is gone.
+///
+/// From `/proc/PID/task/*/schedstat`, which counts in nanoseconds what user and system time
+/// together do; time in interrupts is another's only where the kernel accounts for them.
+#[must_use]
+pub fn cpu_ns(pid: u32) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of = |task: &Path| {
+        let text = fs::read_to_string(task.join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    };
+    Some(tasks.flatten().filter_map(|task| of(&task.path())).sum())
+}
+
+/// The two cores that groups run on: the receiver's, and the sender's or worker's; the same one
+/// twice where there is only one.
+#[must_use]
+pub fn two_cores() -> [u32; 2] {
+    match pin::allowed_cores().unwrap_or_default().as_slice() {
+        [] => [0, 0],
+        [only] => [*only, *only],
+        [first, second, ..] => [*first, *second],
+    }
+}
+
+/// The time-stamp counter; 0 where user space has none.
+#[inline]
+#[must_use]
+pub fn cycles() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the counter, and Linux lets user space read it.
+    return unsafe { std::arch::x86_64::_rdtsc() };
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let me = std::process::id();
+        let before = cpu_ns(me).expect("own process");
+        let mut sum = 0u64;
+        for n in 0..20_000_000u64 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+        let after = cpu_ns(me).expect("own process");
+        assert!(after > before, "{before} {after} {sum}");
+        assert_eq!(cpu_ns(u32::MAX), None);
+    }
+
+    #[test]
+    fn the_environment_names_kernel_and_cores() {
+        let environment = Environment::read();
+        assert!(environment.cores > 0);
+        assert!(!environment.kernel.is_empty());
+    }
+}
