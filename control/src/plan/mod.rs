@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Severity, check};
-pub use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
+pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
 pub use make::{MakeError, PlanFlags, make, source};

@@ -175,14 +175,17 @@ impl ReceiverLoop {
         self.counters.dropped_ring_full += steered.ring_full;
     }
 
-    /// Gives the source back what was not delivered and what workers have returned.
-    fn take_back(&mut self) {
+    /// Gives the source back what was not delivered and what workers have returned; tells how
+    /// many frames.
+    fn take_back(&mut self) -> usize {
         self.outlet.returned(&mut self.back);
-        if !self.back.is_empty() {
-            self.counters.returned += self.back.len() as u64;
+        let frames = self.back.len();
+        if frames > 0 {
+            self.counters.returned += frames as u64;
             self.source.recycle(&self.back);
             self.back.clear();
         }
+        frames
     }
 
     fn publish(&mut self) {
@@ -211,7 +214,8 @@ impl ReceiverLoop {
             self.take_back();
             std::thread::sleep(Duration::from_micros(100));
         }
-        self.take_back();
+        // A worker that has gone may have left a whole ring of tokens; one round takes a burst.
+        while self.take_back() > 0 {}
         self.publish();
         ReceiverEnd {
             source: self.source.counters(),

@@ -64,7 +64,11 @@ impl SinkSpec {
         };
         if framing != wanted {
             return Err(TransmitError::Unsupported {
-                what: format!("{} takes no frames that begin with {}", self.backend(), begin(framing)),
+                what: format!(
+                    "{} takes no frames that begin with {}",
+                    self.backend(),
+                    begin(framing)
+                ),
                 fix: format!("it takes {} alone; send these to udp: or pcap:", begin(wanted)),
             });
         }

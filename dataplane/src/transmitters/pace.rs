@@ -78,7 +78,16 @@ impl Pacer {
             bad => return Err(BadPace(bad)),
         };
         let gather = GATHER_NS.min(most_lag / 2);
-        Ok(Self { pace, burst, most_lag, gather, overhead: WIRE_OVERHEAD, frames: 0, bits: 0, slip: 0 })
+        Ok(Self {
+            pace,
+            burst,
+            most_lag,
+            gather,
+            overhead: WIRE_OVERHEAD,
+            frames: 0,
+            bits: 0,
+            slip: 0,
+        })
     }
 
     /// Counts `bytes` of headers for each frame, where the sink is given payload alone.
