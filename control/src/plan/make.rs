@@ -6,8 +6,11 @@ use pfs_dataplane::receivers::SourceSpec;
 use pfs_rings::WaitStrategy;
 use serde_json::{Map, Value};
 
-use super::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source};
+use super::{LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
 use crate::settings;
+
+/// Name of the sink that `--keep` makes.
+const KEPT: &str = "payload";
 
 /// The flags that describe a plan.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -56,6 +59,9 @@ pub struct PlanFlags {
     /// Stop after this many packets were offered.
     #[arg(long, value_name = "N")]
     pub packets: Option<u64>,
+    /// Keep all payload, as the programs leave it, in this capture (link type USER0).
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<std::path::PathBuf>,
     /// Write the closing report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<std::path::PathBuf>,
@@ -137,7 +143,14 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
             pages: choice("pages", flags.pages.as_deref(), "auto, 1g, 2m, thp, 4k")?,
             lock: flags.lock,
         },
-        sinks: Sinks { report: flags.report.clone(), ..Sinks::default() },
+        sinks: Sinks {
+            report: flags.report.clone(),
+            payload: flags
+                .keep
+                .iter()
+                .map(|path| PayloadSink { name: KEPT.into(), path: path.clone() })
+                .collect(),
+        },
         limits: Limits { seconds: flags.seconds, packets: flags.packets, declared: None },
         granted: None,
         optimizer: Vec::new(),
@@ -198,6 +211,9 @@ fn rules(flags: &PlanFlags) -> Result<Vec<Rule>, MakeError> {
         None => None,
     };
     rules.extend(program.map(|program| Rule { program, ..Rule::all("all") }));
+    if flags.keep.is_some() {
+        rules.iter_mut().for_each(|rule| rule.sink = Some(KEPT.into()));
+    }
     Ok(rules)
 }
 

@@ -143,8 +143,9 @@ pub struct Sinks {
 pub struct PayloadSink {
     /// Name that rules use.
     pub name: String,
-    /// File to write: pcap, link type USER0, one record for each payload. With more than one
-    /// worker each writes its own, with the worker's number appended.
+    /// File to write: pcap, link type USER0 (147), one record for each payload, in the order that
+    /// the worker took them, timed when they were written. With more than one worker each writes
+    /// its own, with `.` and the worker's number appended. It is there once the run has ended.
     pub path: PathBuf,
 }
 

@@ -2,12 +2,22 @@
 
 use pfs_rings::{Desc, RegionView};
 
+use super::keep::PayloadSinks;
 use crate::counters::WorkerCounters;
 use crate::pcpu::{Compiled, Isa, Optimized, Results, SpanBatch, StepStats};
 use crate::receivers::BATCH;
 
 /// For each rule, what its program has found and what its steps have cost.
 pub(super) type Found = Vec<(Results, Vec<StepStats>)>;
+
+/// What an executor has done, when no more comes.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) counters: WorkerCounters,
+    pub(super) found: Found,
+    /// Not yet closed.
+    pub(super) sinks: PayloadSinks,
+}
 
 /// The programs of all rules, their results so far, and the memory that spans lie in.
 ///
@@ -17,27 +27,37 @@ pub struct Executor {
     regions: Vec<RegionView>,
     programs: Vec<Compiled>,
     spans: SpanBatch<'static>,
+    sinks: PayloadSinks,
     /// What was consumed, and what it cost.
     pub counters: WorkerCounters,
 }
 
 impl Executor {
-    /// An executor of one program per rule over `regions`, which `Desc::region` indexes.
+    /// An executor of one program per rule over `regions`, which `Desc::region` indexes; payload
+    /// goes to `sinks` afterwards.
     #[must_use]
-    pub fn new(programs: &[Optimized], regions: Vec<RegionView>, isa: Isa) -> Self {
+    pub fn new(
+        programs: &[Optimized],
+        regions: Vec<RegionView>,
+        isa: Isa,
+        sinks: PayloadSinks,
+    ) -> Self {
         Self {
             regions,
             programs: programs.iter().map(|program| program.compile(isa)).collect(),
             spans: SpanBatch::default(),
+            sinks,
             counters: WorkerCounters::default(),
         }
     }
 
-    /// What each rule's program has found and what its steps have cost.
+    /// Ends the work: what each rule's program has found, and what its steps have cost.
     #[must_use]
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn end(self) -> Work {
         let steps = |program: &Compiled| program.stats().cloned().collect();
-        self.programs.iter().map(|program| (program.results(), steps(program))).collect()
+        let found =
+            self.programs.iter().map(|program| (program.results(), steps(program))).collect();
+        Work { counters: self.counters, found, sinks: self.sinks }
     }
 
     /// Runs each descriptor's program on its span.
@@ -95,6 +115,7 @@ impl Executor {
         if let Some(program) = self.programs.get_mut(usize::from(rule)) {
             bytes += self.spans.bytes();
             program.run(&mut self.spans);
+            self.sinks.keep(rule, &self.spans);
         }
         self.counters.consumed += messages;
         self.counters.consumed_bytes += bytes;

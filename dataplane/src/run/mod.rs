@@ -7,6 +7,7 @@
 
 mod cycles;
 mod executor;
+mod keep;
 mod outlet;
 mod receiver;
 mod report;
@@ -15,5 +16,6 @@ mod steer;
 mod worker;
 
 pub use executor::Executor;
+pub use keep::{PayloadSinks, SinkReport};
 pub use report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
 pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use pfs_rings::Desc;
 use pfs_rings::lane::LaneReceiver;
 
-use super::executor::{Executor, Found};
+use super::executor::{Executor, Work};
 use super::steer::{Stage, Steer, Steered};
-use crate::counters::{WorkerCells, WorkerCounters};
+use crate::counters::WorkerCells;
 
 /// The two ways of a plan's `lanes.mode`, behind one set of verbs.
 #[derive(Debug)]
@@ -88,10 +88,10 @@ impl Outlet {
     }
 
     /// Totals and results, when the programs ran in this thread.
-    pub(super) fn into_executor(self) -> Option<(WorkerCounters, Found)> {
+    pub(super) fn into_work(self) -> Option<Work> {
         match self {
             Self::Lanes(_) => None,
-            Self::Inline(inline) => Some((inline.executor.counters, inline.executor.found())),
+            Self::Inline(inline) => Some(inline.executor.end()),
         }
     }
 }

@@ -9,8 +9,8 @@ use pfs_rings::lane::{BURST, LaneWorker};
 use pfs_rings::spsc::PeerState;
 
 use super::cycles::Stopwatch;
-use super::executor::{Executor, Found};
-use crate::counters::{WorkerCells, WorkerCounters};
+use super::executor::{Executor, Work};
+use crate::counters::WorkerCells;
 
 /// How often counters are published.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ impl WorkerLoop {
     }
 
     /// Runs until every receiver has hung up and every lane is empty.
-    pub(super) fn run(mut self) -> (WorkerCounters, Found) {
+    pub(super) fn run(mut self) -> Work {
         let mut due = Instant::now();
         let mut burst = [Desc::default(); BURST];
         let mut turn = 0;
@@ -65,7 +65,7 @@ impl WorkerLoop {
             }
         }
         self.cells.publish(&self.executor.counters);
-        (self.executor.counters, self.executor.found())
+        self.executor.end()
     }
 
     /// One burst from each lane; returns how many descriptors were taken.
