@@ -128,7 +128,7 @@ def classic_files():
              f"the third record is cut in its {where}: {cut} of {body} bytes are there")
     case("magic-unknown.pcap", pcap(record(good()), magic=0xDEADBEEF), 0, 0, 0, "unknown magic number")
     case("version-9.pcap", pcap(record(good()), version=(9, 4)), 0, 0, 4, "version 9.4")
-    case("link-type-unknown.pcap", pcap(record(good()), link=147), 0, 0, 20, "link type 147 (private use)")
+    case("link-type-unknown.pcap", pcap(record(good()), link=148), 0, 0, 20, "link type 148 (private use)")
     case("link-type-upper-bits.pcap", pcap(record(good()), link=0x14000001), 1, 0, None,
          "Ethernet with the FCS bits of the link-type field set: sound, the upper bits are no part of the type")
     case("caplen-beyond-file.pcap", two + record(good(2), caplen=5000), 2, 0, len(two), "caplen 5,000, fewer bytes follow")
@@ -239,8 +239,8 @@ def ng_files():
     case("ng-caplen-beyond-block.pcapng", two + epb(good(2), caplen=4000), 2, 0, len(two), "caplen beyond its block")
     case("ng-packet-short.pcapng", two + block(6, bytes(16)), 2, 0, len(two), "a packet block without room for its fixed fields")
     case("ng-interface-short.pcapng", shb() + block(1, bytes(4)) + epb(good()), 0, 0, len(shb()), "an interface block of 4 bytes")
-    case("ng-link-type-unknown.pcapng", shb() + idb(link=147) + epb(good()), 0, 0, len(shb()) + len(idb()),
-         "link type 147: refused when a packet comes from it")
+    case("ng-link-type-unknown.pcapng", shb() + idb(link=148) + epb(good()), 0, 0, len(shb()) + len(idb()),
+         "link type 148: refused when a packet comes from it")
     case("ng-options-lie.pcapng", start + epb(good(0), options=struct.pack("<HH", 1, 60000)) + epb(good(1)), 2, 0, None,
          "an option that says 60,000 bytes: the packet is whole, options of packets are not needed")
     case("ng-unknown-blocks.pcapng", start + block(0x0BAD, TEXT) + epb(good(0)) + block(0x80000001, b"") + epb(good(1)) + block(5, bytes(12)),

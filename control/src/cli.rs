@@ -13,18 +13,19 @@ use crate::tx::TxArgs;
 /// Packets to pinned cores, without copying their payload.
 #[derive(Debug, Parser)]
 #[command(name = "pfs", version, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Say more: -v for steps, -vv for details. RUST_LOG overrides it.
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What pfs does.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+#[allow(clippy::large_enum_variant, reason = "one, for the life of the process")]
+pub(crate) enum Command {
     /// Run real captures through every backend that this host grants, and compare digests.
     Smoke(SmokeArgs),
     /// Receive packets and run programs on their payload.
@@ -49,30 +50,31 @@ pub enum Command {
 
 /// Flags of `pfs run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Run this plan instead of one made from flags.
-    #[arg(long, value_name = "FILE", conflicts_with = "from")]
-    pub plan: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", conflicts_with = "PlanFlags")]
+    pub(crate) plan: Option<PathBuf>,
     /// What to run, where no --plan is given.
     #[command(flatten)]
-    pub flags: Option<PlanFlags>,
+    pub(crate) flags: Option<PlanFlags>,
     /// Write the effective plan (what was asked, what was granted, what was rewritten) here.
     #[arg(long, value_name = "FILE")]
-    pub plan_out: Option<PathBuf>,
+    pub(crate) plan_out: Option<PathBuf>,
     /// Serve counters at http://ADDR/metrics as Prometheus text.
     #[arg(long, value_name = "ADDR")]
-    pub metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     /// Print the closing report as JSON on standard output; the live line goes away.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Print no live line.
     #[arg(short, long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// What `pfs plan` does.
 #[derive(Debug, Subcommand)]
-pub enum PlanCommand {
+#[allow(clippy::large_enum_variant, reason = "one, for the life of the process")]
+pub(crate) enum PlanCommand {
     /// Write a plan from flags to standard output, or to --output.
     Make {
         /// What the plan is to say.
@@ -98,10 +100,10 @@ pub enum PlanCommand {
 
 /// Flags of `pfs detach`.
 #[derive(Debug, Args)]
-pub struct DetachArgs {
+pub(crate) struct DetachArgs {
     /// The interface.
-    pub interface: String,
+    pub(crate) interface: String,
     /// Detach a program that is not ours too.
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
 }

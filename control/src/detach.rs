@@ -2,6 +2,7 @@
 
 use crate::cli::DetachArgs;
 use crate::failure::Failure;
+use crate::out;
 
 /// Detaches our program from the interface; another's only with `--force`.
 ///
@@ -9,8 +10,7 @@ use crate::failure::Failure;
 /// When the interface is missing, the program is another's, or the kernel refuses.
 pub(crate) fn detach(args: &DetachArgs) -> Result<(), Failure> {
     match pfs_ebpf::detach(&args.interface, args.force).map_err(Failure::failed)? {
-        None => println!("{}: no XDP program is attached", args.interface),
-        Some(program) => println!("{}: detached {program}", args.interface),
+        None => out::print(&format!("{}: no XDP program is attached\n", args.interface)),
+        Some(program) => out::print(&format!("{}: detached {program}\n", args.interface)),
     }
-    Ok(())
 }

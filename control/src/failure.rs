@@ -10,25 +10,25 @@ use crate::run::PrepareError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     message: String,
     usage: bool,
 }
 
 impl Failure {
     /// The command was understood and could not be done: exit code 1.
-    pub fn failed(message: impl fmt::Display) -> Self {
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), usage: false }
     }
 
     /// What was asked makes no sense: exit code 2.
-    pub fn usage(message: impl fmt::Display) -> Self {
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), usage: true }
     }
 
     /// 1 for failed, 2 for usage.
     #[must_use]
-    pub fn code(&self) -> ExitCode {
+    pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(if self.usage { 2 } else { 1 })
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! The binary `pfs` is [`main`] and no more.
 
-pub mod cli;
+mod cli;
 mod detach;
 mod doctor;
 mod failure;
+mod out;
 pub mod plan;
+mod progress;
 mod run;
+mod settings;
 mod smoke;
 mod tx;
 
@@ -28,7 +31,7 @@ pub fn main() -> ExitCode {
     match act(&cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("pfs: {failure}");
+            out::complain(&format!("pfs: {failure}"));
             failure.code()
         }
     }
@@ -43,12 +46,17 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "pfs", &mut io::stdout());
-            Ok(())
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "pfs", &mut text);
+            out::print(&String::from_utf8_lossy(&text))
         }
-        Command::Man => clap_mangen::Man::new(Cli::command())
-            .render(&mut io::stdout())
-            .map_err(|error| Failure::failed(format!("writing the manual page: {error}"))),
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut text)
+                .map_err(|error| Failure::failed(format!("writing the manual page: {error}")))?;
+            out::print(&String::from_utf8_lossy(&text))
+        }
     }
 }
 
@@ -70,5 +78,10 @@ fn log(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // Or a closed standard error would end the process.
+        .log_internal_errors(false)
+        .init();
 }

@@ -10,16 +10,17 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::out;
 
 /// Flags of `pfs doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Look at this interface too. May be repeated.
     #[arg(long, value_name = "NAME")]
-    pub iface: Vec<String>,
+    pub(crate) iface: Vec<String>,
     /// Print the findings as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// One thing that was looked at.
@@ -86,15 +87,11 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
         findings.extend(iface::look(name).map_err(Failure::failed)?);
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings).map_err(Failure::failed)?);
-        return Ok(());
-    }
-    for finding in &findings {
-        println!("{finding}");
+        return out::json(&findings);
     }
     let lacks = findings.iter().filter(|finding| !finding.ok).count();
-    println!("{} looked at, {lacks} lacking", findings.len());
-    Ok(())
+    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    out::print(&format!("{lines}{} looked at, {lacks} lacking\n", findings.len()))
 }
 
 /// A file of /proc or /sys in one line, or nothing.

@@ -85,6 +85,7 @@ pub fn check(plan: &Plan) -> Checked {
     }
     check_sources(&mut checked);
     check_rules(&mut checked);
+    check_sinks(&mut checked);
     check_lanes(&mut checked);
     check_restore(&mut checked);
     check_limits(&mut checked);
@@ -143,6 +144,25 @@ fn check_rules(checked: &mut Checked) {
             && let Err(error) = Program::parse(&rule.program)
         {
             checked.error(format!("{place}.program"), error.to_string());
+        }
+    }
+}
+
+/// Each payload sink needs a name and a file of its own, and a rule that uses it.
+fn check_sinks(checked: &mut Checked) {
+    let (sinks, rules) = (checked.plan.sinks.payload.clone(), checked.plan.rules.clone());
+    let (mut names, mut paths) = (HashSet::new(), HashSet::new());
+    for (at, sink) in sinks.iter().enumerate() {
+        let place = format!("sinks.payload[{at}]");
+        if !names.insert(&sink.name) {
+            checked.error(&place, format!("two sinks are called {}", sink.name));
+        }
+        if !paths.insert(&sink.path) {
+            checked.error(&place, format!("two sinks write {}", sink.path.display()));
+        }
+        if rules.iter().all(|rule| rule.sink.as_ref() != Some(&sink.name)) {
+            let message = format!("no rule keeps its payload in {}", sink.name);
+            checked.add(Severity::Warning, &place, message);
         }
     }
 }

@@ -6,7 +6,11 @@ use pfs_dataplane::receivers::SourceSpec;
 use pfs_rings::WaitStrategy;
 use serde_json::{Map, Value};
 
-use super::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source};
+use super::{LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
+use crate::settings;
+
+/// Name of the sink that `--keep` makes.
+const KEPT: &str = "payload";
 
 /// The flags that describe a plan.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -55,6 +59,9 @@ pub struct PlanFlags {
     /// Stop after this many packets were offered.
     #[arg(long, value_name = "N")]
     pub packets: Option<u64>,
+    /// Keep all payload, as the programs leave it, in this capture (link type USER0).
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<std::path::PathBuf>,
     /// Write the closing report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<std::path::PathBuf>,
@@ -63,6 +70,11 @@ pub struct PlanFlags {
 /// Flags that make no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
+    /// No source is named.
+    #[error(
+        "no source: give --from BACKEND:WHERE, e.g. af_packet:eth0, pcap:trace.pcap, memory:imix"
+    )]
+    NoSource,
     /// `--from` does not name a source.
     #[error(
         "--from {given}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. pcap:trace.pcap,loops=2 (backends: af_packet, af_xdp, udp, pcap, memory)"
@@ -108,6 +120,9 @@ pub enum MakeError {
 /// # Errors
 /// [`MakeError`] names the flag and what it may be.
 pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
+    if flags.from.is_empty() {
+        return Err(MakeError::NoSource);
+    }
     let mut sources = Vec::new();
     for given in &flags.from {
         let from = source(given).map_err(|why| MakeError::From { given: given.clone(), why })?;
@@ -128,7 +143,14 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
             pages: choice("pages", flags.pages.as_deref(), "auto, 1g, 2m, thp, 4k")?,
             lock: flags.lock,
         },
-        sinks: Sinks { report: flags.report.clone(), ..Sinks::default() },
+        sinks: Sinks {
+            report: flags.report.clone(),
+            payload: flags
+                .keep
+                .iter()
+                .map(|path| PayloadSink { name: KEPT.into(), path: path.clone() })
+                .collect(),
+        },
         limits: Limits { seconds: flags.seconds, packets: flags.packets, declared: None },
         granted: None,
         optimizer: Vec::new(),
@@ -167,7 +189,7 @@ fn rules(flags: &PlanFlags) -> Result<Vec<Rule>, MakeError> {
         let (matches, program) =
             given.split_once("=>").ok_or_else(|| fail("it has no `=>`".to_owned()))?;
         let mut fields = Map::new();
-        set_fields(&mut fields, matches.trim()).map_err(fail)?;
+        settings::set_fields(&mut fields, matches.trim()).map_err(fail)?;
         let matches: RuleMatch =
             serde_json::from_value(Value::Object(fields)).map_err(|e| fail(e.to_string()))?;
         let program = Program::parse(program.trim()).map_err(|e| fail(e.to_string()))?;
@@ -189,6 +211,9 @@ fn rules(flags: &PlanFlags) -> Result<Vec<Rule>, MakeError> {
         None => None,
     };
     rules.extend(program.map(|program| Rule { program, ..Rule::all("all") }));
+    if flags.keep.is_some() {
+        rules.iter_mut().for_each(|rule| rule.sink = Some(KEPT.into()));
+    }
     Ok(rules)
 }
 
@@ -213,48 +238,12 @@ fn hinted(hint: &str) -> &'static str {
 /// # Errors
 /// What is wrong, in one sentence.
 pub fn source(given: &str) -> Result<SourceSpec, String> {
-    let (backend, rest) = given.split_once(':').ok_or("it has no `:`")?;
-    let (place, settings) = match rest.split_once(',') {
-        Some((place, settings)) => (place, settings),
-        None => (rest, ""),
-    };
-    let place_key = match backend {
-        "af_packet" | "af_xdp" => "interface",
-        "udp" => "listen",
-        "pcap" => "path",
-        "memory" if place.contains(['/', '.']) => "content.capture.path",
-        "memory" => "content.generated.frame_size",
-        _ => return Err(format!("no backend is called {backend}")),
-    };
-    let mut fields = Map::new();
-    if !place.is_empty() {
-        set_field(&mut fields, place_key, place)?;
-    }
-    set_fields(&mut fields, settings)?;
-    let spec = Value::Object(Map::from_iter([(backend.to_owned(), Value::Object(fields))]));
-    serde_json::from_value(spec).map_err(|error| error.to_string())
-}
-
-/// Adds `KEY=VALUE` pairs, separated by commas; a dot in a key enters an object.
-fn set_fields(fields: &mut Map<String, Value>, settings: &str) -> Result<(), String> {
-    for pair in settings.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
-        set_field(fields, key.trim(), value.trim())?;
-    }
-    Ok(())
-}
-
-fn set_field(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<(), String> {
-    let mut path: Vec<&str> = key.split('.').collect();
-    let last = path.pop().unwrap_or_default();
-    let mut at = fields;
-    for step in path {
-        let group = at.entry(step).or_insert_with(|| Value::Object(Map::new()));
-        at = group.as_object_mut().ok_or_else(|| format!("{step} is set twice"))?;
-    }
-    // Numbers, booleans and lists as JSON has them; everything else is text.
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-    at.insert(last.to_owned(), value);
-    Ok(())
+    settings::spec(given, |backend, place| match backend {
+        "af_packet" | "af_xdp" => Some("interface"),
+        "udp" => Some("listen"),
+        "pcap" => Some("path"),
+        "memory" if place.contains(['/', '.']) => Some("content.capture.path"),
+        "memory" => Some("content.generated.frame_size"),
+        _ => None,
+    })
 }

@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Severity, check};
-pub use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
+pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
 pub use make::{MakeError, PlanFlags, make, source};
@@ -143,8 +143,9 @@ pub struct Sinks {
 pub struct PayloadSink {
     /// Name that rules use.
     pub name: String,
-    /// File to write: pcap, link type USER0, one record for each payload. With more than one
-    /// worker each writes its own, with the worker's number appended.
+    /// File to write: pcap, link type USER0 (147), one record for each payload, in the order that
+    /// the worker took them, timed when they were written. With more than one worker each writes
+    /// its own, with `.` and the worker's number appended. It is there once the run has ended.
     pub path: PathBuf,
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn parse(text: &str) -> Result<Plan, ParseError> {
 /// Writes `plan` to `path`.
 ///
 /// # Errors
-/// [`StoreError::Write`]; the half-written file is removed.
+/// As [`write_atomic`].
 pub fn save(path: &Path, plan: &Plan) -> Result<(), StoreError> {
     save_json(path, plan)
 }
@@ -99,7 +99,7 @@ pub fn save(path: &Path, plan: &Plan) -> Result<(), StoreError> {
 /// Writes any document as indented JSON.
 ///
 /// # Errors
-/// [`StoreError::Write`]; the half-written file is removed.
+/// As [`write_atomic`].
 pub fn save_json(path: &Path, document: &impl Serialize) -> Result<(), StoreError> {
     let mut text = serde_json::to_vec_pretty(document).map_err(|error| StoreError::Write {
         path: path.to_owned(),
@@ -116,7 +116,7 @@ pub fn save_json(path: &Path, document: &impl Serialize) -> Result<(), StoreErro
 ///
 /// # Errors
 /// [`StoreError::Write`]; the half-written file is removed.
-pub(super) fn write_atomic(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+fn write_atomic(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let fail = |source| StoreError::Write { path: path.to_owned(), source };
     if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return File::options()

@@ -1,23 +1,50 @@
 //! The live line of a run, on a terminal or as lines in a log.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use pfs_dataplane::books::Books;
 use pfs_dataplane::run::Snapshot;
 
 use super::figures::{count, rate};
+use crate::plan::Plan;
+use crate::progress::Progress;
 
-/// Prints rates, drops by cause and the residual, once a second.
+/// Shows rates, drops by cause and the residual, once a second; with a bar where the plan says
+/// when the run ends.
 #[derive(Debug)]
 pub(super) struct LiveLine {
-    terminal: bool,
+    progress: Progress,
+    end: Option<End>,
     last: Option<(Duration, Books, Vec<u64>)>,
 }
 
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// After so many packets were offered.
+    Packets(u64),
+    /// After so many milliseconds.
+    Time(u64),
+}
+
+impl End {
+    /// The plan's limit, or the sum of what its sources say that they hold.
+    fn of(plan: &Plan) -> Option<Self> {
+        if let Some(seconds) = plan.limits.seconds {
+            return Some(Self::Time((seconds * 1e3) as u64));
+        }
+        let held = || plan.sources.iter().map(|source| source.from.packets()).sum();
+        plan.limits.packets.or_else(held).map(Self::Packets)
+    }
+}
+
 impl LiveLine {
-    pub(super) fn new() -> Self {
-        Self { terminal: io::stderr().is_terminal(), last: None }
+    pub(super) fn new(plan: &Plan) -> Self {
+        let end = End::of(plan);
+        let length = end.map(|end| match end {
+            End::Packets(length) | End::Time(length) => length,
+        });
+        Self { progress: Progress::new(length), end, last: None }
     }
 
     pub(super) fn show(&mut self, snapshot: &Snapshot) {
@@ -26,26 +53,18 @@ impl LiveLine {
         if let Some((then, before, lanes_before)) = &self.last {
             let seconds = (snapshot.elapsed.saturating_sub(*then)).as_secs_f64().max(1e-3);
             let text = line(snapshot.elapsed, seconds, &books, before, &lanes, lanes_before);
-            self.print(&text);
+            let done = match self.end {
+                Some(End::Time(_)) => snapshot.elapsed.as_millis() as u64,
+                Some(End::Packets(_)) | None => books.offered,
+            };
+            self.progress.show(done, text);
         }
         self.last = Some((snapshot.elapsed, books, lanes));
     }
 
-    fn print(&self, text: &str) {
-        let mut out = io::stderr().lock();
-        // A closed standard error must not end the run.
-        let _ = if self.terminal {
-            write!(out, "\r\x1b[K{text}").and_then(|()| out.flush())
-        } else {
-            writeln!(out, "{text}")
-        };
-    }
-
     /// Ends the line, so that what follows starts on its own.
     pub(super) fn end(&self) {
-        if self.terminal && self.last.is_some() {
-            eprint!("\r\x1b[K");
-        }
+        self.progress.end();
     }
 }
 

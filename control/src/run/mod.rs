@@ -17,6 +17,7 @@ pub(crate) use prepare::{PrepareError, Prepared, prepare};
 
 use crate::cli::RunArgs;
 use crate::failure::Failure;
+use crate::out;
 use crate::plan::{self, Plan};
 
 /// How often a run is looked at.
@@ -33,13 +34,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let plan = match (&args.plan, &args.flags) {
         (Some(path), _) => plan::load(path)?,
         (None, Some(flags)) => plan::make(flags)?,
-        (None, None) => return Err(Failure::usage("give --plan FILE, or --from BACKEND:WHERE")),
+        (None, None) => return Err(plan::MakeError::NoSource.into()),
     };
     let stop = stop_flag()?;
     let prepared = prepare(&plan)?;
     let effective = prepared.plan.clone();
     let metrics = Metrics::serve(args, &effective)?;
-    let mut live = (!args.quiet && !args.json).then(live::LiveLine::new);
+    let mut live = (!args.quiet && !args.json).then(|| live::LiveLine::new(&effective));
     let report = execute(prepared, &stop, |snapshot| {
         if let Some(line) = &mut live {
             line.show(snapshot);
@@ -49,8 +50,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(line) = live {
         line.end();
     }
-    leave(args, &effective, &report)?;
-    verdict(&report)
+    let left = leave(args, &effective, &report);
+    // What broke the run matters more than a file that could not be written; both are said.
+    match (verdict(&report), left) {
+        (Err(broke), Err(unwritten)) => Err(Failure::failed(format!("{broke}; {unwritten}"))),
+        (verdict, left) => verdict.and(left),
+    }
 }
 
 /// Starts what was prepared, watches it until it ends, and closes its account.
@@ -69,6 +74,7 @@ pub(crate) fn execute(
     let began = Instant::now();
     let mut shown = began;
     let mut told = false;
+    each_second(&running.snapshot());
     while !running.is_finished() {
         if !told && (stop.load(Relaxed) || reached(&limits, &running, began)) {
             running.stop();
@@ -129,27 +135,21 @@ impl Metrics {
     }
 }
 
-/// Prints the report and writes what files were asked for.
+/// Prints the report, then writes what files were asked for: the books are told though a disk is
+/// full.
 fn leave(args: &RunArgs, effective: &Plan, report: &RunReport) -> Result<(), Failure> {
-    if let Some(path) = &args.plan_out {
-        plan::save_json(path, effective)?;
-    }
-    if let Some(path) = &effective.sinks.report {
-        plan::save_json(path, report)?;
-    }
-    if args.json {
-        let text = serde_json::to_string_pretty(report)
-            .map_err(|error| Failure::failed(format!("writing the report: {error}")))?;
-        println!("{text}");
-    } else {
-        print!("{}", table::render(report));
-    }
-    Ok(())
+    let printed = if args.json { out::json(report) } else { out::print(&table::render(report)) };
+    let plan = args.plan_out.as_ref().map_or(Ok(()), |path| plan::save_json(path, effective));
+    let sink = effective.sinks.report.as_ref();
+    let report = sink.map_or(Ok(()), |path| plan::save_json(path, report));
+    printed?;
+    plan?;
+    Ok(report?)
 }
 
 fn verdict(report: &RunReport) -> Result<(), Failure> {
-    if let Some(first) = report.errors.first() {
-        return Err(Failure::failed(first.clone()));
+    if !report.errors.is_empty() {
+        return Err(Failure::failed(report.errors.join("\n     ")));
     }
     match report.books.residual {
         0 => Ok(()),

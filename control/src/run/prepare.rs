@@ -1,9 +1,12 @@
 //! The privileged half of a run: checks, opens sources, compiles, and says what was granted.
 
+use std::path::PathBuf;
+
 use pfs_dataplane::packet::{RuleSet, RuleSetError};
 use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
 use pfs_dataplane::receivers::{Receive, ReceiveError};
-use pfs_dataplane::run::{ReceiverSlot, RunSpec, Workers};
+use pfs_dataplane::run::{PayloadSinks, ReceiverSlot, RunSpec, Workers};
+use pfs_dataplane::transmitters::TransmitError;
 
 use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
 
@@ -31,6 +34,9 @@ pub(crate) enum PrepareError {
     /// A source cannot be opened.
     #[error("source {name}: {source}")]
     Source { name: String, source: ReceiveError },
+    /// A payload sink's file cannot be made.
+    #[error("payload sinks: {0}")]
+    Sink(#[from] TransmitError),
 }
 
 /// Checks `plan`, opens its sources and compiles its programs.
@@ -72,6 +78,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
                 ring_slots: plan.lanes.ring_slots,
             },
         },
+        sinks: sinks(&plan)?,
         wait: plan.lanes.wait,
         isa,
         sampled: checked.sampled,
@@ -104,6 +111,36 @@ fn open(plan: &Plan) -> Result<Vec<ReceiverSlot>, PrepareError> {
         }
     }
     Ok(slots)
+}
+
+/// Files for payload: with more than one worker each has its own, its number appended.
+fn sinks(plan: &Plan) -> Result<Vec<PayloadSinks>, PrepareError> {
+    let sinks = &plan.sinks.payload;
+    if sinks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let workers = match plan.lanes.mode {
+        LaneMode::Pipeline => plan.lanes.worker_cores.len(),
+        LaneMode::RunToCompletion => plan.sources.iter().map(|source| source.cores.len()).sum(),
+    };
+    let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
+    let of_rule = || plan.rules.iter().map(|rule| rule.sink.as_ref().and_then(place)).collect();
+    let open = |worker: usize| {
+        let paths: Vec<PathBuf> = sinks
+            .iter()
+            .map(|sink| {
+                let mut path = sink.path.clone().into_os_string();
+                if workers > 1 {
+                    path.push(format!(".{worker}"));
+                }
+                path.into()
+            })
+            .collect();
+        let named =
+            sinks.iter().zip(&paths).map(|(sink, path)| (sink.name.as_str(), path.as_path()));
+        Ok(PayloadSinks::open(named, of_rule())?)
+    };
+    (0..workers).map(open).collect()
 }
 
 fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {

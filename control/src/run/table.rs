@@ -13,6 +13,7 @@ pub(super) fn render(report: &RunReport) -> String {
     // Writing to a String cannot fail.
     let _ = write_receivers(&mut text, report);
     let _ = write_workers(&mut text, report);
+    let _ = write_sinks(&mut text, report);
     let _ = write_books(&mut text, report);
     for rule in &report.results {
         let _ = write_results(&mut text, rule);
@@ -69,6 +70,21 @@ fn write_workers(text: &mut String, report: &RunReport) -> std::fmt::Result {
             count(counters.consumed),
             count(counters.consumed_bytes),
             per_packet,
+        )?;
+    }
+    Ok(())
+}
+
+fn write_sinks(text: &mut String, report: &RunReport) -> std::fmt::Result {
+    for sink in report.workers.iter().flat_map(|worker| &worker.sinks) {
+        writeln!(
+            text,
+            "sink {}: {} payloads, {} B in {}; {} lost",
+            sink.sink,
+            count(sink.packets),
+            count(sink.bytes),
+            sink.path.display(),
+            count(sink.lost)
         )?;
     }
     Ok(())

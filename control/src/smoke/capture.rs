@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pfs_dataplane::packet::{Classifier, Rule, RuleSet, Verdict};
-use pfs_dataplane::receivers::pcap::{PcapReceiver, PcapSpec};
-use pfs_dataplane::receivers::{Batch, Receive};
+use pfs_dataplane::receivers::ReceiveError;
+use pfs_dataplane::transmitters::frames::CaptureFrames;
 
 use crate::failure::Failure;
 
@@ -26,33 +25,22 @@ impl Capture {
     /// # Errors
     /// When it cannot be read or is corrupt: smoke needs captures that are whole.
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
-        let fail = |error| Failure::failed(format!("{}: {error}", path.display()));
-        let mut reader = PcapReceiver::open(&PcapSpec::new(path)).map_err(fail)?;
-        let view = reader.region();
-        let all = RuleSet::compile(&[Rule::all("all")]).map_err(Failure::failed)?;
-        let mut classifier = Classifier::new(reader.framing(), all);
-        let (mut frames, mut payloads) = (Vec::new(), Vec::new());
-        let mut batch = Batch::default();
-        while !reader.finished() {
-            batch.clear();
-            reader.poll(&mut batch).map_err(fail)?;
-            let tokens: Vec<u32> = batch.descs().iter().map(|desc| desc.frame).collect();
-            for desc in batch.descs() {
-                // SAFETY: the descriptor was just polled and is not passed on: we own its span.
-                frames.extend(unsafe { view.bytes_mut(desc) }.map(|bytes| bytes.to_vec()));
-            }
-            // SAFETY: we own every descriptor of the batch, which point into `view`; the slices
-            // above are gone.
-            let verdicts = unsafe { classifier.classify(&mut batch, &view) }.to_vec();
-            for (desc, verdict) in batch.descs().iter().zip(verdicts) {
-                if verdict == Verdict::Deliver {
-                    // SAFETY: as above.
-                    payloads.extend(unsafe { view.bytes_mut(desc) }.map(|bytes| bytes.to_vec()));
-                }
-            }
-            reader.recycle(&tokens);
-        }
+        let open = || CaptureFrames::open(path, 1);
+        let frames = open().and_then(all).map_err(Failure::failed)?;
+        let payloads = open().map(CaptureFrames::payload_only).and_then(all);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let payloads = payloads.map_err(Failure::failed)?;
         Ok(Self { name, path: path.to_owned(), frames, payloads })
+    }
+}
+
+fn all(mut source: CaptureFrames) -> Result<Vec<Vec<u8>>, ReceiveError> {
+    let mut all = Vec::new();
+    loop {
+        let burst = source.next_burst()?;
+        if burst.frames().is_empty() {
+            return Ok(all);
+        }
+        all.extend(burst.frames().iter().map(|frame| frame.to_vec()));
     }
 }

@@ -23,19 +23,19 @@ const PROGRAM: &str = "crc32c,counteq:0,fnv64";
 
 /// Flags of `pfs smoke`.
 #[derive(Debug, Args)]
-pub struct SmokeArgs {
+pub(crate) struct SmokeArgs {
     /// Folder of captures (pcap, pcapng).
     #[arg(long, value_name = "DIR", default_value = "testdata")]
-    pub captures: PathBuf,
+    pub(crate) captures: PathBuf,
     /// Folder for plan.json and report.json.
     #[arg(long, value_name = "DIR", default_value = "target/smoke")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Only legs whose name contains this, e.g. dns or af_xdp.
     #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
+    pub(crate) only: Option<String>,
     /// Print the report as JSON instead of the table.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Runs all legs, prints their table, writes `plan.json` and `report.json`.
@@ -62,7 +62,7 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
                 return Err(Failure::failed("stopped by a signal; no report was written"));
             }
-            table.row(report.add(leg.run(&bench)));
+            table.row(report.add(leg.run(&bench)))?;
         }
     }
     if let Some(plan) = report.plan() {

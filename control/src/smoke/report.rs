@@ -5,6 +5,7 @@ use pfs_dataplane::run::RuleResults;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::out;
 use crate::plan::Plan;
 use crate::run::figures::{count, rate};
 
@@ -78,21 +79,17 @@ impl Report {
     /// When a leg failed, or none ran.
     pub(super) fn verdict(&self, json: bool) -> Result<(), Failure> {
         if json {
-            let text = serde_json::to_string_pretty(self).map_err(Failure::failed)?;
-            println!("{text}");
+            out::json(self)?;
         } else {
-            for line in &self.left_out {
-                println!("left out: {line}");
-            }
+            let lines = self.left_out.iter().map(|line| format!("left out: {line}\n"));
+            out::print(&lines.collect::<String>())?;
         }
         let bad = self.legs.iter().filter(|leg| !leg.ok).count();
         match (self.legs.len(), bad) {
             (0, _) => Err(Failure::failed("no leg ran; look at --only and --captures")),
             (legs, 0) => {
-                if !json {
-                    println!("smoke: {legs} legs, all digests equal, all residuals 0");
-                }
-                Ok(())
+                let text = format!("smoke: {legs} legs, all digests equal, all residuals 0\n");
+                if json { Ok(()) } else { out::print(&text) }
             }
             (legs, bad) => Err(Failure::failed(format!("smoke: {bad} of {legs} legs failed"))),
         }
@@ -111,21 +108,22 @@ impl Table {
         Self { quiet, capture: String::new() }
     }
 
-    pub(super) fn row(&mut self, row: &Row) {
+    pub(super) fn row(&mut self, row: &Row) -> Result<(), Failure> {
         if self.quiet {
-            return;
+            return Ok(());
         }
+        let mut text = String::new();
         let (capture, leg) = row.name.rsplit_once('/').unwrap_or(("", &row.name));
         if capture != self.capture {
             capture.clone_into(&mut self.capture);
             let file = capture.trim_start_matches("capture/");
-            println!(
-                "{file:<21}{:<17}{:>8}{:>11}  {:<16}{:>6}{:>11}{:>8}",
+            text += &format!(
+                "{file:<21}{:<17}{:>8}{:>11}  {:<16}{:>6}{:>11}{:>8}\n",
                 "granted", "packets", "bytes", "digest", "resid", "rate", "cyc/pkt"
             );
         }
-        println!(
-            "  {leg:<19}{:<17}{:>8}{:>11}  {:<16}{:>6}{:>11}{:>8.0}{}",
+        text += &format!(
+            "  {leg:<19}{:<17}{:>8}{:>11}  {:<16}{:>6}{:>11}{:>8.0}{}\n",
             row.mode,
             count(row.packets),
             count(row.bytes),
@@ -136,8 +134,9 @@ impl Table {
             if row.ok { "" } else { " !" }
         );
         for error in &row.errors {
-            println!("    {error}");
+            text += &format!("    {error}\n");
         }
+        out::print(&text)
     }
 }
 

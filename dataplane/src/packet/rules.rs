@@ -59,11 +59,11 @@ pub struct Rule {
     /// source is in the kernel's way (XDP), else leaves it too.
     #[serde(default)]
     pub action: Action,
-    /// Program that the payload of frames taken runs through, e.g. `crc32c,counteq:0`; the
-    /// plan's default when empty.
+    /// Program that the payload of frames taken runs through, e.g. `crc32c,counteq:0`. Needed by
+    /// `redirect` and by nothing else.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub program: String,
-    /// Name of the sink that the program's output goes to; the plan's default when left out.
+    /// Name of the payload sink that keeps the payload after the program; none when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
 }

@@ -148,6 +148,20 @@ impl<'a> SpanBatch<'a> {
         self.segs().iter().map(|seg| u64::from(seg.eom)).sum()
     }
 
+    /// The parts of each message, message by message; a message that the batch holds only the
+    /// beginning of comes last.
+    pub(crate) fn each_message(
+        &self,
+    ) -> impl Iterator<Item = impl Iterator<Item = &[u8]> + Clone + '_> + '_ {
+        self.segs().split_inclusive(|seg| seg.eom).map(|parts| {
+            parts.iter().map(|seg| {
+                // SAFETY: readable for as long as the batch holds it and owned by the batch alone
+                // (the contract of `push`), which is borrowed while the slice lives.
+                unsafe { std::slice::from_raw_parts(seg.ptr.cast_const(), seg.len as usize) }
+            })
+        })
+    }
+
     pub(crate) fn segs(&self) -> &[Seg] {
         &self.segs[..self.len]
     }

@@ -70,6 +70,15 @@ impl SourceSpec {
         }
     }
 
+    /// Packets after which the source ends, where its settings tell.
+    #[must_use]
+    pub const fn packets(&self) -> Option<u64> {
+        match self {
+            Self::Memory(spec) => spec.packets,
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) | Self::Pcap(_) => None,
+        }
+    }
+
     /// How many receiver threads the source needs when the plan names no cores for them.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use pfs_rings::{Desc, RegionView};
 
+use super::keep::PayloadSinks;
 use super::latency::{Latency, Waits};
 use crate::counters::WorkerCounters;
 use crate::pcpu::{Compiled, Isa, Optimized, Results, SpanBatch, StepStats};
@@ -10,12 +11,15 @@ use crate::receivers::BATCH;
 /// For each rule, what its program has found and what its steps have cost.
 pub(super) type Found = Vec<(Results, Vec<StepStats>)>;
 
-/// What a worker leaves.
+/// What an executor has done, when no more comes.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct Work {
     pub(super) counters: WorkerCounters,
     pub(super) found: Found,
+    /// How long packets waited, where it was measured.
     pub(super) latency: Option<Latency>,
+    /// Not yet closed.
+    pub(super) sinks: PayloadSinks,
 }
 
 /// The programs of all rules, their results so far, and the memory that spans lie in.
@@ -26,28 +30,37 @@ pub struct Executor {
     regions: Vec<RegionView>,
     programs: Vec<Compiled>,
     spans: SpanBatch<'static>,
+    sinks: PayloadSinks,
     /// What was consumed, and what it cost.
     pub counters: WorkerCounters,
 }
 
 impl Executor {
-    /// An executor of one program per rule over `regions`, which `Desc::region` indexes.
+    /// An executor of one program per rule over `regions`, which `Desc::region` indexes; payload
+    /// goes to `sinks` afterwards.
     #[must_use]
-    pub fn new(programs: &[Optimized], regions: Vec<RegionView>, isa: Isa) -> Self {
+    pub fn new(
+        programs: &[Optimized],
+        regions: Vec<RegionView>,
+        isa: Isa,
+        sinks: PayloadSinks,
+    ) -> Self {
         Self {
             regions,
             programs: programs.iter().map(|program| program.compile(isa)).collect(),
             spans: SpanBatch::default(),
+            sinks,
             counters: WorkerCounters::default(),
         }
     }
 
-    /// Totals, what each rule's program has found, and what its steps have cost.
+    /// Ends the work: totals, what each rule's program has found, what its steps have cost.
     #[must_use]
-    pub(super) fn done(&self, waits: &Waits) -> Done {
+    pub(super) fn end(self, waits: &Waits) -> Work {
         let steps = |program: &Compiled| program.stats().cloned().collect();
         let found = self.programs.iter().map(|program| (program.results(), steps(program)));
-        Done { counters: self.counters, found: found.collect(), latency: waits.summary() }
+        let (found, latency) = (found.collect(), waits.summary());
+        Work { counters: self.counters, found, latency, sinks: self.sinks }
     }
 
     /// Runs each descriptor's program on its span.
@@ -105,6 +118,7 @@ impl Executor {
         if let Some(program) = self.programs.get_mut(usize::from(rule)) {
             bytes += self.spans.bytes();
             program.run(&mut self.spans);
+            self.sinks.keep(rule, &self.spans);
         }
         self.counters.consumed += messages;
         self.counters.consumed_bytes += bytes;

@@ -7,6 +7,7 @@
 
 mod cycles;
 mod executor;
+mod keep;
 mod latency;
 mod outlet;
 mod receiver;
@@ -16,6 +17,7 @@ mod steer;
 mod worker;
 
 pub use executor::Executor;
+pub use keep::{PayloadSinks, SinkReport};
 pub use latency::Latency;
 pub use report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
 pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};

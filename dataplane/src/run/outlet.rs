@@ -6,7 +6,7 @@ use pfs_rings::Desc;
 use pfs_rings::lane::LaneReceiver;
 
 use super::cycles::Stopwatch;
-use super::executor::{Done, Executor};
+use super::executor::{Executor, Work};
 use super::latency::Waits;
 use super::steer::{Steer, Steered};
 use crate::counters::WorkerCells;
@@ -100,10 +100,10 @@ impl Outlet {
     }
 
     /// Totals and results, when the programs ran in this thread.
-    pub(super) fn into_done(self) -> Option<Done> {
+    pub(super) fn into_work(self) -> Option<Work> {
         match self {
             Self::Lanes(_) => None,
-            Self::Inline(inline) => Some(inline.executor.done(&inline.waits)),
+            Self::Inline(inline) => Some(inline.executor.end(&inline.waits)),
         }
     }
 }

@@ -9,7 +9,7 @@ use pfs_rings::WaitStrategy;
 use pfs_rings::{Desc, RegionView};
 
 use super::cycles::Stopwatch;
-use super::executor::Done;
+use super::executor::Work;
 use super::outlet::Outlet;
 use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters};
 use crate::packet::{Classifier, Malformed, RuleSet, Verdict};
@@ -47,7 +47,7 @@ pub(super) struct ReceiverLoop {
 pub(super) struct ReceiverEnd {
     pub(super) source: SourceCounters,
     pub(super) counters: ReceiverCounters,
-    pub(super) executor: Option<Done>,
+    pub(super) work: Option<Work>,
     /// Malformed packets by kind.
     pub(super) malformed: BTreeMap<String, u64>,
     /// Descriptors whose frames never came back.
@@ -240,7 +240,7 @@ impl ReceiverLoop {
             counters: self.counters,
             malformed: self.malformed(),
             in_flight: self.outlet.in_flight(),
-            executor: self.outlet.into_done(),
+            work: self.outlet.into_work(),
             error,
         }
     }

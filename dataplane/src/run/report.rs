@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::keep::SinkReport;
 use super::latency::Latency;
 use crate::books::Books;
 use crate::counters::{ReceiverCounters, SourceCounters, WorkerCounters};
@@ -117,4 +118,7 @@ pub struct WorkerReport {
     pub latency: Option<Latency>,
     /// Results of each rule on this worker alone, chain digests included.
     pub results: Vec<RuleResults>,
+    /// What this worker wrote to each payload sink.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkReport>,
 }

@@ -10,7 +10,8 @@ use pfs_rings::RegionView;
 use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
 
-use super::executor::{Done, Executor};
+use super::executor::{Executor, Work};
+use super::keep::PayloadSinks;
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
 use super::report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
@@ -38,6 +39,8 @@ pub struct RunSpec {
     pub programs: Vec<Optimized>,
     /// Where programs run.
     pub workers: Workers,
+    /// Files for payload, an entry for each worker; empty where no rule keeps any.
+    pub sinks: Vec<PayloadSinks>,
     /// How idle threads wait.
     pub wait: WaitStrategy,
     /// Kernels to use.
@@ -135,7 +138,7 @@ struct ReceiverThread {
 struct WorkerThread {
     core: u32,
     cells: Arc<WorkerCells>,
-    thread: JoinHandle<Option<Done>>,
+    thread: JoinHandle<Option<Work>>,
 }
 
 /// Starts a run's threads and returns once each is pinned, without capabilities, and running.
@@ -193,7 +196,11 @@ impl Running {
         regions: &[RegionView],
         ready: &Ready,
     ) -> Result<(), RunError> {
-        let executor = || Executor::new(&spec.programs, regions.to_vec(), spec.isa);
+        let mut sinks = spec.sinks.into_iter();
+        let mut executor = || {
+            let sinks = sinks.next().unwrap_or_default();
+            Executor::new(&spec.programs, regions.to_vec(), spec.isa, sinks)
+        };
         let mut lanes: Vec<Vec<LaneReceiver>> = spec.receivers.iter().map(|_| Vec::new()).collect();
         if let Workers::Pipeline { cores, ring_slots } = &spec.workers {
             for &core in cores {
@@ -302,7 +309,7 @@ impl Running {
         }
         for worker in self.workers {
             match worker.thread.join() {
-                Ok(Some(done)) => ledger.worker(worker.core, done),
+                Ok(Some(work)) => ledger.worker(worker.core, work),
                 Ok(None) => {}
                 Err(_) => {
                     ledger.errors.push(format!("the worker on core {} panicked", worker.core));
@@ -350,6 +357,8 @@ struct Ledger {
     in_flight: u64,
     receivers: Vec<ReceiverReport>,
     workers: Vec<WorkerReport>,
+    /// Of each worker, to be closed when all have ended.
+    sinks: Vec<PayloadSinks>,
     errors: Vec<String>,
 }
 
@@ -368,8 +377,8 @@ impl Ledger {
         if let Some(error) = end.error {
             self.errors.push(format!("receiver {}: {error}", receiver.name));
         }
-        if let Some(done) = end.executor {
-            self.worker(receiver.core, done);
+        if let Some(work) = end.work {
+            self.worker(receiver.core, work);
         }
         self.receivers.push(ReceiverReport {
             source: receiver.name,
@@ -381,19 +390,24 @@ impl Ledger {
         });
     }
 
-    fn worker(&mut self, core: u32, done: Done) {
-        let Done { counters, found, latency } = done;
+    fn worker(&mut self, core: u32, work: Work) {
+        let Work { counters, found, latency, sinks } = work;
         self.worked.add(&counters);
+        self.sinks.push(sinks);
         let results = self
             .names
             .iter()
             .zip(found)
             .map(|(rule, (results, steps))| RuleResults { rule: rule.clone(), results, steps })
             .collect();
-        self.workers.push(WorkerReport { core, counters, latency, results });
+        let sinks = Vec::new();
+        self.workers.push(WorkerReport { core, counters, latency, results, sinks });
     }
 
-    fn close(self, elapsed_s: f64) -> RunReport {
+    fn close(mut self, elapsed_s: f64) -> RunReport {
+        for (worker, sinks) in self.workers.iter_mut().zip(self.sinks) {
+            worker.sinks = sinks.close(&mut self.errors);
+        }
         RunReport {
             elapsed_s,
             books: Books::close(&self.sources, &self.received, &self.worked, self.in_flight),

@@ -9,7 +9,7 @@ use pfs_rings::lane::{BURST, LaneWorker};
 use pfs_rings::spsc::PeerState;
 
 use super::cycles::Stopwatch;
-use super::executor::{Done, Executor};
+use super::executor::{Executor, Work};
 use super::latency::Waits;
 use crate::counters::WorkerCells;
 
@@ -44,7 +44,7 @@ impl WorkerLoop {
     }
 
     /// Runs until every receiver has hung up and every lane is empty.
-    pub(super) fn run(mut self) -> Done {
+    pub(super) fn run(mut self) -> Work {
         let mut due = Instant::now();
         let mut burst = [Desc::default(); BURST];
         let mut turn = 0;
@@ -68,7 +68,7 @@ impl WorkerLoop {
             }
         }
         self.cells.publish(&self.executor.counters);
-        self.executor.done(&self.waits)
+        self.executor.end(&self.waits)
     }
 
     /// One burst from each lane; returns how many descriptors were taken.

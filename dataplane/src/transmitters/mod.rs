@@ -3,12 +3,15 @@
 pub mod af_packet;
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
+mod any;
 pub mod frames;
 pub mod pace;
 pub mod pcap;
 pub mod udp;
 
 use serde::{Deserialize, Serialize};
+
+pub use any::{SinkSpec, Transmitter};
 
 /// The contract of a transmitting backend. Called by the one thread that owns it.
 pub trait Transmit {

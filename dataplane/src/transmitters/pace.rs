@@ -54,6 +54,8 @@ pub struct Pacer {
     /// Lag that is made up for.
     most_lag: u64,
     gather: u64,
+    /// Bytes of a frame on the wire that the sink is not given.
+    overhead: u64,
     frames: u64,
     bits: u64,
     slip: u64,
@@ -76,7 +78,23 @@ impl Pacer {
             bad => return Err(BadPace(bad)),
         };
         let gather = GATHER_NS.min(most_lag / 2);
-        Ok(Self { pace, burst, most_lag, gather, frames: 0, bits: 0, slip: 0 })
+        Ok(Self {
+            pace,
+            burst,
+            most_lag,
+            gather,
+            overhead: WIRE_OVERHEAD,
+            frames: 0,
+            bits: 0,
+            slip: 0,
+        })
+    }
+
+    /// Counts `bytes` of headers for each frame, where the sink is given payload alone.
+    #[must_use]
+    pub const fn with_headers(mut self, bytes: u64) -> Self {
+        self.overhead = WIRE_OVERHEAD + bytes;
+        self
     }
 
     /// When the next frame in order is due: one of `bytes` in memory, first seen at `stamp_ns`.
@@ -90,7 +108,7 @@ impl Pacer {
             Pace::Original(speed) => (stamp_ns as f64 / speed) as u64,
         };
         self.frames += 1;
-        self.bits += (bytes as u64 + WIRE_OVERHEAD) * 8;
+        self.bits += (bytes as u64 + self.overhead) * 8;
         due
     }
 

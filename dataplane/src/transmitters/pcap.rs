@@ -27,6 +27,10 @@ const LONGEST: usize = 262_144;
 /// Magic of pcap with nanoseconds.
 const MAGIC: u32 = 0xa1b2_3c4d;
 
+/// Link type 147, the first of those for private use: bare payload here, which pcap has no type
+/// for.
+const LINKTYPE_USER0: u32 = 147;
+
 /// Writes a pcap file.
 ///
 /// The file is made under another name beside the final one. Each [`Transmit::flush`] that
@@ -55,17 +59,12 @@ impl PcapWriter {
     /// Begins a file for frames of `framing`.
     ///
     /// # Errors
-    /// When the file cannot be made, or `framing` is bare payload, which pcap has no type for.
+    /// When the file cannot be made.
     pub fn create(spec: &PcapSinkSpec, framing: Framing) -> Result<Self, TransmitError> {
-        let link: u32 = match framing {
+        let link = match framing {
             Framing::Ethernet => 1,
             Framing::Ip => 101,
-            Framing::Payload => {
-                return Err(TransmitError::Unsupported {
-                    what: "a capture file for bare payload: pcap has no link type for it".into(),
-                    fix: "put it into UDP frames".into(),
-                });
-            }
+            Framing::Payload => LINKTYPE_USER0,
         };
         let path = spec.path.clone();
         let regular = fs::metadata(&path).map_or(true, |meta| meta.is_file());
@@ -100,24 +99,39 @@ impl PcapWriter {
     /// # Errors
     /// When the file cannot be written, or the frame has over 262,144 bytes.
     pub fn write(&mut self, frame: &[u8], wire: u32, stamp_ns: u64) -> Result<(), TransmitError> {
-        if frame.len() > LONGEST {
+        self.write_parts([frame], wire, stamp_ns)
+    }
+
+    /// Adds one packet that lies in several parts, as [`Self::write`] does.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_parts<'a>(
+        &mut self,
+        parts: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+        wire: u32,
+        stamp_ns: u64,
+    ) -> Result<(), TransmitError> {
+        let parts = parts.into_iter();
+        let bytes: usize = parts.clone().map(<[u8]>::len).sum();
+        if bytes > LONGEST {
             return Err(TransmitError::Unsupported {
-                what: format!("a packet of {} bytes in a capture file", frame.len()),
+                what: format!("a packet of {bytes} bytes in a capture file"),
                 fix: format!("at most {LONGEST} bytes fit"),
             });
         }
-        if self.buffer.len() + 16 + frame.len() > BUFFER {
+        if self.buffer.len() + 16 + bytes > BUFFER {
             self.write_out()?;
         }
-        let len = frame.len() as u32;
+        let len = bytes as u32;
         let (seconds, fraction) = (stamp_ns / 1_000_000_000, stamp_ns % 1_000_000_000);
         for word in [seconds as u32, fraction as u32, len, wire.max(len)] {
             self.buffer.extend_from_slice(&word.to_le_bytes());
         }
-        self.buffer.extend_from_slice(frame);
+        parts.for_each(|part| self.buffer.extend_from_slice(part));
         self.counters.accepted += 1;
         self.buffered.sent += 1;
-        self.buffered.sent_bytes += frame.len() as u64;
+        self.buffered.sent_bytes += bytes as u64;
         Ok(())
     }
 
@@ -294,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn payload_in_parts_is_one_record_that_our_reader_takes_as_payload() {
+        use crate::receivers::pcap::{PcapReceiver, PcapSpec};
+        use crate::receivers::{Batch, Receive};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.pcap");
+        let mut writer = PcapWriter::create(&spec(&path), Framing::Payload).expect("creates");
+        writer.write_parts([&b"ab"[..], b"", b"cde"], 0, 1).expect("writes");
+        writer.write_parts([], 0, 2).expect("writes");
+        writer.flush().expect("saves");
+        let mut reader = PcapReceiver::open(&PcapSpec::new(&path)).expect("opens");
+        assert_eq!(reader.framing(), Framing::Payload);
+        let (mut batch, view) = (Batch::default(), reader.region());
+        assert_eq!(reader.poll(&mut batch).expect("polls"), 2);
+        // SAFETY: just polled, and not passed on.
+        let bytes = unsafe { view.bytes_mut(&batch.descs()[0]) }.expect("in the region");
+        assert_eq!((&*bytes, batch.descs()[1].len), (&b"abcde"[..], 0));
+    }
+
+    #[test]
     fn without_a_flush_there_is_no_file_and_the_older_one_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.pcap");
@@ -383,8 +416,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let error = PcapWriter::create(&spec("/tmp/x"), Framing::Payload).expect_err("refused");
-        assert!(error.to_string().contains("bare payload"), "{error}");
         let error = PcapWriter::create(&spec("/nonexistent/x"), Framing::Ip).expect_err("refused");
         assert!(error.to_string().contains("mkdir -p /nonexistent"), "{error}");
         let folder = tempfile::tempdir().expect("a folder");

@@ -20,6 +20,8 @@ pub enum Link {
     Sll,
     /// 276: Linux "cooked" header v2, 20 bytes.
     Sll2,
+    /// 147, the first for private use: bare payload, as payload sinks write it.
+    User0,
 }
 
 impl Link {
@@ -30,6 +32,7 @@ impl Link {
             12 | 14 | 101 | 228 | 229 => Ok(Self::Raw),
             0 | 108 => Ok(Self::Loopback),
             113 => Ok(Self::Sll),
+            147 => Ok(Self::User0),
             276 => Ok(Self::Sll2),
             _ => Err(Fault::LinkType { number, name: name(number) }),
         }
@@ -41,6 +44,7 @@ impl Link {
         match self {
             Self::Ethernet | Self::Sll | Self::Sll2 => Framing::Ethernet,
             Self::Raw | Self::Loopback => Framing::Ip,
+            Self::User0 => Framing::Payload,
         }
     }
 
@@ -53,7 +57,7 @@ impl Link {
     #[inline]
     pub(super) fn strip(self, packet: &mut Packet, head: Option<[u8; 2]>) {
         let skip: u32 = match self {
-            Self::Ethernet | Self::Raw => return,
+            Self::Ethernet | Self::Raw | Self::User0 => return,
             Self::Sll => 2,
             Self::Loopback => 4,
             Self::Sll2 => 6,
@@ -76,6 +80,7 @@ impl fmt::Display for Link {
             Self::Loopback => "BSD loopback",
             Self::Sll => "Linux cooked v1",
             Self::Sll2 => "Linux cooked v2",
+            Self::User0 => "bare payload",
         })
     }
 }
@@ -87,7 +92,7 @@ const fn name(number: u16) -> &'static str {
         105 => "IEEE802_11",
         119 => "IEEE802_11_PRISM",
         127 => "IEEE802_11_RADIOTAP",
-        147..=162 => "USER",
+        148..=162 => "USER",
         187 => "BLUETOOTH_HCI_H4",
         189 => "USB_LINUX",
         195 => "IEEE802_15_4_WITHFCS",

@@ -5,8 +5,9 @@ use std::path::Path;
 use pfs_rings::PageWish;
 
 use super::Burst;
+use crate::packet::{Frame, parse};
 use crate::receivers::pcap::{COPY_LIMIT, CaptureFile, Packet, Reader, describe};
-use crate::receivers::{Framing, ReceiveError};
+use crate::receivers::{BATCH, Framing, ReceiveError};
 
 /// Most time between two rounds of a capture, when the capture itself says nothing: one second.
 const GAP_NS: u64 = 1_000_000_000;
@@ -22,7 +23,19 @@ pub struct CaptureFrames {
     rounds: u64,
     failure: Option<ReceiveError>,
     clock: Replay,
+    /// Frames given in this round.
+    given: u64,
     cut: u64,
+    payload_only: bool,
+    skipped: u64,
+}
+
+/// What is given of one packet: a span of the file, and when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Piece {
+    offset: u64,
+    len: u32,
+    stamp: u64,
 }
 
 /// Turns a capture's times into nanoseconds since the first packet, over all rounds.
@@ -72,8 +85,30 @@ impl CaptureFrames {
             rounds: if loops == 0 { u64::MAX } else { loops - 1 },
             failure: None,
             clock: Replay::default(),
+            given: 0,
             cut: 0,
+            payload_only: false,
+            skipped: 0,
         })
+    }
+
+    /// Gives the payload of each frame instead of the frame, for the `udp` transmitter. Frames
+    /// whose headers do not parse are skipped and counted.
+    #[must_use]
+    pub const fn payload_only(mut self) -> Self {
+        self.payload_only = true;
+        self
+    }
+
+    /// Packets of one round, found by going through the file; those before a broken record.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        let mut reader = self.start.clone();
+        let mut packets = 0;
+        while let Ok(Some(_)) = reader.next(self.file.bytes()) {
+            packets += 1;
+        }
+        packets
     }
 
     /// How the frames begin: only Ethernet can be sent on a link as it is.
@@ -88,15 +123,22 @@ impl CaptureFrames {
         self.cut
     }
 
+    /// Frames skipped so far because their headers do not parse.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn next_packet(&mut self) -> Result<Option<Packet>, ReceiveError> {
         loop {
             match self.reader.next(self.file.bytes()) {
                 Ok(Some(packet)) => return Ok(Some(packet)),
-                Ok(None) if self.rounds > 0 && self.clock.packets > 0 => {
+                Ok(None) if self.rounds > 0 && self.given > 0 => {
                     if self.rounds != u64::MAX {
                         self.rounds -= 1;
                     }
                     self.clock.round();
+                    self.given = 0;
                     self.reader = self.start.clone();
                 }
                 Ok(None) => return Ok(None),
@@ -108,6 +150,33 @@ impl CaptureFrames {
         }
     }
 
+    /// What is given of `packet`; nothing when only its payload is wanted and cannot be told.
+    fn piece(&mut self, packet: &Packet) -> Option<Piece> {
+        // SAFETY: the packet was read from this view. Nothing of it is ever lent, and the slices
+        // of the burst before ended with the borrow of `self`. Packets do not overlap; only in a
+        // capture of fewer than 64 may one come twice in a burst, and then EtherTypes are written
+        // again with the same bytes before any slice of this burst exists.
+        unsafe { describe(self.file.view(), packet, 0) };
+        let stamp = self.clock.stamp(packet.stamp_ns);
+        let whole = Piece { offset: packet.offset, len: packet.captured, stamp };
+        if !self.payload_only {
+            return Some(whole);
+        }
+        let frame = Frame::new(self.bytes(&whole)?, 0, packet.wire);
+        let payload = parse(self.framing, frame).ok()?.payload;
+        Some(Piece {
+            offset: packet.offset + u64::from(payload.offset),
+            len: payload.len.min(packet.captured.saturating_sub(payload.offset)),
+            stamp,
+        })
+    }
+
+    fn bytes(&self, piece: &Piece) -> Option<&[u8]> {
+        let start = self.file.view().span(piece.offset, piece.len)?;
+        // SAFETY: in bounds by `span`; nobody writes while `self` is borrowed.
+        Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), piece.len as usize) })
+    }
+
     /// The next frames; an empty burst at the end.
     ///
     /// # Errors
@@ -117,14 +186,19 @@ impl CaptureFrames {
             return Err(failure);
         }
         self.file.check()?;
-        let mut packets = [const { None }; crate::receivers::BATCH];
+        let mut pieces = [Piece::default(); BATCH];
         let mut count = 0;
-        while count < packets.len() {
+        while count < pieces.len() {
             match self.next_packet() {
-                Ok(Some(packet)) => {
-                    packets[count] = Some((packet, self.clock.stamp(packet.stamp_ns)));
-                    count += 1;
-                }
+                Ok(Some(packet)) => match self.piece(&packet) {
+                    Some(piece) => {
+                        self.cut += u64::from(packet.captured < packet.wire);
+                        self.given += 1;
+                        pieces[count] = piece;
+                        count += 1;
+                    }
+                    None => self.skipped += 1,
+                },
                 Ok(None) => break,
                 Err(error) if count == 0 => return Err(error),
                 Err(error) => {
@@ -134,20 +208,9 @@ impl CaptureFrames {
             }
         }
         let mut burst = Burst::default();
-        for (packet, _) in packets.iter().take(count).flatten() {
-            self.cut += u64::from(packet.captured < packet.wire);
-            // SAFETY: the packet was read from this view. Nothing of it is ever lent, and the
-            // slices of the burst before ended with the borrow of `self`. Packets do not overlap;
-            // only in a capture of fewer than 64 may one come twice, and then EtherTypes are
-            // written again with the same bytes before any slice of this burst exists.
-            unsafe { describe(self.file.view(), packet, 0) };
-        }
-        for (packet, stamp) in packets.iter().take(count).flatten() {
-            if let Some(start) = self.file.view().span(packet.offset, packet.captured) {
-                // SAFETY: in bounds by `span`; nobody writes while `self` is borrowed.
-                let frame =
-                    unsafe { std::slice::from_raw_parts(start.as_ptr(), packet.captured as usize) };
-                burst.push(frame, *stamp);
+        for piece in &pieces[..count] {
+            if let Some(bytes) = self.bytes(piece) {
+                burst.push(bytes, piece.stamp);
             }
         }
         Ok(burst)

@@ -1,6 +1,6 @@
 //! Generated frames that lie ready.
 
-use super::{Burst, GenerateSpec};
+use super::{Burst, GenerateSpec, UDP_HEADERS};
 use crate::receivers::{ReceiveError, errors};
 
 /// Most bytes of frames that are built ahead.
@@ -14,6 +14,8 @@ pub struct GeneratedFrames {
     ends: Vec<usize>,
     next: usize,
     left: u64,
+    /// Bytes of each frame that are not given.
+    headers: usize,
 }
 
 impl GeneratedFrames {
@@ -36,7 +38,14 @@ impl GeneratedFrames {
             spec.write(index, &mut bytes[start..]);
             ends.push(bytes.len());
         }
-        Ok(Self { bytes, ends, next: 0, left: packets.unwrap_or(u64::MAX) })
+        Ok(Self { bytes, ends, next: 0, left: packets.unwrap_or(u64::MAX), headers: 0 })
+    }
+
+    /// Gives each frame's payload instead of the frame, for the `udp` transmitter.
+    #[must_use]
+    pub const fn payload_only(mut self) -> Self {
+        self.headers = UDP_HEADERS;
+        self
     }
 
     /// The next frames; an empty burst at the end.
@@ -44,7 +53,7 @@ impl GeneratedFrames {
         let mut burst = Burst::default();
         while !burst.is_full() && self.left > 0 {
             let start = if self.next == 0 { 0 } else { self.ends[self.next - 1] };
-            burst.push(&self.bytes[start..self.ends[self.next]], 0);
+            burst.push(&self.bytes[start + self.headers..self.ends[self.next]], 0);
             self.next = (self.next + 1) % self.ends.len();
             self.left -= 1;
         }
