@@ -11,7 +11,9 @@ use pfs_rings::{Desc, RegionView};
 use super::cycles::Stopwatch;
 use super::executor::Found;
 use super::outlet::Outlet;
-use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters};
+use crate::counters::{
+    ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCounters,
+};
 use crate::packet::{Classifier, Malformed, RuleSet, Verdict};
 use crate::receivers::{BATCH, Batch, Receive, ReceiveError, Receiver};
 
@@ -21,7 +23,7 @@ const HOUSEKEEPING: Duration = Duration::from_millis(20);
 const NAP: Duration = Duration::from_millis(5);
 /// Empty polls before an adaptive receiver sleeps.
 const SPINS: u32 = 64;
-/// How long frames on loan are waited for once the source has ended.
+/// How long a frame on loan is waited for, after the last that came, once the source has ended.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Everything that one receiver thread owns.
@@ -173,14 +175,17 @@ impl ReceiverLoop {
         self.counters.dropped_ring_full += steered.ring_full;
     }
 
-    /// Gives the source back what was not delivered and what workers have returned.
-    fn take_back(&mut self) {
+    /// Gives the source back what was not delivered and what workers have returned, a burst of
+    /// each lane at most; tells whether there was any.
+    fn take_back(&mut self) -> bool {
         self.outlet.returned(&mut self.back);
-        if !self.back.is_empty() {
-            self.counters.returned += self.back.len() as u64;
-            self.source.recycle(&self.back);
-            self.back.clear();
+        if self.back.is_empty() {
+            return false;
         }
+        self.counters.returned += self.back.len() as u64;
+        self.source.recycle(&self.back);
+        self.back.clear();
+        true
     }
 
     fn publish(&mut self) {
@@ -199,17 +204,28 @@ impl ReceiverLoop {
             .collect()
     }
 
+    /// Takes all frames back that workers hold. A worker that has gone, or gives nothing back for
+    /// long, leaves some in flight.
+    fn drain(&mut self) {
+        let mut since = Instant::now();
+        loop {
+            // Looked at before the lanes: what was returned before a worker left is then seen.
+            let deserted = self.outlet.is_deserted();
+            while self.take_back() {
+                since = Instant::now();
+            }
+            if self.outlet.in_flight() == 0 || deserted || since.elapsed() > DRAIN {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
     /// Waits for the frames that workers still hold, then counts for the last time.
     fn close(mut self, error: Option<ReceiveError>) -> ReceiverEnd {
         self.source.detach();
         self.outlet.hang_up();
-        let deadline = Instant::now() + DRAIN;
-        while self.outlet.in_flight() > 0 && !self.outlet.is_deserted() && Instant::now() < deadline
-        {
-            self.take_back();
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        self.take_back();
+        self.drain();
         self.publish();
         ReceiverEnd {
             source: self.source.counters(),
