@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use pfs_dataplane::packet::Rule;
 use pfs_dataplane::pcpu::{Program, Rewrite};
 use pfs_dataplane::receivers::{Granted, SourceSpec};
-use pfs_rings::{PageWish, WaitStrategy};
+use pfs_dataplane::run::RunReport;
+use pfs_rings::{PageWish, RegionGranted, WaitStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,15 @@ pub struct Plan {
     /// The host that the run was on. Written by a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,
+}
+
+impl Plan {
+    /// Notes what memory a run's lanes were given, which is known only once it has started.
+    pub(crate) fn grant_lanes(&mut self, report: &RunReport) {
+        if let Some(granted) = &mut self.granted {
+            granted.lanes.clone_from(&report.lanes);
+        }
+    }
 }
 
 /// One source and the cores that its receiver threads are pinned to.
@@ -195,6 +205,9 @@ pub struct PlanGranted {
     pub receivers: Vec<ReceiverGranted>,
     /// Cores of the workers.
     pub worker_cores: Vec<u32>,
+    /// Memory of the lanes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<RegionGranted>,
     /// Instruction set that the kernels were chosen for.
     pub isa: String,
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     };
     let stop = stop_flag()?;
     let prepared = prepare(&plan)?;
-    let effective = prepared.plan.clone();
+    let mut effective = prepared.plan.clone();
     let metrics = Metrics::serve(args, &effective)?;
     let mut live = (!args.quiet && !args.json).then(|| live::LiveLine::new(&effective));
     let report = execute(prepared, &stop, |snapshot| {
@@ -50,6 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(line) = live {
         line.end();
     }
+    effective.grant_lanes(&report);
     let left = leave(args, &effective, &report);
     // What broke the run matters more than a file that could not be written; both are said.
     match (verdict(&report), left) {

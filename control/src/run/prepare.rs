@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pfs_dataplane::packet::{RuleSet, RuleSetError};
 use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
 use pfs_dataplane::receivers::{Receive, ReceiveError};
-use pfs_dataplane::run::{PayloadSinks, ReceiverSlot, RunSpec, Workers};
+use pfs_dataplane::run::{LaneMemory, PayloadSinks, ReceiverSlot, RunSpec, Workers};
 use pfs_dataplane::transmitters::TransmitError;
 
 use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
@@ -83,6 +83,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         isa,
         sampled: checked.sampled,
         stage_cycles: true,
+        memory: LaneMemory { pages: plan.memory.pages, lock: plan.memory.lock },
     };
     Ok(Prepared { plan, spec })
 }
@@ -157,6 +158,7 @@ fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {
             LaneMode::Pipeline => plan.lanes.worker_cores.clone(),
             LaneMode::RunToCompletion => Vec::new(),
         },
+        lanes: None,
         isa: isa.name().to_owned(),
     }
 }

@@ -166,14 +166,16 @@ impl Leg<'_> {
             Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
         };
         let prepared = prepare(&bench.plan(&from)?).map_err(|error| error.to_string())?;
-        let plan = prepared.plan;
+        let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
         if let Some(sender) = &mut sender {
             let sent = sender.send(self.capture).inspect_err(|_| running.stop())?;
             await_arrival(&running, sent);
             running.stop();
         }
-        Ok((plan, running.join()))
+        let report = running.join();
+        plan.grant_lanes(&report);
+        Ok((plan, report))
     }
 
     fn row(&self, plan: Option<Plan>, report: Option<RunReport>, mut errors: Vec<String>) -> Row {

@@ -8,6 +8,7 @@
 mod cycles;
 mod executor;
 mod keep;
+mod lanes;
 mod latency;
 mod outlet;
 mod receiver;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use executor::Executor;
 pub use keep::{PayloadSinks, SinkReport};
+pub use lanes::LaneMemory;
 pub use latency::Latency;
 pub use report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
 pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};

@@ -15,7 +15,7 @@ use crate::counters::WorkerCells;
 #[derive(Debug)]
 pub(super) enum Outlet {
     /// `pipeline`: to workers, through lanes.
-    Lanes(Steer),
+    Lanes(Box<Steer>),
     /// `run_to_completion`: to an executor in this thread.
     Inline(Box<Inline>),
 }
@@ -31,7 +31,7 @@ pub(super) struct Inline {
 
 impl Outlet {
     pub(super) fn lanes(lanes: Vec<LaneReceiver>) -> Self {
-        Self::Lanes(Steer::new(lanes))
+        Self::Lanes(Box::new(Steer::new(lanes)))
     }
 
     pub(super) fn inline(executor: Executor, cells: Arc<WorkerCells>, stage_cycles: bool) -> Self {

@@ -21,7 +21,7 @@ const HOUSEKEEPING: Duration = Duration::from_millis(20);
 const NAP: Duration = Duration::from_millis(5);
 /// Empty polls before an adaptive receiver sleeps.
 const SPINS: u32 = 64;
-/// How long frames on loan are waited for once the source has ended.
+/// How long a frame on loan is waited for, after the last that came, once the source has ended.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Everything that one receiver thread owns.
@@ -221,19 +221,28 @@ impl ReceiverLoop {
             .collect()
     }
 
+    /// Takes all frames back that workers hold. A worker that has gone, or gives nothing back for
+    /// long, leaves some in flight.
+    fn drain(&mut self) {
+        let mut since = Instant::now();
+        loop {
+            // Looked at before the lanes: what was returned before a worker left is then seen.
+            let deserted = self.outlet.is_deserted();
+            while self.take_back(true) > 0 {
+                since = Instant::now();
+            }
+            if self.outlet.in_flight() == 0 || deserted || since.elapsed() > DRAIN {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
     /// Waits for the frames that workers still hold, then counts for the last time.
     fn close(mut self, error: Option<ReceiveError>) -> ReceiverEnd {
         self.source.detach();
         self.outlet.hang_up();
-        let deadline = Instant::now() + DRAIN;
-        while self.outlet.in_flight() > 0 && !self.outlet.is_deserted() && Instant::now() < deadline
-        {
-            if self.take_back(true) == 0 {
-                std::thread::sleep(Duration::from_micros(100));
-            }
-        }
-        // A worker that has gone has returned all before.
-        while self.take_back(true) > 0 {}
+        self.drain();
         self.publish();
         ReceiverEnd {
             source: self.source.counters(),

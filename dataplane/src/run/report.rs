@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pfs_rings::RegionGranted;
 use serde::{Deserialize, Serialize};
 
 use super::keep::SinkReport;
@@ -50,6 +51,9 @@ pub struct RunReport {
     pub books: Books,
     /// Results of each rule, merged over workers.
     pub results: Vec<RuleResults>,
+    /// The memory that the lanes were in; left out where programs ran in the receivers' threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<RegionGranted>,
     /// One entry for each receiver thread.
     pub receivers: Vec<ReceiverReport>,
     /// One entry for each worker.

@@ -6,12 +6,13 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use pfs_rings::RegionView;
 use pfs_rings::WaitStrategy;
-use pfs_rings::lane::{LaneReceiver, LaneWorker, lane};
+use pfs_rings::lane::LaneWorker;
+use pfs_rings::{RegionGranted, RegionView};
 
 use super::executor::{Executor, Work};
 use super::keep::PayloadSinks;
+use super::lanes::{LaneMemory, Lanes};
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
 use super::report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
@@ -45,6 +46,8 @@ pub struct RunSpec {
     pub wait: WaitStrategy,
     /// Kernels to use.
     pub isa: Isa,
+    /// Memory of the lanes.
+    pub memory: LaneMemory,
     /// Share of flows to deliver, as a part of `u32::MAX`; the rest is counted as filtered.
     pub sampled: u32,
     /// Whether threads count the cycles of their stages, and workers look at how long packets
@@ -109,6 +112,18 @@ pub enum RunError {
         /// The thread that wants it too.
         second: String,
     },
+    /// A lane cannot be so large.
+    #[error("{slots} slots in a lane: must be a power of two, 64 to 2^30")]
+    RingSlots {
+        /// Slots asked for.
+        slots: usize,
+    },
+    /// The lanes' memory cannot be had.
+    #[error("making the lanes: {0}")]
+    Memory(#[from] pfs_rings::RegionError),
+    /// The lanes' rings cannot be made.
+    #[error("making the lanes: {0}")]
+    Ring(#[from] pfs_rings::spsc::RingError),
 }
 
 type Ready = Sender<Result<(), RunError>>;
@@ -122,6 +137,7 @@ pub struct Running {
     receivers: Vec<ReceiverThread>,
     workers: Vec<WorkerThread>,
     inline: Vec<(u32, Arc<WorkerCells>)>,
+    granted: Option<RegionGranted>,
 }
 
 #[derive(Debug)]
@@ -156,6 +172,7 @@ pub fn start(spec: RunSpec) -> Result<Running, RunError> {
         receivers: Vec::new(),
         workers: Vec::new(),
         inline: Vec::new(),
+        granted: None,
     };
     let started = running.spawn(spec, &regions, &ready);
     drop(ready);
@@ -201,19 +218,19 @@ impl Running {
             let sinks = sinks.next().unwrap_or_default();
             Executor::new(&spec.programs, regions.to_vec(), spec.isa, sinks)
         };
-        let mut lanes: Vec<Vec<LaneReceiver>> = spec.receivers.iter().map(|_| Vec::new()).collect();
-        if let Workers::Pipeline { cores, ring_slots } = &spec.workers {
-            for &core in cores {
-                let mut ends = Vec::new();
-                for mine in &mut lanes {
-                    let (receiver, worker) = lane(*ring_slots as usize);
-                    mine.push(receiver);
-                    ends.push(worker);
-                }
+        let lanes = match &spec.workers {
+            Workers::Pipeline { cores, ring_slots } => {
+                Lanes::create(spec.receivers.len(), cores.len(), *ring_slots, spec.memory)?
+            }
+            Workers::RunToCompletion => Lanes::none(spec.receivers.len()),
+        };
+        self.granted = lanes.granted;
+        if let Workers::Pipeline { cores, .. } = &spec.workers {
+            for (&core, ends) in cores.iter().zip(lanes.workers) {
                 self.spawn_worker(core, ends, executor(), spec.wait, spec.stage_cycles, ready)?;
             }
         }
-        for (at, (slot, lanes)) in spec.receivers.into_iter().zip(lanes).enumerate() {
+        for (at, (slot, lanes)) in spec.receivers.into_iter().zip(lanes.receivers).enumerate() {
             let outlet = match &spec.workers {
                 Workers::Pipeline { .. } => Outlet::lanes(lanes),
                 Workers::RunToCompletion => {
@@ -303,7 +320,7 @@ impl Running {
     /// waited for until [`Self::stop`] is called.
     #[must_use]
     pub fn join(self) -> RunReport {
-        let mut ledger = Ledger { names: self.names, ..Ledger::default() };
+        let mut ledger = Ledger { names: self.names, lanes: self.granted, ..Ledger::default() };
         for receiver in self.receivers {
             ledger.receiver(receiver);
         }
@@ -351,6 +368,7 @@ fn spawn<T: Send + 'static>(
 #[derive(Default)]
 struct Ledger {
     names: Vec<String>,
+    lanes: Option<RegionGranted>,
     sources: SourceCounters,
     received: ReceiverCounters,
     worked: WorkerCounters,
@@ -412,6 +430,7 @@ impl Ledger {
             elapsed_s,
             books: Books::close(&self.sources, &self.received, &self.worked, self.in_flight),
             results: merge(&self.workers),
+            lanes: self.lanes,
             receivers: self.receivers,
             workers: self.workers,
             errors: self.errors,

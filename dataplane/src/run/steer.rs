@@ -182,3 +182,100 @@ impl Push<'_> {
         pushed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use pfs_rings::lane::{BURST, LaneWorker, lane};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Batches of packets, each a flow and its buffers, and how many descriptors every worker
+    /// takes after each batch.
+    fn script() -> impl Strategy<Value = Vec<(Vec<(u32, usize)>, usize)>> {
+        let packet = (any::<u32>().prop_map(|flow| flow & 0xf000_0007), 1..9usize);
+        prop::collection::vec((prop::collection::vec(packet, 0..24), 0..150usize), 1..30)
+    }
+
+    /// One batch of packets; frames are numbered from `next` on.
+    fn batch(packets: &[(u32, usize)], next: &mut u32) -> Vec<Desc> {
+        let mut descs = Vec::new();
+        for &(flow, buffers) in packets {
+            if descs.len() + buffers > BATCH {
+                break;
+            }
+            for at in 0..buffers {
+                let som = if at == 0 { Desc::SOM } else { 0 };
+                let eom = if at + 1 == buffers { Desc::EOM } else { 0 };
+                descs.push(Desc { flow, flags: som | eom, frame: *next, ..Desc::default() });
+                *next += 1;
+            }
+        }
+        descs
+    }
+
+    /// Takes up to about `most` descriptors, in whole chains, and returns their tokens.
+    fn take(worker: &mut LaneWorker, most: usize) -> Vec<Desc> {
+        let (mut taken, mut burst) = (Vec::new(), [Desc::default(); BURST]);
+        while taken.len() < most {
+            let found = worker.peek(&mut burst);
+            if found == 0 {
+                break;
+            }
+            worker.release(found);
+            worker.give_back(&burst[..found].iter().map(|desc| desc.frame).collect::<Vec<_>>());
+            taken.extend_from_slice(&burst[..found]);
+        }
+        taken
+    }
+
+    /// What a lane got: whole chains, each flow in this lane alone and in its order.
+    fn check(lane: usize, got: &[Desc], seen: &mut HashMap<u32, (usize, u32)>) {
+        let mut inside = false;
+        for desc in got {
+            assert_eq!(desc.is_som(), !inside, "chains are whole");
+            inside = !desc.is_eom();
+            let (first, last) = seen.entry(desc.flow).or_insert((lane, desc.frame));
+            assert_eq!(*first, lane, "one lane for a flow");
+            assert!(*last <= desc.frame, "order within a flow");
+            *last = desc.frame;
+        }
+        assert!(!inside, "chains are whole");
+    }
+
+    proptest! {
+        #[test]
+        fn flows_keep_their_lane_and_order_and_every_frame_comes_back(
+            lanes in 1..9usize, script in script(),
+        ) {
+            let (receivers, mut workers): (Vec<_>, Vec<_>) = (0..lanes).map(|_| lane(64)).unzip();
+            let mut steer = Steer::new(receivers);
+            let (mut back, mut seen, mut next) = (Vec::new(), HashMap::new(), 0);
+            let (mut staged, mut sum) = (0, Steered::default());
+            for (packets, most) in &script {
+                let descs = batch(packets, &mut next);
+                staged += descs.iter().filter(|desc| desc.is_eom()).count() as u64;
+                let steered = steer.deliver(&descs, &mut back, false);
+                sum.delivered += steered.delivered;
+                sum.ring_full += steered.ring_full;
+                for (at, worker) in workers.iter_mut().enumerate() {
+                    check(at, &take(worker, *most), &mut seen);
+                }
+                steer.returned(true, |tokens| back.extend_from_slice(tokens));
+            }
+            prop_assert_eq!(sum.delivered + sum.ring_full, staged);
+            for (at, worker) in workers.iter_mut().enumerate() {
+                check(at, &take(worker, usize::MAX), &mut seen);
+            }
+            while steer.in_flight() > 0 {
+                let before = steer.in_flight();
+                steer.returned(true, |tokens| back.extend_from_slice(tokens));
+                prop_assert!(steer.in_flight() < before, "tokens are there");
+            }
+            back.sort_unstable();
+            prop_assert_eq!(back, (0..next).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! All lanes of a run, in one region of the largest pages that the host grants.
+
+use pfs_rings::lane::{LaneReceiver, LaneWorker, MappedLane};
+use pfs_rings::spsc::RING_ALIGN;
+use pfs_rings::{PageWish, Region, RegionGranted, RegionRequest};
+
+use super::RunError;
+
+/// What memory a run asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LaneMemory {
+    /// Largest pages to try for.
+    pub pages: PageWish,
+    /// Whether to lock it.
+    pub lock: bool,
+}
+
+/// Lanes by receiver, then by worker; both ends are taken by the threads that they are for.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    /// For each receiver, its end of the lane to each worker.
+    pub(super) receivers: Vec<Vec<LaneReceiver>>,
+    /// For each worker, its end of the lane from each receiver.
+    pub(super) workers: Vec<Vec<LaneWorker>>,
+    /// What the host gave for them; `None` where there is no lane.
+    pub(super) granted: Option<RegionGranted>,
+}
+
+impl Lanes {
+    /// No lane for any of so many receivers.
+    pub(super) fn none(receivers: usize) -> Self {
+        let receivers = (0..receivers).map(|_| Vec::new()).collect();
+        Self { receivers, ..Self::default() }
+    }
+
+    /// A lane of `slots` descriptors from each receiver to each worker.
+    ///
+    /// # Errors
+    /// When the host has not the memory, or `slots` is no power of two from 64 on.
+    pub(super) fn create(
+        receivers: usize,
+        workers: usize,
+        slots: u32,
+        memory: LaneMemory,
+    ) -> Result<Self, RunError> {
+        let slots = slots as usize;
+        let lane = MappedLane::bytes(slots).ok_or(RunError::RingSlots { slots })?;
+        let lane = lane.next_multiple_of(RING_ALIGN);
+        let bytes = lane * (receivers * workers) as u64;
+        let mut request = RegionRequest::new(bytes).with_pages(memory.pages);
+        request.lock = memory.lock;
+        let region = Region::create(&request)?;
+        let view = region.view();
+        let mut lanes = Self {
+            receivers: (0..receivers).map(|_| Vec::new()).collect(),
+            workers: (0..workers).map(|_| Vec::new()).collect(),
+            granted: Some(region.granted().clone()),
+        };
+        let mut offset = 0;
+        for mine in &mut lanes.receivers {
+            for its in &mut lanes.workers {
+                let lane_here = MappedLane::create(&view, offset, slots)?;
+                mine.push(lane_here.receiver()?);
+                its.push(lane_here.worker()?);
+                offset += lane;
+            }
+        }
+        Ok(lanes)
+    }
+}
