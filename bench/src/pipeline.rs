@@ -9,7 +9,7 @@ use pfs_dataplane::packet::{Rule, RuleSet};
 use pfs_dataplane::pcpu::{Isa, Program, optimize};
 use pfs_dataplane::receivers::Receiver;
 use pfs_dataplane::receivers::memory::{MemoryReceiver, MemorySpec};
-use pfs_dataplane::run::{ReceiverSlot, RunReport, RunSpec, Workers, start};
+use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunReport, RunSpec, Workers, start};
 use pfs_dataplane::transmitters::frames::{FrameSize, GenerateSpec};
 use pfs_rings::WaitStrategy;
 use serde::Serialize;
@@ -226,6 +226,8 @@ fn spec(
         isa: Isa::detect(),
         sampled: u32::MAX,
         stage_cycles,
+        memory: LaneMemory::default(),
+        sinks: Vec::new(),
     })
 }
 

@@ -465,6 +465,9 @@ fn files_that_are_no_captures_say_so_when_opened() {
 #[test]
 fn the_fuzz_corpus_holds() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/pcap_read");
+    if std::env::var_os("PFS_BLESS").is_some() {
+        write_the_fuzz_corpus(folder);
+    }
     let mut count = 0;
     for entry in fs::read_dir(folder).expect("the corpus is there") {
         pcap_read(&fs::read(entry.expect("an entry").path()).expect("reads"));
@@ -473,11 +476,8 @@ fn the_fuzz_corpus_holds() {
     assert!(count >= 10, "{count} files in {folder}");
 }
 
-/// Writes the corpus anew: `cargo test -p pfs-dataplane write_the_fuzz_corpus -- --ignored`.
-#[test]
-#[ignore = "writes files of the repository"]
-fn write_the_fuzz_corpus() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/pcap_read");
+/// Writes the corpus anew.
+fn write_the_fuzz_corpus(folder: &str) {
     fs::create_dir_all(folder).expect("makes the folder");
     let known = &some_packets()[..4];
     let put = |name: &str, data: &[u8]| {
