@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use pfs_dataplane::pin;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +74,18 @@ pub fn cpu_ns(pid: u32) -> Option<u64> {
         text.split(' ').next()?.parse::<u64>().ok()
     };
     Some(tasks.flatten().filter_map(|task| of(&task.path())).sum())
+}
+
+/// Lets the calling thread, and what it starts, run on `cores` alone, by the kernel's ids.
+///
+/// # Errors
+/// When there is no such core, or it is not this process's to use.
+pub fn run_on(cores: &[u32]) -> Result<(), String> {
+    let mut set = CpuSet::new();
+    let added = cores.iter().try_for_each(|&core| set.set(core as usize));
+    added
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
+        .map_err(|error| format!("moving to cores {cores:?}: {error}; see `taskset -cp $$`"))
 }
 
 /// The two cores that groups run on: the receiver's, and the sender's or worker's; the same one

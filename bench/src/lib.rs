@@ -2,7 +2,11 @@
 
 pub mod host;
 pub mod op;
+pub mod overload;
 pub mod pipeline;
 pub mod report;
 pub mod ring;
+pub mod rx;
+pub mod spec;
 pub mod stats;
+pub mod veth;
