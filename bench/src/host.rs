@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -89,14 +90,15 @@ pub fn run_on(cores: &[u32]) -> Result<(), String> {
 }
 
 /// The two cores that groups run on: the receiver's, and the sender's or worker's; the same one
-/// twice where there is only one.
+/// twice where there is only one. Those that the process had when this was first called.
 #[must_use]
 pub fn two_cores() -> [u32; 2] {
-    match pin::allowed_cores().unwrap_or_default().as_slice() {
+    static CORES: OnceLock<[u32; 2]> = OnceLock::new();
+    *CORES.get_or_init(|| match pin::allowed_cores().unwrap_or_default().as_slice() {
         [] => [0, 0],
         [only] => [*only, *only],
         [first, second, ..] => [*first, *second],
-    }
+    })
 }
 
 /// The time-stamp counter; 0 where user space has none.
