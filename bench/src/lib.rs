@@ -1,5 +1,6 @@
 //! Benchmarks of pfs against its peers; every one checks its answer.
 
+pub mod all;
 pub mod host;
 pub mod op;
 pub mod overload;
