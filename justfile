@@ -28,7 +28,12 @@ lint:
 
 # Measure against the peers that are installed; each row checks its answer.
 bench *ARGS: setup
-    cargo run --release -p pfs-bench --features "$(sh .ci/features)" --bin all -- {{ARGS}}
+    cargo build --release -p pfs-bench --features "$(sh .ci/features)" --bins
+    "${CARGO_TARGET_DIR:-target}"/release/all {{ARGS}}
+
+# Install the peers that benchmarks compare with, by apt.
+bench-peers:
+    @sh .ci/apt-install tcpdump netsniff-ng dpdk dpdk-dev libdpdk-dev
 
 # Rebuild the committed XDP object from its source (needs clang).
 ebpf:

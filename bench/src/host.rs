@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use pfs_dataplane::pin;
 use serde::{Deserialize, Serialize};
 
@@ -74,15 +77,28 @@ pub fn cpu_ns(pid: u32) -> Option<u64> {
     Some(tasks.flatten().filter_map(|task| of(&task.path())).sum())
 }
 
+/// Lets the calling thread, and what it starts, run on `cores` alone, by the kernel's ids.
+///
+/// # Errors
+/// When there is no such core, or it is not this process's to use.
+pub fn run_on(cores: &[u32]) -> Result<(), String> {
+    let mut set = CpuSet::new();
+    let added = cores.iter().try_for_each(|&core| set.set(core as usize));
+    added
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
+        .map_err(|error| format!("moving to cores {cores:?}: {error}; see `taskset -cp $$`"))
+}
+
 /// The two cores that groups run on: the receiver's, and the sender's or worker's; the same one
-/// twice where there is only one.
+/// twice where there is only one. Those that the process had when this was first called.
 #[must_use]
 pub fn two_cores() -> [u32; 2] {
-    match pin::allowed_cores().unwrap_or_default().as_slice() {
+    static CORES: OnceLock<[u32; 2]> = OnceLock::new();
+    *CORES.get_or_init(|| match pin::allowed_cores().unwrap_or_default().as_slice() {
         [] => [0, 0],
         [only] => [*only, *only],
         [first, second, ..] => [*first, *second],
-    }
+    })
 }
 
 /// The time-stamp counter; 0 where user space has none.

@@ -1,8 +1,13 @@
 //! Benchmarks of pfs against its peers; every one checks its answer.
 
+pub mod all;
 pub mod host;
 pub mod op;
+pub mod overload;
 pub mod pipeline;
 pub mod report;
 pub mod ring;
+pub mod rx;
+pub mod spec;
 pub mod stats;
+pub mod veth;

@@ -5,17 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use pfs_dataplane::packet::{Rule, RuleSet};
-use pfs_dataplane::pcpu::{Isa, Program, optimize};
+use pfs_dataplane::packet::Rule;
 use pfs_dataplane::receivers::Receiver;
 use pfs_dataplane::receivers::memory::{MemoryReceiver, MemorySpec};
-use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunReport, RunSpec, Workers, start};
+use pfs_dataplane::run::{ReceiverSlot, RunReport, RunSpec, Workers, start};
 use pfs_dataplane::transmitters::frames::{FrameSize, GenerateSpec};
-use pfs_rings::WaitStrategy;
 use serde::Serialize;
 
 use crate::host::{cycles, two_cores};
 use crate::report::{Report, Table, Target};
+use crate::spec::spec;
 use crate::stats::{Shuffle, Spread};
 
 /// Bytes before the payload: Ethernet, IPv4 and UDP headers.
@@ -165,7 +164,7 @@ impl Job {
         settings: &Settings,
         stage_cycles: bool,
     ) -> Result<(RunReport, u64), String> {
-        let spec = spec(settings, generate(settings, self.size), self.mode, stage_cycles)?;
+        let spec = plan(settings, generate(settings, self.size), self.mode, stage_cycles)?;
         let before = cycles();
         let running = start(spec).map_err(|error| error.to_string())?;
         let report = running.join();
@@ -199,7 +198,7 @@ fn generate(settings: &Settings, size: FrameSize) -> GenerateSpec {
     GenerateSpec { frames: settings.frames, ..GenerateSpec::of_size(size) }
 }
 
-fn spec(
+fn plan(
     settings: &Settings,
     generate: GenerateSpec,
     mode: Mode,
@@ -207,28 +206,16 @@ fn spec(
 ) -> Result<RunSpec, String> {
     let memory = MemorySpec::generated(generate, Some(settings.packets));
     let source = MemoryReceiver::open(&memory).map_err(|error| error.to_string())?;
-    let rules = RuleSet::compile(&[Rule::all("all")]).map_err(|error| error.to_string())?;
-    let program = Program::parse(PROGRAM).map_err(|error| error.to_string())?;
     let [core, worker] = two_cores();
     let source = Receiver::Memory(source);
-    Ok(RunSpec {
-        receivers: vec![ReceiverSlot { name: "memory".into(), core, source }],
-        rules,
-        names: vec!["all".into()],
-        programs: vec![optimize(&program, false)],
-        workers: match mode {
-            Mode::Pipeline => {
-                Workers::Pipeline { cores: vec![worker], ring_slots: settings.ring_slots }
-            }
-            Mode::RunToCompletion => Workers::RunToCompletion,
-        },
-        wait: WaitStrategy::Adaptive,
-        isa: Isa::detect(),
-        sampled: u32::MAX,
-        stage_cycles,
-        memory: LaneMemory::default(),
-        sinks: Vec::new(),
-    })
+    let slot = ReceiverSlot { name: "memory".into(), core, source };
+    let workers = match mode {
+        Mode::Pipeline => {
+            Workers::Pipeline { cores: vec![worker], ring_slots: settings.ring_slots }
+        }
+        Mode::RunToCompletion => Workers::RunToCompletion,
+    };
+    Ok(RunSpec { stage_cycles, ..spec(vec![slot], Rule::all("all"), PROGRAM, workers)? })
 }
 
 /// The digest of `packets` packets, from the frames themselves and another implementation.

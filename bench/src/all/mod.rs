@@ -1,0 +1,235 @@
+//! All groups, one after the other, each in a process and a scheduling group of its own.
+//!
+//! A group that fails, hangs or is killed costs its own figures and no other's.
+
+mod from_op;
+mod from_packet;
+mod from_ring;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, setsid};
+use serde::de::DeserializeOwned;
+
+use crate::report::{Report, Target};
+
+/// Longest that a group may take.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Only these groups; all when empty.
+    pub only: Vec<String>,
+    /// Longer trials and more of them.
+    pub thorough: bool,
+    /// Folder for the groups' JSON.
+    pub out: PathBuf,
+    /// Write all tables as Markdown to this file.
+    pub markdown: Option<PathBuf>,
+}
+
+/// One group: a binary beside this one.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    name: &'static str,
+    heading: &'static str,
+    short: &'static [&'static str],
+    thorough: &'static [&'static str],
+    report: fn(&Path) -> Result<Report, String>,
+}
+
+const GROUPS: [Group; 6] = [
+    Group {
+        name: "ring",
+        heading: "Rings",
+        short: &["--rounds", "5", "--items", "2000000"],
+        thorough: &["--rounds", "11"],
+        report: from_ring::report,
+    },
+    Group {
+        name: "op",
+        heading: "Payload operations",
+        short: &["--trials", "3", "--trial-ms", "5"],
+        thorough: &["--trials", "7"],
+        report: from_op::report,
+    },
+    Group {
+        name: "packet",
+        heading: "Parse, match, classify",
+        short: &[],
+        thorough: &[],
+        report: from_packet::report,
+    },
+    Group {
+        name: "pipeline",
+        heading: "Memory to program",
+        short: &["--rounds", "5"],
+        thorough: &["--rounds", "15", "--packets", "5000000"],
+        report: read,
+    },
+    Group {
+        name: "rx",
+        heading: "Receivers on a veth pair",
+        short: &["--rounds", "5", "--trial-ms", "600"],
+        thorough: &["--rounds", "11", "--trial-ms", "2000"],
+        report: read,
+    },
+    Group {
+        name: "overload",
+        heading: "Overload",
+        short: &["--rounds", "3", "--trial-ms", "500"],
+        thorough: &["--rounds", "7", "--trial-ms", "2000"],
+        report: read,
+    },
+];
+
+/// Names of all groups, in the order in which they run.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    GROUPS.iter().map(|group| group.name).collect()
+}
+
+/// Runs the groups and prints what each has found; failure when one failed.
+#[must_use]
+pub fn run(settings: &Settings) -> ExitCode {
+    if let Err(error) = fs::create_dir_all(&settings.out) {
+        eprintln!("making {}: {error}", settings.out.display());
+        return ExitCode::FAILURE;
+    }
+    let mut reports = Vec::new();
+    let wanted = |name: &str| settings.only.is_empty() || settings.only.iter().any(|o| o == name);
+    for group in GROUPS.iter().filter(|group| wanted(group.name)) {
+        eprintln!("running {} …", group.name);
+        let report = group.measure(settings).unwrap_or_else(|error| {
+            let mut report = Report::new(group.name);
+            report.right = false;
+            report.notes.push(format!("failed: {error}"));
+            report
+        });
+        println!("\n## {}\n\n{}", group.heading, report.markdown());
+        reports.push((group.heading, report));
+    }
+    let missed = missed(&reports);
+    println!("{missed}");
+    let right = reports.iter().all(|(_, report)| report.right);
+    if let Some(path) = &settings.markdown
+        && let Err(error) = fs::write(path, markdown(&reports) + &missed)
+    {
+        eprintln!("writing {}: {error}", path.display());
+        return ExitCode::FAILURE;
+    }
+    if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The process of one group: leaves its parent's session, asks for the scheduler's favour, and
+/// becomes the group's program.
+#[must_use]
+pub fn become_group(program: &Path, arguments: &[String]) -> ExitCode {
+    // Both may be refused, in containers for instance: the figures are then noisier, that is all.
+    let _ = setsid();
+    let _ = fs::write("/proc/self/autogroup", "-19");
+    let error = Command::new(program).args(arguments).exec();
+    eprintln!("starting {}: {error}", program.display());
+    ExitCode::FAILURE
+}
+
+impl Group {
+    fn measure(&self, settings: &Settings) -> Result<Report, String> {
+        let me = std::env::current_exe().map_err(|error| error.to_string())?;
+        let json = settings.out.join(format!("{}.json", self.name));
+        // An earlier run's figures must not pass for this one's.
+        let _ = fs::remove_file(&json);
+        let log = fs::File::create(settings.out.join(format!("{}.log", self.name)))
+            .map_err(|error| error.to_string())?;
+        let mut command = Command::new(&me);
+        command.arg("become").arg(me.with_file_name(self.name));
+        command.args(if settings.thorough { self.thorough } else { self.short });
+        if self.name == "packet" {
+            // It prints a table and no more.
+            command.stdout(fs::File::create(&json).map_err(|error| error.to_string())?);
+        } else {
+            command.arg("--json").arg(&json);
+            command.stdout(log.try_clone().map_err(|error| error.to_string())?);
+        }
+        command.stderr(log).stdin(Stdio::null());
+        let child = command.spawn().map_err(|error| format!("starting {}: {error}", self.name))?;
+        let ended = wait(child)?;
+        let mut report = (self.report)(&json).map_err(|error| format!("{error}; it {ended}"))?;
+        if ended != "ended well" {
+            report.notes.push(format!("the group {ended}"));
+            report.right = false;
+        }
+        Ok(report)
+    }
+}
+
+/// Waits for a group's end and says how it was.
+fn wait(mut child: Child) -> Result<String, String> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) if status.success() => return Ok("ended well".to_owned()),
+            Some(status) => return Ok(format!("ended with {status}")),
+            None if Instant::now() > deadline => {
+                // Its own session, if it got one: then its children go with it.
+                let group = Pid::from_raw(child.id().cast_signed());
+                if killpg(group, Signal::SIGKILL).is_err() {
+                    let _ = child.kill();
+                }
+                let _ = child.wait();
+                return Ok(format!("was ended after {} s", LIMIT.as_secs()));
+            }
+            None => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A report that its group wrote as such.
+fn read(path: &Path) -> Result<Report, String> {
+    parse(path)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let text = fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("reading {}: {error}", path.display()))
+}
+
+fn missed(reports: &[(&str, Report)]) -> String {
+    let all: Vec<&Target> = reports.iter().flat_map(|(_, report)| &report.targets).collect();
+    let missed: Vec<_> = all.iter().filter(|target| !target.reached()).collect();
+    let mut text = format!("\n{} of {} targets reached.\n", all.len() - missed.len(), all.len());
+    for Target { what, target, measured, ratio } in missed {
+        let _ = writeln!(text, "- missed: {what}: {target}; measured {measured} ({ratio:.2})");
+    }
+    text
+}
+
+fn markdown(reports: &[(&str, Report)]) -> String {
+    let mut text = String::new();
+    if let Some((_, first)) = reports.first() {
+        let environment = &first.environment;
+        let below = if environment.virtual_machine { ", virtual machine" } else { "" };
+        let _ = writeln!(
+            text,
+            "Measured {} on {} ({} cores{below}), Linux {}, commit {}.",
+            environment.date,
+            environment.processor,
+            environment.cores,
+            environment.kernel,
+            environment.commit
+        );
+    }
+    for (heading, report) in reports {
+        let load = &report.environment.load;
+        let _ = write!(text, "\n## {heading}\n\nLoad before: {load}.\n\n{}", report.markdown());
+    }
+    text
+}
