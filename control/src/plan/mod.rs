@@ -27,6 +27,7 @@ pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
 pub use make::{MakeError, PlanFlags, make, source};
+pub(crate) use store::{ParseError, parse};
 pub use store::{StoreError, load, save, save_json};
 
 /// Version of the document that this build reads and writes.
