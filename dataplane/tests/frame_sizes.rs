@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::oracle::{Expected, payloads};
-use common::{PROGRAM, Random, all, modes, open, run_live, send, spec, udp_frame};
+use common::{PROGRAM, Random, all, link_sources, modes, open, run_live, send, spec, udp_frame};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socket};
 use pfs_dataplane::link::Link;
 use pfs_dataplane::netns::{NetNs, VethOptions, ip};
@@ -18,17 +18,6 @@ use pfs_dataplane::receivers::af_packet::AfPacketSpec;
 use pfs_dataplane::run::RunReport;
 use pfs_dataplane::transmitters::Transmit;
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
-
-/// Every way to receive from a link that this build has.
-fn sources() -> Vec<SourceSpec> {
-    let mut all = vec![SourceSpec::AfPacket(AfPacketSpec::new("rx0"))];
-    #[cfg(feature = "af-xdp")]
-    for mode in [pfs_ebpf::XdpMode::Native, pfs_ebpf::XdpMode::Generic] {
-        let spec = pfs_dataplane::receivers::af_xdp::AfXdpSpec::new("rx0");
-        all.push(SourceSpec::AfXdp(pfs_dataplane::receivers::af_xdp::AfXdpSpec { mode, ..spec }));
-    }
-    all
-}
 
 fn enter() -> Option<NetNs> {
     NetNs::enter().map_err(|reason| println!("skipped: {reason}")).ok()
@@ -62,7 +51,7 @@ fn chains_of_any_length_are_whole_wherever_a_batch_ends() {
     };
     let frames: Vec<_> = (0..600).map(&mut frame).collect();
     let expected = Expected::of(&payloads(&frames));
-    for from in sources() {
+    for from in link_sources("rx0") {
         expected.hold(&receive(&from, &frames, 40).0, from.backend());
     }
 }
@@ -76,7 +65,7 @@ fn a_frame_of_20_000_bytes_is_delivered_or_counted() {
         let small = udp_frame((1, 2), b"small");
         let frames: Vec<_> = (0..30).flat_map(|_| [large.clone(), small.clone()]).collect();
         let expected = Expected::of(&payloads(&frames));
-        for from in sources() {
+        for from in link_sources("rx0") {
             let (report, sent) = receive(&from, &frames, 4);
             let books = &report.books;
             assert_eq!((sent, books.offered), (60, 60), "{len}: {books:?}");
@@ -113,7 +102,7 @@ fn raw_socket(interface: &str) -> OwnedFd {
 fn short_ethernet_frames_that_the_kernel_passes_are_counted() {
     let Some(namespace) = enter() else { return };
     namespace.veth_pair("tx0", "rx0", VethOptions::default()).expect("a pair");
-    for from in sources() {
+    for from in link_sources("rx0") {
         let spec = spec(open(&from), &all(PROGRAM), common::Mode::Inline);
         let socket = raw_socket("tx0");
         let mut passed = Vec::new();

@@ -181,7 +181,7 @@ pub struct Limits {
 pub struct DeclaredLoad {
     /// Packets in a second, over all sources.
     pub packets_per_second: f64,
-    /// Mean payload of a packet in bytes.
+    /// Mean payload of a packet in bytes, 65,535 at most.
     pub payload_bytes: u32,
     /// What happens when the programs cannot keep up.
     pub overload: Overload,
