@@ -2,7 +2,7 @@
 
 use pfs_dataplane::packet::{Rule, RuleSet};
 use pfs_dataplane::pcpu::{Isa, Program, optimize};
-use pfs_dataplane::run::{ReceiverSlot, RunSpec, Workers};
+use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunSpec, Workers};
 use pfs_rings::WaitStrategy;
 
 /// A run of `program` over what `rule` takes from `receivers`: adaptive waits, no payload kept,
@@ -28,5 +28,7 @@ pub fn spec(
         isa: Isa::detect(),
         sampled: u32::MAX,
         stage_cycles: false,
+        memory: LaneMemory::default(),
+        sinks: Vec::new(),
     })
 }

@@ -6,6 +6,8 @@ mod cli;
 mod detach;
 mod doctor;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod out;
 pub mod plan;
 mod progress;

@@ -3,6 +3,7 @@
 //! Each takes bytes as the fuzzer makes them and panics when a promise is broken.
 
 use crate::packet::{Fragment, Frame, Malformed, Parsed, Ports, flow_hash, lane_of, parse};
+use crate::pcpu::{Compiled, Isa, Program, Results, SpanBatch, optimize};
 use crate::receivers::Framing;
 use crate::receivers::pcap::{Bytes, Reader};
 
@@ -73,4 +74,40 @@ pub fn pcap_read(data: &[u8]) {
     }
     assert!(reader.ended());
     assert_eq!(reader.next(bytes), Ok(None));
+}
+
+/// A program's text: refused with its place, or read again as it was written, and optimized
+/// without changing what it finds or leaves.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn program_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let program = match Program::parse(text) {
+        Ok(program) => program,
+        Err(error) => {
+            assert!((1..=text.len() + 1).contains(&error.column), "{error}");
+            return assert!(text.is_char_boundary(error.column - 1), "{error}");
+        }
+    };
+    let written = program.to_string();
+    assert_eq!(Program::parse(&written).as_ref(), Ok(&program), "{written}");
+    for isa in Isa::all_available() {
+        let plain = outcome(Compiled::new(&program, isa));
+        let optimized = optimize(&program, true);
+        assert_eq!(outcome(optimized.compile(isa)), plain, "{isa:?}: {written}");
+        let read_only = optimize(&program, false);
+        assert_eq!(outcome(read_only.compile(isa)).0, plain.0, "{isa:?}: {written}");
+    }
+}
+
+/// What a program finds in some messages, and what it leaves of them. Ops may be written otherwise
+/// once they are optimized: their names do not count.
+fn outcome(mut program: Compiled) -> (Results, Vec<Vec<u8>>) {
+    let byte = |at: usize| (at * at >> 3) as u8;
+    let mut messages: Vec<Vec<u8>> =
+        [0, 1, 7, 63, 64, 200, 700].map(|len| (0..len).map(byte).collect()).into();
+    let mut spans: Vec<&mut [u8]> = messages.iter_mut().map(Vec::as_mut_slice).collect();
+    program.run(&mut SpanBatch::of_messages(&mut spans));
+    (Results { ops: Vec::new(), ..program.results() }, messages)
 }

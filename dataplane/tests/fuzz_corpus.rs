@@ -1,20 +1,20 @@
-//! Replays the committed fuzz corpora with the toolchain at hand.
+//! Replays the fuzz corpora of this crate's targets.
 
-use std::fs;
-use std::path::Path;
+use pfs_dataplane::fuzzing;
 
-/// Runs `target` over each file of its corpus.
-fn replay(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
-    let mut files = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
-        target(&fs::read(entry.expect("readable folder").path()).expect("readable file"));
-        files += 1;
-    }
-    assert!(files > 0, "no corpus in {}", folder.display());
-}
+include!("../../fuzz/replay.rs");
 
 #[test]
 fn frame_parse() {
-    replay("frame_parse", pfs_dataplane::fuzzing::frame_parse);
+    replay("frame_parse", fuzzing::frame_parse);
+}
+
+#[test]
+fn pcap_read() {
+    replay("pcap_read", fuzzing::pcap_read);
+}
+
+#[test]
+fn program_text() {
+    replay("program_text", fuzzing::program_text);
 }

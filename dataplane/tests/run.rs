@@ -3,13 +3,14 @@
 mod common;
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use common::oracle::Expected;
 use common::{
-    Mode, PROGRAM, Random, all, assert_sound, modes, open, rounds, run, run_live, save, send, spec,
-    udp_frame,
+    Mode, PROGRAM, Random, all, assert_sound, link_sources, modes, open, rounds, run, run_live,
+    save, send, spec, udp_frame,
 };
 use pfs_dataplane::books::Books;
 use pfs_dataplane::netns::{NetNs, VethOptions};
@@ -135,6 +136,66 @@ fn a_run_stopped_at_any_moment_accounts_for_every_packet() {
             assert_sound(&running.join(), &what);
         }
     }
+}
+
+/// Calls `send` over and over in a thread beside, until `work` is done.
+fn under_load(mut send: impl FnMut() + Send, work: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                send();
+            }
+        });
+        // The sender ends however the work does.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        over.store(true, Relaxed);
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// Runs what `open` gives, stops it at a random moment, and holds its books to be closed.
+fn stop_at_random(open: impl Fn() -> Receiver) {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for round in 0..rounds(2) {
+        for mode in modes() {
+            let program = ["len", PROGRAM, SLOW][random.below(3) as usize];
+            let running = start(spec(open(), &all(program), mode)).expect("starts");
+            thread::sleep(Duration::from_micros(random.below(30_000)));
+            running.stop();
+            assert_sound(&running.join(), &format!("round {round}: {program}, {mode:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_udp_source_stopped_under_load_accounts_for_every_packet() {
+    // All runs share an address, so that there is always somebody to send to.
+    let first = UdpReceiver::open(&UdpSpec::new((Ipv4Addr::LOCALHOST, 0).into())).expect("binds");
+    let to = first.local_addr();
+    drop(first);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
+    let send = || drop(socket.send_to(&[7; 300], to));
+    under_load(send, || {
+        stop_at_random(|| open(&SourceSpec::Udp(UdpSpec { frames: 256, ..UdpSpec::new(to) })));
+    });
+}
+
+#[test]
+fn a_link_source_stopped_under_load_accounts_for_every_packet() {
+    let namespace = match NetNs::enter() {
+        Ok(namespace) => namespace,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    namespace.veth_pair("tx0", "rx0", VethOptions { queues: 1, mtu: 9000 }).expect("a pair");
+    let mut sink = AfPacketTransmitter::open(&AfPacketTxSpec::new("tx0")).expect("opens");
+    let frames: Vec<_> = [20, 300, 1400, 5000].map(|len| udp_frame((1, 2), &vec![7; len])).into();
+    let send = || send(&mut sink, &frames);
+    under_load(send, || {
+        for from in link_sources("rx0") {
+            stop_at_random(|| open(&from));
+        }
+    });
 }
 
 /// Frames to 64 ports in a random order, with payloads of 0 to 599 bytes.

@@ -13,6 +13,9 @@
 
 pub mod attach;
 mod desc;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lane;
 mod pool;
 mod process;

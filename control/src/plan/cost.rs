@@ -13,6 +13,8 @@ const TRIAL: Duration = Duration::from_millis(20);
 /// Payload that a trial goes through in turn: more than the caches nearest to a core hold, since
 /// packets come from memory that somebody else has written.
 const FOOTPRINT: usize = 8 << 20;
+/// Most payload of one packet: that of the longest IP packet.
+const MOST_PAYLOAD: u32 = 65_535;
 /// Part of a worker's time that programs may take; the rest is for lanes and for peaks.
 const USABLE: f64 = 0.8;
 
@@ -48,6 +50,10 @@ pub(super) fn check(checked: &mut Checked) {
     let Some(declared) = checked.plan.limits.declared.clone() else { return };
     if !declared.packets_per_second.is_finite() || declared.packets_per_second <= 0.0 {
         let message = "packets_per_second must be above 0".to_owned();
+        return report(checked, Severity::Error, "limits.declared", message);
+    }
+    if declared.payload_bytes > MOST_PAYLOAD {
+        let message = format!("payload_bytes {} is above {MOST_PAYLOAD}", declared.payload_bytes);
         return report(checked, Severity::Error, "limits.declared", message);
     }
     let dearest = checked
@@ -87,5 +93,23 @@ pub(super) fn check(checked: &mut Checked) {
             let message = format!("{finding}; {:.1} % of the flows are delivered", share * 100.0);
             report(checked, Severity::Warning, "limits.declared", message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{check, parse};
+
+    #[test]
+    fn a_payload_that_no_packet_has_is_refused_before_it_is_made() {
+        let text = r#"{"schema_version": 1,
+            "sources": [{"name": "m", "from": {"memory": {"content": {"generated": {}}}}}],
+            "rules": [{"name": "all", "program": "len"}],
+            "lanes": {"mode": "run_to_completion"},
+            "limits": {"declared":
+                {"packets_per_second": 1, "payload_bytes": 4294967295, "overload": "refuse"}}}"#;
+        let checked = check(&parse(text).expect("of sound form"));
+        let errors = checked.errors().expect("refused");
+        assert!(errors.contains("payload_bytes 4294967295 is above 65535"), "{errors}");
     }
 }

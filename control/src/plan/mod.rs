@@ -27,6 +27,7 @@ pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
 pub use make::{MakeError, PlanFlags, make, source};
+pub(crate) use store::{ParseError, parse};
 pub use store::{StoreError, load, save, save_json};
 
 /// Version of the document that this build reads and writes.
@@ -180,7 +181,7 @@ pub struct Limits {
 pub struct DeclaredLoad {
     /// Packets in a second, over all sources.
     pub packets_per_second: f64,
-    /// Mean payload of a packet in bytes.
+    /// Mean payload of a packet in bytes, 65,535 at most.
     pub payload_bytes: u32,
     /// What happens when the programs cannot keep up.
     pub overload: Overload,

@@ -11,9 +11,14 @@ use std::time::{Duration, Instant};
 use pfs_dataplane::packet::{Rule, RuleSet};
 use pfs_dataplane::pcpu::{Isa, Program, optimize};
 use pfs_dataplane::pin;
+use pfs_dataplane::receivers::af_packet::AfPacketSpec;
+#[cfg(feature = "af-xdp")]
+use pfs_dataplane::receivers::af_xdp::AfXdpSpec;
 use pfs_dataplane::receivers::{Receiver, SourceSpec};
 use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunReport, RunSpec, Running, Workers, start};
 use pfs_dataplane::transmitters::Transmit;
+#[cfg(feature = "af-xdp")]
+use pfs_ebpf::XdpMode;
 use pfs_rings::WaitStrategy;
 
 /// How long a live source may show nothing new before what was sent counts as arrived or lost.
@@ -91,6 +96,17 @@ pub fn spec(source: Receiver, rules: &[Rule], mode: Mode) -> RunSpec {
         memory: LaneMemory::default(),
         sinks: Vec::new(),
     }
+}
+
+/// Every way to receive from a link that this build has.
+pub fn link_sources(interface: &str) -> Vec<SourceSpec> {
+    let packet = SourceSpec::AfPacket(AfPacketSpec::new(interface));
+    #[cfg(feature = "af-xdp")]
+    let xdp = [XdpMode::Native, XdpMode::Generic]
+        .map(|mode| SourceSpec::AfXdp(AfXdpSpec { mode, ..AfXdpSpec::new(interface) }));
+    #[cfg(not(feature = "af-xdp"))]
+    let xdp = [];
+    [packet].into_iter().chain(xdp).collect()
 }
 
 /// Opens `from` for one thread.

@@ -1,0 +1,16 @@
+// Replays committed fuzz corpora with the toolchain at hand; each crate's `tests/fuzz_corpus.rs`
+// includes this file, so its folder is one below the repository's.
+
+use std::fs;
+use std::path::Path;
+
+/// Runs `target` over each file of its corpus.
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+    let mut files = 0;
+    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
+        target(&fs::read(entry.expect("readable folder").path()).expect("readable file"));
+        files += 1;
+    }
+    assert!(files >= 5, "{files} files in {}", folder.display());
+}
