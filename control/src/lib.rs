@@ -16,7 +16,7 @@ mod settings;
 mod smoke;
 mod tx;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -83,6 +83,7 @@ fn log(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         // Or a closed standard error would end the process.
         .log_internal_errors(false)
         .init();

@@ -1,0 +1,13 @@
+//! The real binary, run as its users run it. Each test has a folder and, where it needs one, a
+//! network namespace of its own; what the host does not allow is skipped with the reason.
+
+mod bad_plans;
+mod common;
+mod disk;
+mod host;
+mod kill;
+mod live;
+mod plan;
+mod run;
+mod smoke;
+mod tx;
