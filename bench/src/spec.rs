@@ -29,6 +29,5 @@ pub fn spec(
         sampled: u32::MAX,
         stage_cycles: false,
         memory: LaneMemory::default(),
-        sinks: Vec::new(),
     })
 }

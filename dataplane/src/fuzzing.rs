@@ -104,7 +104,7 @@ pub fn program_text(data: &[u8]) {
 /// What a program finds in some messages, and what it leaves of them. Ops may be written otherwise
 /// once they are optimized: their names do not count.
 fn outcome(mut program: Compiled) -> (Results, Vec<Vec<u8>>) {
-    let byte = |at: usize| (at * at >> 3) as u8;
+    let byte = |at: usize| ((at * at) >> 3) as u8;
     let mut messages: Vec<Vec<u8>> =
         [0, 1, 7, 63, 64, 200, 700].map(|len| (0..len).map(byte).collect()).into();
     let mut spans: Vec<&mut [u8]> = messages.iter_mut().map(Vec::as_mut_slice).collect();

@@ -11,7 +11,7 @@ use pfs_dataplane::pin;
 use pfs_dataplane::receivers::memory::{MemoryReceiver, MemorySpec};
 use pfs_dataplane::receivers::pcap::{PcapReceiver, PcapSpec};
 use pfs_dataplane::receivers::{Framing, Receiver};
-use pfs_dataplane::run::{ReceiverSlot, RunSpec, Workers, start};
+use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunSpec, Workers, start};
 use pfs_dataplane::transmitters::Transmit;
 use pfs_dataplane::transmitters::frames::GenerateSpec;
 use pfs_dataplane::transmitters::pcap::{PcapSinkSpec, PcapWriter};
@@ -89,6 +89,7 @@ fn spec(source: Receiver, workers: Workers) -> RunSpec {
         programs: vec![program.clone(), program],
         workers,
         sinks: Vec::new(),
+        memory: LaneMemory::default(),
         wait: WaitStrategy::Adaptive,
         isa: Isa::detect(),
         sampled: u32::MAX / 4 * 3,

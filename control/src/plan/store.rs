@@ -91,7 +91,7 @@ pub(crate) fn parse(text: &str) -> Result<Plan, ParseError> {
 /// Writes `plan` to `path`.
 ///
 /// # Errors
-/// As [`write_atomic`].
+/// [`StoreError::Write`]; the half-written file is removed.
 pub fn save(path: &Path, plan: &Plan) -> Result<(), StoreError> {
     save_json(path, plan)
 }
@@ -99,7 +99,7 @@ pub fn save(path: &Path, plan: &Plan) -> Result<(), StoreError> {
 /// Writes any document as indented JSON.
 ///
 /// # Errors
-/// As [`write_atomic`].
+/// [`StoreError::Write`]; the half-written file is removed.
 pub fn save_json(path: &Path, document: &impl Serialize) -> Result<(), StoreError> {
     let mut text = serde_json::to_vec_pretty(document).map_err(|error| StoreError::Write {
         path: path.to_owned(),
