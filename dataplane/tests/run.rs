@@ -10,10 +10,10 @@ use std::time::Duration;
 use common::oracle::Expected;
 use common::{
     Mode, PROGRAM, Random, all, assert_sound, link_sources, modes, open, rounds, run, run_live,
-    save, send, spec, udp_frame,
+    save, send, spec, testdata, udp_frame,
 };
 use pfs_dataplane::books::Books;
-use pfs_dataplane::netns::{NetNs, VethOptions};
+use pfs_dataplane::netns::{NetNs, VethOptions, ip};
 use pfs_dataplane::packet::{Action, Rule, RuleMatch};
 use pfs_dataplane::receivers::af_packet::AfPacketSpec;
 use pfs_dataplane::receivers::memory::MemorySpec;
@@ -126,13 +126,17 @@ fn a_run_stopped_at_any_moment_accounts_for_every_packet() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for round in 0..rounds(12) {
         for mode in modes() {
-            let size = ["64", "imix", "1518"][random.below(3) as usize];
-            let program = ["len", PROGRAM, SLOW][random.below(3) as usize];
-            let from = generated(size, 100, None);
+            let from = match random.below(4) {
+                0 => generated("64", 100, None),
+                1 => generated("imix", 100, None),
+                2 => generated("1518", 100, None),
+                _ => SourceSpec::Pcap(PcapSpec { loops: 0, ..PcapSpec::new(testdata("dns.pcap")) }),
+            };
+            let program = ["len", PROGRAM, SLOW, "xor:1,add:2,crc32c"][random.below(4) as usize];
             let running = start(spec(open(&from), &all(program), mode)).expect("starts");
             thread::sleep(Duration::from_micros(random.below(8000)));
             running.stop();
-            let what = format!("round {round}: {size} through {program}, {mode:?}");
+            let what = format!("round {round}: {from:?} through {program}, {mode:?}");
             assert_sound(&running.join(), &what);
         }
     }
@@ -196,6 +200,29 @@ fn a_link_source_stopped_under_load_accounts_for_every_packet() {
             stop_at_random(|| open(&from));
         }
     });
+}
+
+#[test]
+fn an_interface_removed_mid_run_is_an_error_and_leaves_the_books_closed() {
+    for at in 0..link_sources("rx0").len() {
+        let Ok(namespace) = NetNs::enter().map_err(|reason| println!("skipped: {reason}")) else {
+            return;
+        };
+        namespace.veth_pair("tx0", "rx0", VethOptions::default()).expect("a pair");
+        let from = link_sources("rx0").swap_remove(at);
+        let mode = *modes().last().expect("one at least");
+        let running = start(spec(open(&from), &all(PROGRAM), mode)).expect("starts");
+        let mut sink = AfPacketTransmitter::open(&AfPacketTxSpec::new("tx0")).expect("opens");
+        send(&mut sink, &vec![udp_frame((1, 2), b"before the end"); 100]);
+        ip("link del dev rx0").expect("removed");
+        // It ends by itself: nobody tells it to stop.
+        let report = running.join();
+        assert_eq!(report.errors.len(), 1, "{from:?}: {:?}", report.errors);
+        assert!(report.errors[0].contains("rx0"), "{:?}", report.errors);
+        let books = &report.books;
+        assert_eq!((books.residual, books.in_flight), (0, 0), "{from:?}: {books:?}");
+        assert_eq!(books.offered, books.consumed, "nothing is lost by that: {books:?}");
+    }
 }
 
 /// Frames to 64 ports in a random order, with payloads of 0 to 599 bytes.

@@ -89,22 +89,25 @@ impl ReceiverLoop {
         }
     }
 
-    /// Runs until the source has ended, or was told to stop and is drained.
+    /// Runs until the source has ended, or was told to stop and is drained. A source that breaks
+    /// is stopped too: what had arrived before is still delivered.
     pub(super) fn run(mut self) -> ReceiverEnd {
         let mut batch = Batch::default();
         let mut detached = false;
+        let mut broken = None;
         let mut due = Instant::now();
         let mut idle = 0;
-        let error = loop {
-            if !detached && self.stop.load(Relaxed) {
+        loop {
+            if !detached && (broken.is_some() || self.stop.load(Relaxed)) {
                 self.source.detach();
                 detached = true;
             }
             match self.step(&mut batch) {
-                Err(error) => break Some(error),
-                Ok(0) if self.source.finished() => break None,
+                Ok(0) if self.source.finished() => break,
                 Ok(0) => idle += 1,
                 Ok(_) => idle = 0,
+                Err(_) if broken.is_some() => break,
+                Err(error) => broken = Some(error),
             }
             // A clock read per batch would show; one per full round of idleness does not.
             if idle > 0 || self.counters.polls.is_multiple_of(64) {
@@ -116,12 +119,14 @@ impl ReceiverLoop {
             }
             if idle > SPINS && self.wait != WaitStrategy::Spin {
                 self.counters.waits += 1;
-                if let Err(error) = self.source.wait(NAP) {
-                    break Some(error);
+                match self.source.wait(NAP) {
+                    Ok(()) => {}
+                    Err(_) if broken.is_some() => break,
+                    Err(error) => broken = Some(error),
                 }
             }
-        };
-        self.close(error)
+        }
+        self.close(broken)
     }
 
     /// One batch through the stages; returns how many descriptors were polled.
