@@ -159,9 +159,9 @@ fn under_load(mut send: impl FnMut() + Send, work: impl FnOnce()) {
 }
 
 /// Runs what `open` gives, stops it at a random moment, and holds its books to be closed.
-fn stop_at_random(open: impl Fn() -> Receiver) {
+fn stop_at_random(turns: u64, open: impl Fn() -> Receiver) {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    for round in 0..rounds(2) {
+    for round in 0..rounds(turns) {
         for mode in modes() {
             let program = ["len", PROGRAM, SLOW][random.below(3) as usize];
             let running = start(spec(open(), &all(program), mode)).expect("starts");
@@ -181,7 +181,7 @@ fn a_udp_source_stopped_under_load_accounts_for_every_packet() {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
     let send = || drop(socket.send_to(&[7; 300], to));
     under_load(send, || {
-        stop_at_random(|| open(&SourceSpec::Udp(UdpSpec { frames: 256, ..UdpSpec::new(to) })));
+        stop_at_random(6, || open(&SourceSpec::Udp(UdpSpec { frames: 256, ..UdpSpec::new(to) })));
     });
 }
 
@@ -197,7 +197,7 @@ fn a_link_source_stopped_under_load_accounts_for_every_packet() {
     let send = || send(&mut sink, &frames);
     under_load(send, || {
         for from in link_sources("rx0") {
-            stop_at_random(|| open(&from));
+            stop_at_random(1, || open(&from));
         }
     });
 }
