@@ -88,6 +88,7 @@ fn spec(source: Receiver, workers: Workers) -> RunSpec {
         names: vec!["passed".into(), "all".into()],
         programs: vec![program.clone(), program],
         workers,
+        memory: LaneMemory::default(),
         sinks: Vec::new(),
         memory: LaneMemory::default(),
         wait: WaitStrategy::Adaptive,
