@@ -88,7 +88,6 @@ fn spec(source: Receiver, workers: Workers) -> RunSpec {
         names: vec!["passed".into(), "all".into()],
         programs: vec![program.clone(), program],
         workers,
-        memory: LaneMemory::default(),
         sinks: Vec::new(),
         memory: LaneMemory::default(),
         wait: WaitStrategy::Adaptive,

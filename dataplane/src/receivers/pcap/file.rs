@@ -144,7 +144,7 @@ impl CaptureFile {
     pub(crate) fn error(&self, error: CaptureError) -> ReceiveError {
         let what = format!("{}: {}", self.path.display(), error.fault);
         if error.fault.is_unsupported() {
-            errors::unsupported(what, error.fault.fix())
+            errors::unsupported(format!("{what} at byte {}", error.at), error.fault.fix())
         } else {
             ReceiveError::Malformed { what, at: error.at }
         }
