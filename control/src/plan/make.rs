@@ -3,7 +3,7 @@
 use pfs_dataplane::packet::{Rule, RuleMatch};
 use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::receivers::SourceSpec;
-use pfs_rings::WaitStrategy;
+use pfs_rings::{PageWish, WaitStrategy};
 use serde_json::{Map, Value};
 
 use super::{LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
@@ -47,10 +47,10 @@ pub struct PlanFlags {
     /// How idle threads wait: spin or adaptive.
     #[arg(long, value_name = "HOW")]
     pub wait: Option<String>,
-    /// Largest pages to try: auto, 1g, 2m, thp or 4k.
+    /// Pages for frames: auto, 1g, 2m, thp or 4k; max:2m for these or smaller.
     #[arg(long, value_name = "SIZE")]
-    pub pages: Option<String>,
-    /// Lock rings and frames in memory.
+    pub pages: Option<PageWish>,
+    /// Lock frames in memory.
     #[arg(long)]
     pub lock: bool,
     /// Stop after this many seconds.
@@ -139,10 +139,7 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
         sources,
         rules: rules(flags)?,
         lanes: lanes(flags)?,
-        memory: Memory {
-            pages: choice("pages", flags.pages.as_deref(), "auto, 1g, 2m, thp, 4k")?,
-            lock: flags.lock,
-        },
+        memory: Memory { pages: flags.pages.unwrap_or_default(), lock: flags.lock },
         sinks: Sinks {
             report: flags.report.clone(),
             payload: flags

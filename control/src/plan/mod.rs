@@ -130,9 +130,9 @@ pub enum LaneMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// Largest pages to try for, going down from there to what the host has.
+    /// Pages for the frames of sources whose own `pages` are left open.
     pub pages: PageWish,
-    /// Whether to lock the memory that rings and frames are in.
+    /// Whether to lock the frames, with all else that is mapped once the sources are open.
     pub lock: bool,
 }
 

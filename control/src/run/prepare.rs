@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nix::sys::mman::{MlockAllFlags, mlockall};
 use pfs_dataplane::packet::{RuleSet, RuleSetError};
 use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
 use pfs_dataplane::receivers::{Receive, ReceiveError};
@@ -34,6 +35,11 @@ pub(crate) enum PrepareError {
     /// A source cannot be opened.
     #[error("source {name}: {source}")]
     Source { name: String, source: ReceiveError },
+    /// Memory cannot be locked.
+    #[error(
+        "locking memory: {0}; raise the limit (ulimit -l unlimited), give CAP_IPC_LOCK (setcap cap_ipc_lock+ep \"$(command -v pfs)\"), or leave memory.lock out"
+    )]
+    Lock(nix::Error),
     /// A payload sink's file cannot be made.
     #[error("payload sinks: {0}")]
     Sink(#[from] TransmitError),
@@ -52,8 +58,13 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         tracing::warn!("{finding}");
     }
     let mut plan = checked.plan;
+    let pages = plan.memory.pages;
+    plan.sources.iter_mut().for_each(|source| source.from.wish_pages(pages));
     let optimized = programs(&plan)?;
     let receivers = open(&plan)?;
+    if plan.memory.lock {
+        mlockall(MlockAllFlags::MCL_CURRENT).map_err(PrepareError::Lock)?;
+    }
     let isa = Isa::detect();
     plan.granted = Some(granted(&plan, &receivers, isa));
     plan.optimizer = optimized

@@ -32,15 +32,14 @@ pub(crate) struct TxArgs {
     #[arg(long, value_name = "SIZE|imix", conflicts_with = "payload")]
     pub(crate) generate: Option<FrameSize>,
     /// Generated frames to send; without it, until SIGINT.
-    #[arg(long, value_name = "N", requires = "generate")]
+    #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
-    /// Flows of generated frames.
-    #[arg(long, value_name = "N", requires = "generate", default_value_t = 64,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) flows: u32,
-    /// Seed of generated payload.
-    #[arg(long, value_name = "N", requires = "generate", default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Flows of generated frames [default: 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flows: Option<u32>,
+    /// Seed of generated payload [default: 0].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// Times to send the capture; 0: until SIGINT.
     #[arg(long = "loop", value_name = "N", conflicts_with_all = ["generate", "payload"],
           default_value_t = 1)]
@@ -133,6 +132,11 @@ impl TxArgs {
         let stdin = self.input.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if stdin && self.is_capture() {
             let why = "standard input is cut into payloads: give --payload BYTES, e.g. 1400";
+            return Err(Failure::usage(why));
+        }
+        let only_generated = self.count.is_some() || self.flows.is_some() || self.seed.is_some();
+        if self.generate.is_none() && only_generated {
+            let why = "--count, --flows and --seed are for generated frames: give --generate SIZE";
             return Err(Failure::usage(why));
         }
         if self.made.any() && self.is_capture() {

@@ -67,12 +67,9 @@ fn capture(path: &Path, rounds: u64, payload_only: bool) -> Result<Input, Failur
 }
 
 fn generated(args: &TxArgs, size: FrameSize, payload_only: bool) -> Result<Input, Failure> {
-    let spec = GenerateSpec {
-        flows: args.flows,
-        seed: args.seed,
-        addresses: args.made.addresses(),
-        ..GenerateSpec::of_size(size)
-    };
+    let mut spec = GenerateSpec { addresses: args.made.addresses(), ..GenerateSpec::of_size(size) };
+    spec.flows = args.flows.unwrap_or(spec.flows);
+    spec.seed = args.seed.unwrap_or(spec.seed);
     let mut frames = GeneratedFrames::new(&spec, args.count).map_err(Failure::usage)?;
     if payload_only {
         frames = frames.payload_only();

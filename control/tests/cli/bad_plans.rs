@@ -81,8 +81,8 @@ fn flags_that_make_no_plan() {
         ("--from memory:64,pakets=1", ["unknown field `pakets`", "packets"]),
         ("--from memory:64,packets=1 --prog crc32d", ["crc32d", "crc32c"]),
         ("--from memory:64,packets=1 --wait long", ["--wait long", "spin, adaptive"]),
-        ("--from memory:64,packets=1 --pages 3m", ["--pages 3m", "2m"]),
-        ("--from memory:64 --packets -1", ["--packets", "-1"]),
+        ("--from memory:64,packets=1 --pages 3m", ["--pages", "3m"]),
+        ("--from memory:64 --packets=-1", ["--packets", "-1"]),
         ("--from memory:64 --cores 0;1", ["--cores", "0;1"]),
         ("--nonsense", ["--nonsense", "--help"]),
     ] {

@@ -275,8 +275,13 @@ impl Live {
 
     /// Waits for the end; the report is on its standard output.
     pub(crate) fn end(mut self) -> Done {
-        let mut out = String::new();
-        self.child.stdout.take().expect("piped").read_to_string(&mut out).expect("reads");
+        let mut stdout = self.child.stdout.take().expect("piped");
+        let out = thread::spawn(move || {
+            let mut out = String::new();
+            stdout.read_to_string(&mut out).map(|_| out)
+        });
+        until("the run to end", || self.child.try_wait().expect("is ours").is_some());
+        let out = out.join().expect("reads").expect("is text");
         let status = self.child.wait().expect("ends");
         let err = self.err.take().expect("once").join().expect("reads");
         Done { code: status.code().unwrap_or(-1), out, err }

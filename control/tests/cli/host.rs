@@ -58,7 +58,7 @@ fn detach_takes_ours_and_leaves_others() {
         if let Err(error) = attached {
             return println!("skipped: attaching a foreign program: {error}");
         }
-        run("detach rx0").fails(1, &["rx0", "--force"]);
+        run("detach rx0").fails(1, &["rx0", "not pfs's", "ip link set dev rx0 xdpgeneric off"]);
         if has_af_xdp() {
             run("run --from af_xdp:rx0 --seconds 1").fails(1, &["rx0"]);
         }

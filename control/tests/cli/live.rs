@@ -141,7 +141,7 @@ fn capabilities_that_are_missing_are_named() {
                 &["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF"]
             };
             assert!(wants.iter().any(|cap| told.err.to_uppercase().contains(cap)), "{told:?}");
-            told.fails(1, &["rx0", "setcap"]);
+            told.fails(1, &["source af_", "setcap"]);
         }
         let told: Done = done(unprivileged("tx --generate 64 --count 1 --to af_packet:tx0"));
         told.fails(1, &["CAP_NET_RAW", "setcap"]);

@@ -24,7 +24,7 @@ fn made_plans_hold_by_the_published_schema_and_check() {
         "--from memory:64,packets=10 --cores 0 --ring-slots 64 --report r.json --keep k.pcap"
             .into(),
         "--from udp:127.0.0.1:0,frame_bytes=4096 --hint network/crc --packets 1".to_owned(),
-        "--from af_packet:lo,fanout.mode=hash --seconds 1".to_owned(),
+        "--from af_packet:lo,fanout.group=7,fanout.mode=hash --seconds 1".to_owned(),
     ] {
         let made = run(&format!("plan make {flags}")).json();
         holds(&schema, &made);

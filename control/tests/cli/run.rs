@@ -133,7 +133,7 @@ fn a_broken_capture_still_gives_its_books() {
     let parsed: serde_json::Value = serde_json::from_str(&report.out).expect("a report");
     assert_eq!(books(&parsed), 2);
     assert!(parsed["errors"][0].as_str().expect("said").contains("byte 284"), "{parsed}");
-    for (name, at) in [("bad/empty.pcap", "0"), ("bad/link-type-unknown.pcap", "20")] {
+    for (name, at) in [("bad/empty.pcap", "0"), ("bad/header-cut-23.pcap", "0")] {
         let words = format!("run --from pcap:{}", capture(name));
         run(&words).fails(1, &[name.trim_start_matches("bad/"), &format!("at byte {at}")]);
     }
@@ -171,6 +171,29 @@ fn standard_error_that_is_gone_ends_nothing() {
     child.stdout.take().expect("piped").read_to_string(&mut out).expect("reads");
     assert!(child.wait().expect("ends").success());
     assert!(out.contains("residual 0"), "{out}");
+}
+
+#[test]
+fn memory_is_as_it_was_asked_for() {
+    let plan = |flags: &str| run(&format!("plan make --from memory:64,packets=9 {flags}")).json();
+    assert_eq!(plan("--pages max:2m")["memory"]["pages"], serde_json::json!({"at_most": "2m"}));
+    let folder = folder();
+    let out = folder.path().join("plan.json");
+    let words = "run --json --from memory:64,packets=9 --pages 4k --lock --plan-out";
+    let told = run(&format!("{words} {}", out.display()));
+    if told.err.contains("locking memory") {
+        return println!("skipped: {}", told.err);
+    }
+    assert_eq!(books(&told.json()), 9);
+    let effective = json_file(&out);
+    assert_eq!(
+        effective["sources"][0]["from"]["memory"]["pages"],
+        serde_json::json!({"exact": "4k"})
+    );
+    let told = done(unprivileged("run --from memory:1518,packets=9 --lock"));
+    if told.code != 0 {
+        told.fails(1, &["locking memory", "ulimit -l", "cap_ipc_lock"]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pfs_ebpf::rules::XdpRule;
-use pfs_rings::RegionView;
+use pfs_rings::{PageWish, RegionView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,20 @@ impl SourceSpec {
             Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) => false,
             Self::Pcap(spec) => spec.loops != 1 && !spec.restore,
             Self::Memory(spec) => !spec.restore,
+        }
+    }
+
+    /// Wishes for `pages` where the source's own settings leave them open. Packet sockets have
+    /// the kernel's memory.
+    pub fn wish_pages(&mut self, pages: PageWish) {
+        let own = match self {
+            Self::Udp(spec) => &mut spec.pages,
+            Self::Pcap(spec) => &mut spec.pages,
+            Self::Memory(spec) => &mut spec.pages,
+            Self::AfXdp(_) | Self::AfPacket(_) => return,
+        };
+        if *own == PageWish::Auto {
+            *own = pages;
         }
     }
 

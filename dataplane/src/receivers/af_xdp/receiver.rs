@@ -20,6 +20,8 @@ use crate::receivers::{Batch, Framing, Granted, Receive, ReceiveError};
 /// Polls in a row that found nothing, after which the driver is woken and the socket asked
 /// whether it is still bound.
 const SILENCE: u32 = 1 << 14;
+/// How often a silent receiver looks whether its interface is still up.
+const LINK_LOOK: Duration = Duration::from_millis(100);
 /// How long after `detach` packets still on their way are waited for.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,7 @@ pub struct AfXdpReceiver {
     own: AfXdpCounters,
     detached: Option<Instant>,
     drained: bool,
+    link_seen: Instant,
 }
 
 impl AfXdpReceiver {
@@ -77,6 +80,7 @@ impl AfXdpReceiver {
             own: AfXdpCounters::default(),
             detached: None,
             drained: false,
+            link_seen: Instant::now(),
             gate,
         };
         // Through xsk-rs the fill ring is reachable only after the bind; nothing is redirected
@@ -85,6 +89,15 @@ impl AfXdpReceiver {
         receiver.xsk.wake_rx().map_err(|error| receiver.broken(error))?;
         receiver.gate.open(fd)?;
         Ok(receiver)
+    }
+
+    /// An interface that is taken down keeps its socket, which then waits for ever.
+    fn look_at_link(&mut self) -> Result<(), ReceiveError> {
+        if self.detached.is_none() && self.link_seen.elapsed() > LINK_LOOK {
+            self.link_seen = Instant::now();
+            Link::find_up(&self.name)?;
+        }
+        Ok(())
     }
 
     /// The queue that this receiver serves.
@@ -195,6 +208,7 @@ impl AfXdpReceiver {
         self.silent_polls += 1;
         if self.silent_polls.is_multiple_of(SILENCE) {
             self.force_wakeup()?;
+            self.look_at_link()?;
         }
         Ok(())
     }
@@ -274,7 +288,7 @@ impl Receive for AfXdpReceiver {
             // Nothing came for a whole step: the socket says whether it is still bound.
             self.force_wakeup()?;
             if Instant::now() >= deadline {
-                break;
+                return self.look_at_link();
             }
         }
         Ok(())
