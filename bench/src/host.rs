@@ -21,7 +21,7 @@ pub struct Environment {
     pub cores: usize,
     /// Whether a hypervisor is below.
     pub virtual_machine: bool,
-    /// Kernel release.
+    /// Kernel release, without what its builder added.
     pub kernel: String,
     /// Commit of the source, with `+` when it was changed since.
     pub commit: String,
@@ -44,7 +44,7 @@ impl Environment {
             processor: field("model name"),
             cores: pin::allowed_cores().map_or(1, |cores| cores.len()),
             virtual_machine: field("flags").split(' ').any(|flag| flag == "hypervisor"),
-            kernel: said("uname", &["-r"]),
+            kernel: said("uname", &["-r"]).split('-').next().unwrap_or_default().to_owned(),
             commit: said("git", &["rev-parse", "--short", "HEAD"]) + if changed { "+" } else { "" },
             load: fs::read_to_string("/proc/loadavg")
                 .unwrap_or_default()

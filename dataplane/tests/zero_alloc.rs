@@ -1,6 +1,8 @@
 //! The packet path takes nothing from the heap: a run of ten times the packets, and thousands of
 //! batches more, allocates as often as the shorter one.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -213,10 +213,11 @@ fn missed(reports: &[(&str, Report)]) -> String {
 }
 
 fn markdown(reports: &[(&str, Report)]) -> String {
-    let mut text = String::new();
+    let mut text = include_str!("page.md").to_owned();
     if let Some((_, first)) = reports.first() {
         let environment = &first.environment;
         let below = if environment.virtual_machine { ", virtual machine" } else { "" };
+        text += "## Figures\n\n";
         let _ = writeln!(
             text,
             "Measured {} on {} ({} cores{below}), Linux {}, commit {}.",
@@ -229,7 +230,7 @@ fn markdown(reports: &[(&str, Report)]) -> String {
     }
     for (heading, report) in reports {
         let load = &report.environment.load;
-        let _ = write!(text, "\n## {heading}\n\nLoad before: {load}.\n\n{}", report.markdown());
+        let _ = write!(text, "\n### {heading}\n\nLoad before: {load}.\n\n{}", report.markdown());
     }
     text
 }

@@ -24,7 +24,7 @@ const DRAIN: usize = 2 * GATHER as usize * BATCH;
 pub(super) struct Steer {
     lanes: Vec<LaneReceiver>,
     stages: Vec<Stage>,
-    tokens: [u32; DRAIN],
+    tokens: Box<[u32; DRAIN]>,
     /// Batches since returned tokens were looked for.
     gathered: u32,
 }
@@ -76,7 +76,7 @@ impl Steered {
 impl Steer {
     pub(super) fn new(lanes: Vec<LaneReceiver>) -> Self {
         let stages = lanes.iter().map(|_| Stage::default()).collect();
-        Self { lanes, stages, tokens: [0; DRAIN], gathered: 0 }
+        Self { lanes, stages, tokens: Box::new([0; DRAIN]), gathered: 0 }
     }
 
     /// Pushes each descriptor into its flow's lane; all of a chain have the same flow. Without
@@ -115,7 +115,7 @@ impl Steer {
         }
         self.gathered = 0;
         for lane in &mut self.lanes {
-            let drained = lane.drain(&mut self.tokens);
+            let drained = lane.drain(self.tokens.as_mut_slice());
             take(&self.tokens[..drained]);
         }
     }
