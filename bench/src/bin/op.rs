@@ -15,7 +15,7 @@ struct Args {
     /// Only rows whose `group/what` contains this.
     #[arg(long, default_value = "")]
     filter: String,
-    /// Only groups whose name begins with this: `l1`, `l2`, `256`, `1400`, `mixed`, `dram`,
+    /// Only groups whose name begins with this: `l1`, `l2`, `64`, `256`, `1400`, `mixed`, `dram`,
     /// `scattered`.
     #[arg(long, default_value = "")]
     group: String,

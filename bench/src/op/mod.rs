@@ -92,6 +92,7 @@ impl Bench<'_> {
         let groups = [
             Spans::regular("l1 4K", 8, 4096, 4096),
             Spans::regular("l2 4K", 64, 4096, 4096),
+            Spans::regular("64", 64, 64, 64),
             Spans::regular("256", 64, 256, 256),
             Spans::regular("1400", 64, 1400, 1408),
             Spans::mixed("mixed"),

@@ -15,7 +15,9 @@ select!(run, run);
 
 /// # Safety
 /// As [`pass::PassFn`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,vpclmulqdq,pclmulqdq,sse4.2,bmi2")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,vpclmulqdq,pclmulqdq,sse4.2,bmi2"
+)]
 unsafe fn run<const XF: bool, const ST: bool, const CT: bool, const CRC: u8>(
     segs: &[Seg],
     ahead: Ahead<'_>,

@@ -67,7 +67,7 @@ pub(super) unsafe fn span(mut crc: u32, mut ptr: *const u8, mut n: usize, next: 
     // SAFETY: `ptr..ptr + n` stays the rest of the span.
     unsafe {
         // The register's four bytes must lie in the head's first vector.
-        while n % 64 != 0 && n % 64 < 4 {
+        while matches!(n % 64, 1..4) {
             crc = _mm_crc32_u8(crc, *ptr);
             ptr = ptr.add(1);
             n -= 1;
@@ -203,9 +203,13 @@ unsafe fn head(crc: u32, ptr: *const u8, n: usize) -> __m512i {
 unsafe fn vectors<const N: usize>(crc: u32, ptr: *const u8, n: usize) -> __m512i {
     let skip = N * 64 - n;
     let from = ptr.wrapping_sub(skip);
-    // SAFETY: the mask leaves out what lies before the span.
+    // SAFETY: the mask ends with the bytes of the first vector, those after it are whole.
     unsafe {
-        let first = _mm512_maskz_loadu_epi8(!0 << skip, from.cast());
+        // Loaded from the span's begin and moved up: a load from `from` would wait for a cache
+        // line that nobody has fetched, though the mask leaves it out.
+        let low = _mm512_maskz_loadu_epi8(!0 >> skip, ptr.cast());
+        let up = _mm512_sub_epi8(iota(), _mm512_set1_epi8(skip as i8));
+        let first = _mm512_maskz_permutexvar_epi8(!0 << skip, up, low);
         // The register's bytes to where the span's first four are, whatever lane that is.
         let word = crc.rotate_left(8 * (skip % 4) as u32).cast_signed();
         let seed = _mm512_maskz_mov_epi8(0xf << skip, _mm512_set1_epi32(word));
@@ -214,4 +218,23 @@ unsafe fn vectors<const N: usize>(crc: u32, ptr: *const u8, n: usize) -> __m512i
             _ => Avx512::load(from.wrapping_add(i * 64)),
         }))
     }
+}
+
+/// The bytes 0 to 63.
+///
+/// # Safety
+/// The level AVX-512 must be available.
+#[inline(always)]
+unsafe fn iota() -> __m512i {
+    const BYTES: [u8; 64] = {
+        let mut bytes = [0; 64];
+        let mut i = 0;
+        while i < 64 {
+            bytes[i] = i as u8;
+            i += 1;
+        }
+        bytes
+    };
+    // SAFETY: 64 bytes; AVX-512 F by the caller.
+    unsafe { _mm512_loadu_si512(BYTES.as_ptr().cast()) }
 }
