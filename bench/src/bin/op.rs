@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pfs_bench::op::{self, Settings};
+use pfs_dataplane::pcpu::Isa;
 
 /// Measures every payload kernel at every instruction-set level, beside its peers, in one run.
 /// Every row's answer is checked; a wrong one ends with exit code 1.
@@ -14,10 +15,13 @@ struct Args {
     /// Only rows whose `group/what` contains this.
     #[arg(long, default_value = "")]
     filter: String,
-    /// Only groups whose name begins with this: `l1`, `l2`, `256`, `1400`, `mixed`, `dram`,
+    /// Only groups whose name begins with this: `l1`, `l2`, `64`, `256`, `1400`, `mixed`, `dram`,
     /// `scattered`.
     #[arg(long, default_value = "")]
     group: String,
+    /// Only our kernels of this level.
+    #[arg(long, value_parser = level)]
+    level: Option<Isa>,
     /// Timed trials per row; the median is reported.
     #[arg(long, default_value_t = 7)]
     trials: usize,
@@ -38,6 +42,13 @@ struct Args {
     json: Option<PathBuf>,
 }
 
+fn level(name: &str) -> Result<Isa, String> {
+    let levels = Isa::all_available();
+    let names = || levels.iter().map(Isa::to_string).collect::<Vec<_>>().join(", ");
+    let found = levels.iter().copied().find(|isa| isa.name() == name);
+    found.ok_or_else(|| format!("this processor has {}", names()))
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(id) = args.core
@@ -49,6 +60,7 @@ fn main() -> ExitCode {
     let report = op::run(&Settings {
         filter: args.filter,
         group: args.group,
+        level: args.level,
         trials: args.trials.max(1),
         trial_ms: args.trial_ms,
         big_bytes: args.big_mib << 20,

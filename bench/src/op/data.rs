@@ -122,25 +122,30 @@ impl Spans {
         self.list.iter().map(|&(_, len)| u64::from(len)).sum()
     }
 
-    /// Builds each batch in turn, with hints of the next, and gives it to `run`.
+    /// Builds each batch in turn in `batch`, with hints of the next, and gives it to `run`.
     #[inline(always)]
-    pub(super) fn each_batch(&self, base: *mut u8, mut run: impl FnMut(&mut SpanBatch<'_>)) {
-        let mut batch = SpanBatch::default();
+    pub(super) fn each_batch(
+        &self,
+        base: *mut u8,
+        batch: &mut SpanBatch<'_>,
+        mut run: impl FnMut(&mut SpanBatch<'_>),
+    ) {
         let mut at = 0;
         while at < self.list.len() {
             let end = (at + BATCH).min(self.list.len());
             batch.clear();
-            for &(from, len) in &self.list[at..end] {
-                // SAFETY: inside the buffer at `base`, which is lent to this call alone; the
-                // spans of a batch do not overlap by construction.
-                unsafe { batch.push(base.add(from as usize), len, true, true) };
-            }
+            let span =
+                |&(from, len): &(u32, u32)| (base.wrapping_add(from as usize), len, true, true);
+            // SAFETY: inside the buffer at `base`, which is lent to this call alone; the spans
+            // of a batch do not overlap by construction.
+            unsafe { batch.extend(self.list[at..end].iter().map(span)) };
             for &(from, len) in self.list[end..].iter().take(AHEAD) {
                 batch.hint(base.wrapping_add(from as usize), len);
             }
-            run(&mut batch);
+            run(batch);
             at = end;
         }
+        batch.clear();
     }
 
     /// Gives each span to `run`, one at a time.

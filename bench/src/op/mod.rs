@@ -7,7 +7,7 @@ mod peers;
 use std::hint::black_box;
 use std::time::Duration;
 
-use pfs_dataplane::pcpu::{Compiled, FNV_BASIS, Isa, Op, Options, Program, oracle};
+use pfs_dataplane::pcpu::{Compiled, FNV_BASIS, Isa, Op, Options, Program, SpanBatch, oracle};
 use serde::Serialize;
 
 use data::{Buffer, Spans};
@@ -22,6 +22,8 @@ pub struct Settings {
     pub filter: String,
     /// Only groups that begin with this.
     pub group: String,
+    /// Only our kernels of this level; `None`: of all.
+    pub level: Option<Isa>,
     /// Timed trials per row.
     pub trials: usize,
     /// Shortest trial in milliseconds.
@@ -90,6 +92,7 @@ impl Bench<'_> {
         let groups = [
             Spans::regular("l1 4K", 8, 4096, 4096),
             Spans::regular("l2 4K", 64, 4096, 4096),
+            Spans::regular("64", 64, 64, 64),
             Spans::regular("256", 64, 256, 256),
             Spans::regular("1400", 64, 1400, 1408),
             Spans::mixed("mixed"),
@@ -191,7 +194,8 @@ impl Bench<'_> {
             return;
         }
         let program = Program::parse(text).expect("written above");
-        for isa in Isa::all_available() {
+        let wanted = |isa: &Isa| self.settings.level.is_none_or(|level| level == *isa);
+        for isa in Isa::all_available().into_iter().filter(wanted) {
             let options = Options {
                 fuse: mode.fuse,
                 keeps_payload: mode.keeps_payload,
@@ -199,7 +203,9 @@ impl Bench<'_> {
             };
             let mut compiled = Compiled::with(&program, isa, options);
             let base = buffer.ptr();
-            let pass = || spans.each_batch(base, |batch| compiled.run(batch));
+            // One for all passes, as a worker has.
+            let mut batch = SpanBatch::default();
+            let pass = || spans.each_batch(base, &mut batch, |batch| compiled.run(batch));
             let (mut row, passes) =
                 measure(self.trials(), spans.group, what.clone(), spans.bytes(), pass);
             row.isa = isa.to_string();
@@ -219,7 +225,8 @@ fn undo(spans: &Spans, buffer: &mut Buffer, inverse: &str, times: u64) -> bool {
     let mut compiled =
         Compiled::new(&Program::parse(inverse).expect("written here"), Isa::Portable);
     let base = buffer.ptr();
-    (0..times).for_each(|_| spans.each_batch(base, |batch| compiled.run(batch)));
+    let mut batch = SpanBatch::default();
+    (0..times).for_each(|_| spans.each_batch(base, &mut batch, |batch| compiled.run(batch)));
     buffer.is_mapped(spans, |byte| byte)
 }
 
@@ -249,7 +256,8 @@ fn check(compiled: &Compiled, spans: &Spans, buffer: &mut Buffer, passes: u64, m
             } else {
                 let mut again = Compiled::new(compiled.program(), compiled.isa());
                 let base = buffer.ptr();
-                (0..8).for_each(|_| spans.each_batch(base, |batch| again.run(batch)));
+                let mut batch = SpanBatch::default();
+                (0..8).for_each(|_| spans.each_batch(base, &mut batch, |batch| again.run(batch)));
                 again.results().r[0] == u64::from(crc)
             }
         }

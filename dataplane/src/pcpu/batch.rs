@@ -31,6 +31,9 @@ pub struct SpanBatch<'a> {
     segs: [Seg; BATCH + AHEAD],
     len: usize,
     hints: usize,
+    /// Sum of the spans' lengths and number of their `eom`s, kept so that no pass has to add up.
+    bytes: u64,
+    messages: u32,
     payload: PhantomData<&'a mut [u8]>,
 }
 
@@ -41,7 +44,8 @@ unsafe impl Send for SpanBatch<'_> {}
 impl Default for SpanBatch<'_> {
     fn default() -> Self {
         let none = Seg { ptr: NonNull::dangling().as_ptr(), len: 0, som: true, eom: true };
-        Self { segs: [none; BATCH + AHEAD], len: 0, hints: 0, payload: PhantomData }
+        let segs = [none; BATCH + AHEAD];
+        Self { segs, len: 0, hints: 0, bytes: 0, messages: 0, payload: PhantomData }
     }
 }
 
@@ -53,11 +57,12 @@ impl<'a> SpanBatch<'a> {
     #[must_use]
     pub fn of_messages(messages: &'a mut [&mut [u8]]) -> Self {
         let mut batch = Self::default();
-        for message in messages.iter_mut() {
+        let spans = messages.iter_mut().map(|message| {
             let len = u32::try_from(message.len()).expect("a span is below 4 GiB");
-            // SAFETY: borrowed exclusively for 'a, which the batch cannot outlive.
-            unsafe { batch.push(message.as_mut_ptr(), len, true, true) };
-        }
+            (message.as_mut_ptr(), len, true, true)
+        });
+        // SAFETY: borrowed exclusively for 'a, which the batch cannot outlive.
+        unsafe { batch.extend(spans) };
         batch
     }
 
@@ -91,6 +96,29 @@ impl<'a> SpanBatch<'a> {
         assert!(self.len < BATCH, "batch is full");
         self.segs[self.len] = Seg { ptr, len, som, eom };
         self.len += 1;
+        self.hints = 0;
+        self.bytes += u64::from(len);
+        self.messages += u32::from(eom);
+    }
+
+    /// Adds spans, given as to [`Self::push`], as many as there are: the faster way for many.
+    ///
+    /// # Panics
+    /// When there are more than [`Self::room`].
+    ///
+    /// # Safety
+    /// As [`Self::push`], for each span.
+    #[inline]
+    pub unsafe fn extend(&mut self, spans: impl IntoIterator<Item = (*mut u8, u32, bool, bool)>) {
+        let (mut len, mut bytes, mut messages) = (self.len, self.bytes, self.messages);
+        for (ptr, span_len, som, eom) in spans {
+            assert!(len < BATCH, "batch is full");
+            self.segs[len] = Seg { ptr, len: span_len, som, eom };
+            len += 1;
+            bytes += u64::from(span_len);
+            messages += u32::from(eom);
+        }
+        (self.len, self.bytes, self.messages) = (len, bytes, messages);
         self.hints = 0;
     }
 
@@ -126,26 +154,34 @@ impl<'a> SpanBatch<'a> {
 
     /// Forgets all spans but the first `len`, and all hints.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        let len = self.len.min(len);
+        for seg in &self.segs[len..self.len] {
+            self.bytes -= u64::from(seg.len);
+            self.messages -= u32::from(seg.eom);
+        }
+        self.len = len;
         self.hints = 0;
     }
 
     /// Forgets all spans and hints.
+    #[inline]
     pub const fn clear(&mut self) {
         self.len = 0;
         self.hints = 0;
+        self.bytes = 0;
+        self.messages = 0;
     }
 
     /// The spans' bytes, total.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.segs().iter().map(|seg| u64::from(seg.len)).sum()
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Messages that end in this batch.
     #[must_use]
-    pub fn messages(&self) -> u64 {
-        self.segs().iter().map(|seg| u64::from(seg.eom)).sum()
+    pub const fn messages(&self) -> u64 {
+        self.messages as u64
     }
 
     /// The parts of each message, message by message; a message that the batch holds only the

@@ -7,6 +7,7 @@ use super::isa::Isa;
 use super::kernels::hist::Hist;
 use super::kernels::{Ahead, CrcOf, FnvState, Kernels, PassState, Shape, fnv};
 use super::lower::{Step, Work, lower};
+use super::pace::Pace;
 use super::program::Program;
 use super::results::{Results, StepStats};
 
@@ -18,7 +19,8 @@ pub struct Options {
     pub keeps_payload: bool,
     /// Whether neighbouring ops share one pass where one can do both.
     pub fuse: bool,
-    /// Spans fetched ahead; `None` chooses by the batch's mean span length, 0 is none.
+    /// Spans fetched ahead, 0 for none; `None` chooses by the batch's mean span length, and
+    /// whether to fetch at all by trying both now and then.
     pub prefetch_spans: Option<usize>,
 }
 
@@ -37,6 +39,7 @@ pub struct Compiled {
     isa: Isa,
     kernels: Kernels,
     prefetch_spans: Option<usize>,
+    pace: Pace,
     messages: u64,
     bytes: u64,
 }
@@ -70,6 +73,7 @@ impl Compiled {
             isa,
             kernels,
             prefetch_spans: options.prefetch_spans,
+            pace: Pace::new(),
             messages: 0,
             bytes: 0,
         }
@@ -83,8 +87,13 @@ impl Compiled {
         let (bytes, messages) = (batch.bytes(), batch.messages());
         self.bytes += bytes;
         self.messages += messages;
-        let mut distance = self.prefetch_spans.unwrap_or_else(|| distance(bytes, batch.len()));
-        let mut before = tsc();
+        let mut distance = match self.prefetch_spans {
+            Some(spans) => spans,
+            None if self.pace.fetches() => distance(bytes, batch.len()),
+            None => 0,
+        };
+        let start = tsc();
+        let mut before = start;
         for (runner, stats) in &mut self.steps {
             let ahead = Ahead { window: batch.window(), distance };
             // SAFETY: the batch owns its spans, and `&mut` makes this its only use.
@@ -100,6 +109,7 @@ impl Compiled {
             stats.batches += 1;
             before = after;
         }
+        self.pace.note(before.wrapping_sub(start), bytes);
     }
 
     /// The results so far. Allocates: for the reporting path.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isa {
-    /// AVX-512 F, BW, DQ, VL with VPCLMULQDQ: 64-byte vectors.
+    /// AVX-512 F, BW, DQ, VL, VBMI with VPCLMULQDQ: 64-byte vectors.
     Avx512,
     /// AVX2 with SSE4.2 and PCLMULQDQ: 32-byte vectors, 16-byte CRC folding.
     Avx2,
@@ -48,6 +48,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("vpclmulqdq")
             }
             #[cfg(target_arch = "x86_64")]

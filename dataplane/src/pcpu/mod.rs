@@ -22,6 +22,7 @@ mod kernels;
 mod lower;
 mod op;
 mod optimizer;
+mod pace;
 mod program;
 mod results;
 #[cfg(test)]

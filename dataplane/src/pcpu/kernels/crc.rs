@@ -9,13 +9,34 @@ const POLY: u32 = 0x82f6_3b78;
 /// Start value of the register.
 pub(in crate::pcpu) const INIT: u32 = !0;
 
+/// `value * x` modulo the polynomial, reflected.
+const fn times_x(value: u32) -> u32 {
+    (value >> 1) ^ if value & 1 != 0 { POLY } else { 0 }
+}
+
+/// `a * b` modulo the polynomial, reflected.
+const fn times(mut a: u32, b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = 32;
+    while bit > 0 {
+        bit -= 1;
+        if b >> bit & 1 != 0 {
+            product ^= a;
+        }
+        a = times_x(a);
+    }
+    product
+}
+
 /// `x^n` modulo the polynomial, reflected.
-const fn x_pow(n: usize) -> u32 {
-    let mut value = 1u32 << 31;
-    let mut i = 0;
-    while i < n {
-        value = (value >> 1) ^ if value & 1 != 0 { POLY } else { 0 };
-        i += 1;
+const fn x_pow(mut n: usize) -> u32 {
+    let (mut value, mut square) = (1u32 << 31, 1u32 << 30);
+    while n > 0 {
+        if n & 1 != 0 {
+            value = times(value, square);
+        }
+        square = times(square, square);
+        n >>= 1;
     }
     value
 }
@@ -26,13 +47,13 @@ const fn x_pow(n: usize) -> u32 {
 /// The carry-less product of a reflected 64-bit and a reflected 32-bit value stands for their
 /// product times x^33, hence the exponents D + 64 - 33 and D - 33 for a distance of D bits.
 /// See Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", 2009.
-const fn multipliers(distance: usize) -> [u64; 2] {
+pub(super) const fn multipliers(distance: usize) -> [u64; 2] {
     let bits = distance * 8;
     [x_pow(bits + 31) as u64, x_pow(bits - 33) as u64]
 }
 
 /// Longest distance in [`MULTIPLIERS`], in lanes of 16 bytes.
-const FAR: usize = 32;
+const FAR: usize = 36;
 
 /// Multipliers by distance in lanes; the first entry, for no distance, is unused.
 static MULTIPLIERS: [[u64; 2]; FAR + 1] = {
@@ -45,7 +66,7 @@ static MULTIPLIERS: [[u64; 2]; FAR + 1] = {
     all
 };
 
-/// Multipliers for `distance` bytes: a multiple of 16 up to 512.
+/// Multipliers for `distance` bytes: a multiple of 16 up to 576.
 #[inline(always)]
 pub(super) fn multiplier(distance: usize) -> &'static [u64; 2] {
     &MULTIPLIERS[distance / 16]
@@ -97,7 +118,7 @@ const fn tables() -> [[u32; 256]; 8] {
         let mut crc = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = (crc >> 1) ^ if crc & 1 != 0 { POLY } else { 0 };
+            crc = times_x(crc);
             bit += 1;
         }
         tables[0][byte] = crc;

@@ -195,8 +195,8 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
         unsafe {
             match lanes.active {
                 1 => lanes.alone(),
-                2..5 => scalar_round::<4>(&mut lanes),
-                _ => scalar_round::<SCALAR>(&mut lanes),
+                2..5 => scalar_round::<4, SCALAR>(&mut lanes),
+                _ => scalar_round::<SCALAR, SCALAR>(&mut lanes),
             }
         }
     }
@@ -208,7 +208,7 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
 /// # Safety
 /// The lanes' spans must be readable.
 #[inline(always)]
-unsafe fn scalar_round<const W: usize>(lanes: &mut Lanes<'_, SCALAR>) {
+pub(super) unsafe fn scalar_round<const W: usize, const N: usize>(lanes: &mut Lanes<'_, N>) {
     let active = lanes.active;
     let steps = lanes.rem[..active].iter().copied().min().unwrap_or(0);
     let from: [*const u8; W] =

@@ -53,6 +53,29 @@ impl PassState {
     pub(in crate::pcpu) const fn new() -> Self {
         Self { xor: 0, add: 0, eq: 0, chain: false, crc: crc::INIT, crc_sum: 0, count: 0 }
     }
+
+    /// The register that the span begins with.
+    ///
+    /// This and [`Self::end`] are for spans that are not a message of their own, and are calls
+    /// on purpose: a selection in place of the branch would make each message wait for the
+    /// register of the one before it.
+    #[cold]
+    #[inline(never)]
+    fn begin(&self, seg: &Seg) -> u32 {
+        if seg.som && !self.chain { crc::INIT } else { self.crc }
+    }
+
+    /// Takes in the register at the end of the span.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self, seg: &Seg, crc: u32) {
+        if seg.eom && !self.chain {
+            self.crc_sum = self.crc_sum.wrapping_add(u64::from(!crc));
+            self.crc = crc::INIT;
+        } else {
+            self.crc = crc;
+        }
+    }
 }
 
 /// A pass compiled for one shape and level.
@@ -276,14 +299,16 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
     /// A span with CRC.
     #[inline(always)]
     unsafe fn digest(&mut self, seg: &Seg) {
-        let begin = if seg.som && !self.state.chain { crc::INIT } else { self.state.crc };
+        let whole = seg.som && seg.eom && !self.state.chain;
+        let begin = if whole { crc::INIT } else { self.state.begin(seg) };
         // SAFETY: the span is the caller's.
         let crc = unsafe { self.crc_span(begin, seg.ptr, seg.len as usize) };
-        if seg.eom && !self.state.chain {
+        if whole {
             self.state.crc_sum = self.state.crc_sum.wrapping_add(u64::from(!crc));
+            // Ends what an abandoned message has left.
             self.state.crc = crc::INIT;
         } else {
-            self.state.crc = crc;
+            self.state.end(seg, crc);
         }
     }
 

@@ -107,6 +107,10 @@ fn pass_property(isa: Isa) {
                 check_pass(&kernels, shape, &noise[..len], align, 0);
             }
         }
+        // Every number of steps of loops with many.
+        for len in (320..10_000).step_by(191) {
+            check_pass(&kernels, shape, &noise[..len], len % 64, 0);
+        }
         // All bytes hit: counters of one byte must not run over.
         check_pass(&kernels, shape, &[7; 20_000], 5, 7);
         check_pass(&kernels, shape, &[0; 20_000], 5, 0);

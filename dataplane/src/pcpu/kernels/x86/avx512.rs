@@ -15,7 +15,9 @@ select!(run, run);
 
 /// # Safety
 /// As [`pass::PassFn`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,vpclmulqdq,pclmulqdq,sse4.2,bmi2")]
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,vpclmulqdq,pclmulqdq,sse4.2,bmi2"
+)]
 unsafe fn run<const XF: bool, const ST: bool, const CT: bool, const CRC: u8>(
     segs: &[Seg],
     ahead: Ahead<'_>,
@@ -28,6 +30,22 @@ unsafe fn run<const XF: bool, const ST: bool, const CT: bool, const CRC: u8>(
 /// The 64-byte vector.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512;
+
+impl Avx512 {
+    /// Exclusive or of the four lanes.
+    ///
+    /// # Safety
+    /// AVX-512 F and DQ must be available.
+    #[inline(always)]
+    pub(super) unsafe fn lanes(v: __m512i) -> __m128i {
+        // SAFETY: register work.
+        unsafe {
+            let upper = _mm512_extracti64x4_epi64::<1>(v);
+            let half = _mm256_xor_si256(_mm512_castsi512_si256(v), upper);
+            _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half))
+        }
+    }
+}
 
 /// The low `n` bits set, for `n` in 0..64.
 #[inline(always)]
@@ -109,13 +127,7 @@ impl Simd for Avx512 {
             let k = _mm512_loadu_si512(crc::GATHER.as_ptr().cast());
             let last = _mm512_maskz_mov_epi64(0b1100_0000, acc);
             let moved = Self::fold(acc, k, last);
-            let half = _mm256_xor_si256(
-                _mm512_castsi512_si256(moved),
-                _mm512_extracti64x4_epi64::<1>(moved),
-            );
-            let lane =
-                _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
-            super::avx2::reduce_lane(lane)
+            super::avx2::reduce_lane(Self::lanes(moved))
         }
     }
     #[inline(always)]
@@ -124,7 +136,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn crc_first(crc: u32, ptr: *const u8, n: usize, next: Beyond) -> (u32, usize) {
-        unsafe { super::streams::fused(crc, ptr, n, next) }
+        unsafe { (super::crc512::span(crc, ptr, n, next), n) }
     }
     #[inline(always)]
     unsafe fn crc_byte(crc: u32, byte: u8) -> u32 {

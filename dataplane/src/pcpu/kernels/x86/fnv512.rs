@@ -7,13 +7,16 @@
 use std::arch::x86_64::*;
 
 use crate::pcpu::batch::Seg;
-use crate::pcpu::kernels::fnv::{Lanes, PRIME};
+use crate::pcpu::kernels::fnv::{Lanes, PRIME, scalar_round};
 use crate::pcpu::kernels::{Ahead, FnvState};
 
 /// Most vectors in flight: with eight, a full batch of whole packets runs in one go.
 const VECTORS: usize = 8;
 /// Most chains side by side.
 const LANES: usize = 8 * VECTORS;
+/// Up to so many lanes go faster in general registers: one multiplication begins per cycle there
+/// and takes fewer of them than in a vector.
+const SCALAR: usize = 5;
 /// Bytes that a round takes of a lane at most.
 const ROUND: u64 = 64;
 
@@ -32,8 +35,8 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
         // SAFETY: features as here; the spans are readable, and lanes stay within theirs.
         unsafe {
             match lanes.active.div_ceil(8) {
-                1 if lanes.active == 1 => {
-                    lanes.alone();
+                1 if lanes.active <= SCALAR => {
+                    scalar(&mut lanes);
                     continue;
                 }
                 1 => round::<1>(&mut lanes, &mut block),
@@ -44,6 +47,21 @@ pub(super) unsafe fn run(segs: &[Seg], ahead: Ahead<'_>, state: &mut FnvState) {
             }
         }
         lanes.advance(ROUND);
+    }
+}
+
+/// A round of up to [`SCALAR`] lanes in general registers.
+///
+/// # Safety
+/// The lanes' spans must be readable.
+unsafe fn scalar(lanes: &mut Lanes<'_, LANES>) {
+    // SAFETY: as the caller's; there are as many chains as lanes, or more.
+    unsafe {
+        match lanes.active {
+            1 => lanes.alone(),
+            2..=4 => scalar_round::<4, LANES>(lanes),
+            _ => scalar_round::<SCALAR, LANES>(lanes),
+        }
     }
 }
 

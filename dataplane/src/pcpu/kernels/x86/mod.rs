@@ -2,5 +2,6 @@
 
 pub(super) mod avx2;
 pub(super) mod avx512;
+mod crc512;
 mod fnv512;
 mod streams;
