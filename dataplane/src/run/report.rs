@@ -36,6 +36,9 @@ impl Snapshot {
         }
         let mut workers = WorkerCounters::default();
         self.workers.iter().for_each(|worker| workers.add(worker));
+        // A worker may have published after its receiver: what it did since is not yet delivered.
+        let ahead = (workers.consumed + workers.bad_spans).saturating_sub(receivers.delivered);
+        workers.consumed = workers.consumed.saturating_sub(ahead);
         let done = workers.consumed + workers.bad_spans;
         Books::close(&sources, &receivers, &workers, receivers.delivered.saturating_sub(done))
     }
