@@ -207,9 +207,13 @@ unsafe fn vectors<const N: usize>(crc: u32, ptr: *const u8, n: usize) -> __m512i
     unsafe {
         // Loaded from the span's begin and moved up: a load from `from` would wait for a cache
         // line that nobody has fetched, though the mask leaves it out.
-        let low = _mm512_maskz_loadu_epi8(!0 >> skip, ptr.cast());
-        let up = _mm512_sub_epi8(iota(), _mm512_set1_epi8(skip as i8));
-        let first = _mm512_maskz_permutexvar_epi8(!0 << skip, up, low);
+        let first = if skip == 0 {
+            Avx512::load(ptr)
+        } else {
+            let low = _mm512_maskz_loadu_epi8(!0 >> skip, ptr.cast());
+            let up = _mm512_sub_epi8(iota(), _mm512_set1_epi8(skip as i8));
+            _mm512_maskz_permutexvar_epi8(!0 << skip, up, low)
+        };
         // The register's bytes to where the span's first four are, whatever lane that is.
         let word = crc.rotate_left(8 * (skip % 4) as u32).cast_signed();
         let seed = _mm512_maskz_mov_epi8(0xf << skip, _mm512_set1_epi32(word));
