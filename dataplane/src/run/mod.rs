@@ -10,6 +10,7 @@ mod executor;
 mod keep;
 mod lanes;
 mod latency;
+mod ledger;
 mod outlet;
 mod receiver;
 mod report;

@@ -13,14 +13,12 @@ use pfs_rings::{RegionGranted, RegionView};
 use super::executor::{Executor, Work};
 use super::keep::PayloadSinks;
 use super::lanes::{LaneMemory, Lanes};
+use super::ledger::Ledger;
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
-use super::report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
+use super::report::{RunReport, Snapshot};
 use super::worker::WorkerLoop;
-use crate::books::Books;
-use crate::counters::{
-    ReceiverCells, ReceiverCounters, SourceCells, SourceCounters, WorkerCells, WorkerCounters,
-};
+use crate::counters::{ReceiverCells, SourceCells, WorkerCells};
 use crate::packet::RuleSet;
 use crate::pcpu::{Isa, Optimized};
 use crate::pin::{self, PinError};
@@ -141,20 +139,20 @@ pub struct Running {
 }
 
 #[derive(Debug)]
-struct ReceiverThread {
-    name: String,
-    core: u32,
-    granted: Granted,
+pub(super) struct ReceiverThread {
+    pub(super) name: String,
+    pub(super) core: u32,
+    pub(super) granted: Granted,
     cells: Arc<ReceiverCells>,
     source_cells: Arc<SourceCells>,
-    thread: JoinHandle<Option<ReceiverEnd>>,
+    pub(super) thread: JoinHandle<Option<ReceiverEnd>>,
 }
 
 #[derive(Debug)]
-struct WorkerThread {
-    core: u32,
+pub(super) struct WorkerThread {
+    pub(super) core: u32,
     cells: Arc<WorkerCells>,
-    thread: JoinHandle<Option<Work>>,
+    pub(super) thread: JoinHandle<Option<Work>>,
 }
 
 /// Starts a run's threads and returns once each is pinned, without capabilities, and running.
@@ -320,19 +318,9 @@ impl Running {
     /// waited for until [`Self::stop`] is called.
     #[must_use]
     pub fn join(self) -> RunReport {
-        let mut ledger = Ledger { names: self.names, lanes: self.granted, ..Ledger::default() };
-        for receiver in self.receivers {
-            ledger.receiver(receiver);
-        }
-        for worker in self.workers {
-            match worker.thread.join() {
-                Ok(Some(work)) => ledger.worker(worker.core, work),
-                Ok(None) => {}
-                Err(_) => {
-                    ledger.errors.push(format!("the worker on core {} panicked", worker.core));
-                }
-            }
-        }
+        let mut ledger = Ledger::open(self.names, self.granted);
+        self.receivers.into_iter().for_each(|receiver| ledger.receiver(receiver));
+        self.workers.into_iter().for_each(|worker| ledger.worker(worker));
         ledger.close(self.began.elapsed().as_secs_f64())
     }
 }
@@ -362,91 +350,4 @@ fn spawn<T: Send + 'static>(
         .name(name.clone())
         .spawn(begin)
         .map_err(|source| RunError::Thread { thread: name, source })
-}
-
-/// Sums threads' accounts into the report.
-#[derive(Default)]
-struct Ledger {
-    names: Vec<String>,
-    lanes: Option<RegionGranted>,
-    sources: SourceCounters,
-    received: ReceiverCounters,
-    worked: WorkerCounters,
-    in_flight: u64,
-    receivers: Vec<ReceiverReport>,
-    workers: Vec<WorkerReport>,
-    /// Of each worker, to be closed when all have ended.
-    sinks: Vec<PayloadSinks>,
-    errors: Vec<String>,
-}
-
-impl Ledger {
-    fn receiver(&mut self, receiver: ReceiverThread) {
-        let end = match receiver.thread.join() {
-            Ok(Some(end)) => end,
-            Ok(None) => return,
-            Err(_) => {
-                return self.errors.push(format!("receiver {} panicked", receiver.name));
-            }
-        };
-        self.sources.add(&end.source);
-        self.received.add(&end.counters);
-        self.in_flight += end.in_flight;
-        if let Some(error) = end.error {
-            self.errors.push(format!("receiver {}: {error}", receiver.name));
-        }
-        if let Some(work) = end.work {
-            self.worker(receiver.core, work);
-        }
-        self.receivers.push(ReceiverReport {
-            source: receiver.name,
-            core: receiver.core,
-            granted: receiver.granted,
-            source_counters: end.source,
-            counters: end.counters,
-            malformed: end.malformed,
-        });
-    }
-
-    fn worker(&mut self, core: u32, work: Work) {
-        let Work { counters, found, latency, sinks } = work;
-        self.worked.add(&counters);
-        self.sinks.push(sinks);
-        let results = self
-            .names
-            .iter()
-            .zip(found)
-            .map(|(rule, (results, steps))| RuleResults { rule: rule.clone(), results, steps })
-            .collect();
-        let sinks = Vec::new();
-        self.workers.push(WorkerReport { core, counters, latency, results, sinks });
-    }
-
-    fn close(mut self, elapsed_s: f64) -> RunReport {
-        for (worker, sinks) in self.workers.iter_mut().zip(self.sinks) {
-            worker.sinks = sinks.close(&mut self.errors);
-        }
-        RunReport {
-            elapsed_s,
-            books: Books::close(&self.sources, &self.received, &self.worked, self.in_flight),
-            results: merge(&self.workers),
-            lanes: self.lanes,
-            receivers: self.receivers,
-            workers: self.workers,
-            errors: self.errors,
-        }
-    }
-}
-
-fn merge(workers: &[WorkerReport]) -> Vec<RuleResults> {
-    let mut merged: Vec<RuleResults> = Vec::new();
-    for worker in workers {
-        for (at, part) in worker.results.iter().enumerate() {
-            match merged.get_mut(at) {
-                Some(sum) => sum.merge(part),
-                None => merged.push(part.clone()),
-            }
-        }
-    }
-    merged
 }
