@@ -12,7 +12,7 @@ build: setup
 
 # Run real captures through every backend that this host grants, and compare digests.
 smoke: build
-    target/release/pfs smoke
+    "${CARGO_TARGET_DIR:-target}"/release/pfs smoke
 
 # Check format, lints and docs; run all tests, the model checks and the fuzz corpora.
 test: setup lint
