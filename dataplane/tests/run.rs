@@ -3,7 +3,7 @@
 mod common;
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -174,14 +174,17 @@ fn stop_at_random(turns: u64, open: impl Fn() -> Receiver) {
 
 #[test]
 fn a_udp_source_stopped_under_load_accounts_for_every_packet() {
-    // All runs share an address, so that there is always somebody to send to.
-    let first = UdpReceiver::open(&UdpSpec::new((Ipv4Addr::LOCALHOST, 0).into())).expect("binds");
-    let to = first.local_addr();
-    drop(first);
+    // Each run binds a port of its own: one that was given back may be another test's by now.
+    let port = AtomicU16::new(9);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
-    let send = || drop(socket.send_to(&[7; 300], to));
+    let send = || drop(socket.send_to(&[7; 300], (Ipv4Addr::LOCALHOST, port.load(Relaxed))));
     under_load(send, || {
-        stop_at_random(6, || open(&SourceSpec::Udp(UdpSpec { frames: 256, ..UdpSpec::new(to) })));
+        stop_at_random(6, || {
+            let spec = UdpSpec { frames: 256, ..UdpSpec::new((Ipv4Addr::LOCALHOST, 0).into()) };
+            let receiver = UdpReceiver::open(&spec).expect("binds");
+            port.store(receiver.local_addr().port(), Relaxed);
+            Receiver::Udp(receiver)
+        });
     });
 }
 
