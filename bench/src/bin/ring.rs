@@ -1,10 +1,11 @@
 //! Rings compared: `ring [--rounds N] [--json FILE] [--only TEXT]`.
 //!
-//! Each round runs every row once, in an order of its own; a row's figure is its median. The
-//! rows of one table are therefore from the same minutes of the same machine: read ratios, not
-//! rates.
+//! Each round runs every row once, in an order of its own; a row's figure is the median of its
+//! trials in one placement of the two cores. The rows of one table are therefore from the same
+//! minutes of the same machine: read ratios, not rates.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use pfs_bench::ring::contenders::{
 use pfs_bench::ring::dpdk::RteRing;
 use pfs_bench::ring::item::{Item, Small};
 use pfs_bench::ring::latency::{Latency, ping_pong};
+use pfs_bench::ring::placement::Placement;
 use pfs_bench::ring::run::{Cores, Timing, run};
 use pfs_rings::Desc;
 use serde::Serialize;
@@ -43,6 +45,7 @@ struct Args {
 /// What is compared within a table: the same items in the same bursts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Shape {
+    placement: Placement,
     item_bytes: usize,
     burst: usize,
 }
@@ -51,9 +54,10 @@ type Job = Box<dyn Fn() -> Result<Timing, String>>;
 
 struct Row {
     name: &'static str,
-    shape: Shape,
+    item_bytes: usize,
+    burst: usize,
     job: Job,
-    timings: Vec<Timing>,
+    timings: Vec<(Placement, Timing)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +65,7 @@ struct Figure {
     name: &'static str,
     #[serde(flatten)]
     shape: Shape,
+    trials: usize,
     million_items_per_second: f64,
     least: f64,
     most: f64,
@@ -75,7 +80,17 @@ struct Report {
     slots: usize,
     rte_ring: String,
     throughput: Vec<Figure>,
-    latency: BTreeMap<&'static str, Latency>,
+    latency: Vec<OneWay>,
+}
+
+/// One ring's one-way latency in one placement.
+#[derive(Debug, Serialize)]
+struct OneWay {
+    name: &'static str,
+    placement: Placement,
+    trials: usize,
+    #[serde(flatten)]
+    latency: Latency,
 }
 
 fn main() -> ExitCode {
@@ -108,15 +123,15 @@ fn bench(args: &Args) -> Result<bool, Box<dyn Error>> {
     for _ in 0..args.rounds {
         order.shuffle(&mut rows);
         for row in &mut rows {
-            row.timings.push((row.job)()?);
+            row.timings.push(Placement::steady(cores, &row.job)?);
         }
     }
     std::fs::remove_dir_all(&dir)?;
-    let mut throughput: Vec<_> = rows.iter().map(figure).collect();
+    let mut throughput: Vec<_> = rows.iter().flat_map(figures).collect();
     throughput.sort_by_key(|figure| (figure.shape, figure.name));
     print_throughput(&throughput);
     let latency = latencies(args, cores);
-    let right = throughput.iter().all(|f| f.right) && latency.values().all(|l| l.right);
+    let right = throughput.iter().all(|f| f.right) && latency.iter().all(|one| one.latency.right);
     if let Some(path) = &args.json {
         let slots = pfs_bench::ring::run::SLOTS;
         let report = Report { cores, rounds: args.rounds, slots, rte_ring, throughput, latency };
@@ -133,7 +148,7 @@ fn rows_of_size<T: Item + 'static>(
 ) {
     let item_bytes = size_of::<T>();
     let mut add = |name, burst, job: Job| {
-        rows.push(Row { name, shape: Shape { item_bytes, burst }, job, timings: Vec::new() });
+        rows.push(Row { name, item_bytes, burst, job, timings: Vec::new() });
     };
     macro_rules! rust {
         ($name:literal, $contender:ty, $items:expr; $($burst:literal)*) => {$(
@@ -159,45 +174,63 @@ fn rows_of_size<T: Item + 'static>(
     }
 }
 
-fn figure(row: &Row) -> Figure {
-    let rate = |timing: &Timing| timing.items as f64 * 1e3 / timing.nanoseconds as f64;
-    let mut rates: Vec<_> = row.timings.iter().map(rate).collect();
-    rates.sort_by(f64::total_cmp);
-    let mut cycles: Vec<_> =
-        row.timings.iter().map(|timing| timing.cycles as f64 / timing.items as f64).collect();
-    cycles.sort_by(f64::total_cmp);
-    Figure {
+/// The row's figure in each placement that it had a trial in.
+fn figures(row: &Row) -> Vec<Figure> {
+    [Placement::Near, Placement::Far]
+        .iter()
+        .filter_map(|&placement| figure(row, placement))
+        .collect()
+}
+
+fn figure(row: &Row, placement: Placement) -> Option<Figure> {
+    let timings: Vec<_> =
+        row.timings.iter().filter(|(there, _)| *there == placement).map(|(_, t)| t).collect();
+    let sorted = |of: &dyn Fn(&Timing) -> f64| {
+        let mut values: Vec<f64> = timings.iter().map(|timing| of(timing)).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let rates = sorted(&|timing| timing.items as f64 * 1e3 / timing.nanoseconds as f64);
+    let cycles = sorted(&|timing| timing.cycles as f64 / timing.items as f64);
+    Some(Figure {
         name: row.name,
-        shape: row.shape,
-        million_items_per_second: rates[rates.len() / 2],
+        shape: Shape { placement, item_bytes: row.item_bytes, burst: row.burst },
+        trials: timings.len(),
+        million_items_per_second: *rates.get(rates.len() / 2)?,
         least: rates[0],
         most: rates[rates.len() - 1],
         cycles_per_item: cycles[cycles.len() / 2],
-        right: row.timings.iter().all(|timing| timing.right),
-    }
+        right: timings.iter().all(|timing| timing.right),
+    })
 }
 
 fn print_throughput(figures: &[Figure]) {
-    let queue = |bytes: usize| {
-        let row = figures.iter().find(|f| f.shape.item_bytes == bytes && f.name == "ArrayQueue");
+    let queue = |bytes: usize, placement: Placement| {
+        let row = figures.iter().find(|f| {
+            f.shape.item_bytes == bytes && f.shape.placement == placement && f.name == "ArrayQueue"
+        });
         row.map_or(f64::NAN, |row| row.million_items_per_second)
     };
     for group in figures.chunk_by(|a, b| a.shape == b.shape) {
-        let Shape { item_bytes, burst } = group[0].shape;
+        let Shape { placement, item_bytes, burst } = group[0].shape;
         let best = |ours: bool| {
             let side = group.iter().filter(|figure| figure.name.starts_with("pfs") == ours);
             side.map(|figure| figure.million_items_per_second).fold(0.0, f64::max)
         };
         let ratio = best(true) / best(false);
-        let over_queue = best(true) / queue(item_bytes);
-        println!("\n{item_bytes}-byte items, bursts of {burst}:");
+        let over_queue = best(true) / queue(item_bytes, placement);
+        println!("\n{item_bytes}-byte items, bursts of {burst}, cores {}:", placement.name());
         println!("best of ours / best peer {ratio:.2}, / ArrayQueue {over_queue:.1}");
-        println!("{:<14} {:>9} {:>16} {:>12}", "ring", "M items/s", "least–most", "cycles/item");
+        println!(
+            "{:<14} {:>6} {:>9} {:>16} {:>12}",
+            "ring", "trials", "M items/s", "least–most", "cycles/item"
+        );
         for figure in group {
             let spread = format!("{:.1}–{:.1}", figure.least, figure.most);
             println!(
-                "{:<14} {:>9.1} {spread:>16} {:>12.1} {}",
+                "{:<14} {:>6} {:>9.1} {spread:>16} {:>12.1} {}",
                 figure.name,
+                figure.trials,
                 figure.million_items_per_second,
                 figure.cycles_per_item,
                 if figure.right { "" } else { "WRONG" },
@@ -206,28 +239,35 @@ fn print_throughput(figures: &[Figure]) {
     }
 }
 
-fn latencies(args: &Args, cores: Cores) -> BTreeMap<&'static str, Latency> {
+fn latencies(args: &Args, cores: Cores) -> Vec<OneWay> {
     const TRIPS: u64 = 50_000;
     let mut runs: BTreeMap<_, Vec<Latency>> = BTreeMap::new();
-    for round in 0..args.rounds {
+    for round in 0..2 * args.rounds {
         let ours = || ("pfs item", ping_pong::<Small, PfsItem>(TRIPS, cores));
         let peer = || ("rtrb item", ping_pong::<Small, RtrbItem>(TRIPS, cores));
-        let pair = if round % 2 == 0 { [ours(), peer()] } else { [peer(), ours()] };
+        let pair = || Ok(if round % 2 == 0 { [ours(), peer()] } else { [peer(), ours()] });
+        let Ok((placement, pair)) = Placement::steady::<_, Infallible>(cores, pair);
         for (name, latency) in pair {
-            runs.entry(name).or_default().push(latency);
+            runs.entry((placement, name)).or_default().push(latency);
         }
     }
-    println!("\none way, item by item: {:>10} {:>10} {:>10}", "p50 ns", "p99 ns", "least ns");
-    let median = |mut runs: Vec<Latency>| {
+    let one_way = |((placement, name), mut runs): ((Placement, &'static str), Vec<Latency>)| {
         let right = runs.iter().all(|run| run.right);
         runs.sort_by(|a, b| a.p50_ns.total_cmp(&b.p50_ns));
-        Latency { right, ..runs[runs.len() / 2] }
+        let latency = Latency { right, ..runs[runs.len() / 2] };
+        OneWay { name, placement, trials: runs.len(), latency }
     };
-    let runs: BTreeMap<_, _> = runs.into_iter().map(|(name, runs)| (name, median(runs))).collect();
-    for (name, Latency { p50_ns, p99_ns, least_ns, .. }) in &runs {
-        println!("{name:<22} {p50_ns:>10.1} {p99_ns:>10.1} {least_ns:>10.1}");
+    let latencies: Vec<_> = runs.into_iter().map(one_way).collect();
+    println!(
+        "\none way, item by item: {:>6} {:>10} {:>10} {:>10}",
+        "trials", "p50 ns", "p99 ns", "least ns"
+    );
+    for OneWay { name, placement, trials, latency } in &latencies {
+        let Latency { p50_ns, p99_ns, least_ns, .. } = latency;
+        let name = format!("{name}, {}", placement.name());
+        println!("{name:<22} {trials:>6} {p50_ns:>10.1} {p99_ns:>10.1} {least_ns:>10.1}");
     }
-    runs
+    latencies
 }
 
 /// A fixed sequence of orders: xorshift64 under Fisher and Yates.

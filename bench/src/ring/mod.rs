@@ -4,4 +4,5 @@ pub mod contenders;
 pub mod dpdk;
 pub mod item;
 pub mod latency;
+pub mod placement;
 pub mod run;
