@@ -16,15 +16,15 @@ smoke: build
 
 # Check format, lints and docs; run all tests, the model checks and the fuzz corpora.
 test: setup lint
-    cargo test --workspace --features "$(sh .ci/features)"
+    cargo test --workspace --features "$(sh .ci/features all)"
     RUSTFLAGS="--cfg loom" cargo test -p pfs-rings --target-dir target/loom --release loom
 
 # Format, clippy and docs, on default features and on all that this host can build.
 lint:
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo clippy --workspace --all-targets --features "$(sh .ci/features)" -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features "$(sh .ci/features)"
+    cargo clippy --workspace --all-targets --features "$(sh .ci/features all)" -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features "$(sh .ci/features all)"
 
 # Measure against the peers that are installed; each row checks its answer.
 bench *ARGS: setup
