@@ -17,7 +17,7 @@ smoke: build
 # Check format, lints and docs; run all tests, the model checks and the fuzz corpora.
 test: setup lint
     cargo test --workspace --features "$(sh .ci/features all)"
-    RUSTFLAGS="--cfg loom" cargo test -p pfs-rings --target-dir target/loom --release loom
+    RUSTFLAGS="--cfg loom" cargo test -p pfs-rings --lib --release --target-dir target/loom
 
 # Format, clippy and docs, on default features and on all that this host can build.
 lint:
