@@ -6,6 +6,9 @@ use pfs_rings::{PageWish, Region, RegionGranted, RegionRequest};
 
 use super::RunError;
 
+/// Bytes of the huge page that every architecture here has.
+const HUGE_PAGE: u64 = 2 << 20;
+
 /// What memory a run asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LaneMemory {
@@ -47,7 +50,8 @@ impl Lanes {
         let lane = MappedLane::bytes(slots).ok_or(RunError::RingSlots { slots })?;
         let lane = lane.next_multiple_of(RING_ALIGN);
         let bytes = lane * (receivers * workers) as u64;
-        let mut request = RegionRequest::new(bytes).with_pages(memory.pages);
+        // A whole huge page even for a small lane: one entry of the TLB then serves all of it.
+        let mut request = RegionRequest::new(bytes.max(HUGE_PAGE)).with_pages(memory.pages);
         request.lock = memory.lock;
         let region = Region::create(&request)?;
         let view = region.view();
