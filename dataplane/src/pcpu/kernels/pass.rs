@@ -283,8 +283,7 @@ impl<S: Simd, const XF: bool, const ST: bool, const CT: bool, const CRC: u8>
                 self.block::<1>(at(step + 1));
                 self.block::<0>(at(step + 2));
                 self.block::<1>(at(step + 3));
-                // Stores run at the memory's speed without.
-                if !ST && steps >= WIDE {
+                if steps >= WIDE {
                     self.next.prefetch(done + step * S::BYTES, 4 * S::BYTES);
                 }
                 step += 4;
