@@ -3,14 +3,14 @@
 use pfs_dataplane::pcpu::Isa;
 use pfs_dataplane::pin;
 use pfs_dataplane::privilege::{
-    self, CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN,
+    self, CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_SYS_ADMIN,
 };
 
 use super::{Finding, read};
 use crate::plan::features;
 
 /// Capabilities, what each is for, and whether every privileged backend wants it.
-const CAPABILITIES: [(u32, &str, &str); 5] = [
+const CAPABILITIES: [(u32, &str, &str); 6] = [
     (CAP_NET_RAW, "cap_net_raw", "af_packet and af_xdp cannot open their sockets"),
     (
         CAP_NET_ADMIN,
@@ -18,6 +18,7 @@ const CAPABILITIES: [(u32, &str, &str); 5] = [
         "af_xdp cannot attach its program; af_packet cannot be promiscuous",
     ),
     (CAP_BPF, "cap_bpf", "af_xdp cannot load its program"),
+    (CAP_PERFMON, "cap_perfmon", "the kernel's verifier refuses the program of af_xdp"),
     (CAP_IPC_LOCK, "cap_ipc_lock", "memory cannot be locked beyond RLIMIT_MEMLOCK"),
     (
         CAP_SYS_ADMIN,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use pfs_dataplane::packet::Action;
 use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Program, SpanBatch, optimize};
 
+use super::Overload;
 use super::check::{Checked, Severity, report};
-use super::{LaneMode, Overload};
 
 /// How long one program is measured.
 const TRIAL: Duration = Duration::from_millis(20);
@@ -68,10 +68,7 @@ pub(super) fn check(checked: &mut Checked) {
         })
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let Some((ns_per_packet, rule)) = dearest else { return };
-    let workers = match checked.plan.lanes.mode {
-        LaneMode::Pipeline => checked.plan.lanes.worker_cores.len(),
-        LaneMode::RunToCompletion => checked.plan.sources.iter().map(|s| s.cores.len()).sum(),
-    };
+    let workers = checked.plan.workers();
     let capacity = workers as f64 * USABLE * 1e9 / ns_per_packet;
     if capacity >= declared.packets_per_second {
         return;

@@ -67,6 +67,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How many executors run its programs, once every core is named.
+    pub(crate) fn workers(&self) -> usize {
+        match self.lanes.mode {
+            LaneMode::Pipeline => self.lanes.worker_cores.len(),
+            LaneMode::RunToCompletion => self.sources.iter().map(|source| source.cores.len()).sum(),
+        }
+    }
+
     /// Notes what memory a run's lanes were given, which is known only once it has started.
     pub(crate) fn grant_lanes(&mut self, report: &RunReport) {
         if let Some(granted) = &mut self.granted {

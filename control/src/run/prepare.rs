@@ -99,7 +99,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
     Ok(Prepared { plan, spec })
 }
 
-/// Each rule's program as it will run. Rules that redirect nothing have an empty one.
+/// Each rule's program as it will run; `len` for a rule that redirects nothing, so never runs.
 fn programs(plan: &Plan) -> Result<Vec<Optimized>, PrepareError> {
     plan.rules
         .iter()
@@ -131,10 +131,7 @@ fn sinks(plan: &Plan) -> Result<Vec<PayloadSinks>, PrepareError> {
     if sinks.is_empty() {
         return Ok(Vec::new());
     }
-    let workers = match plan.lanes.mode {
-        LaneMode::Pipeline => plan.lanes.worker_cores.len(),
-        LaneMode::RunToCompletion => plan.sources.iter().map(|source| source.cores.len()).sum(),
-    };
+    let workers = plan.workers();
     let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
     let of_rule = || plan.rules.iter().map(|rule| rule.sink.as_ref().and_then(place)).collect();
     let open = |worker: usize| {

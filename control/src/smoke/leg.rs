@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use pfs_dataplane::packet::Rule;
 use pfs_dataplane::pcpu::{Compiled, Isa, Program, SpanBatch};
-use pfs_dataplane::privilege::{self, CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN};
+use pfs_dataplane::privilege::{
+    self, CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_SYS_ADMIN,
+};
 use pfs_dataplane::run::{RuleResults, RunReport, Running, start};
 use pfs_dataplane::{books::Books, pin};
 
@@ -64,6 +66,7 @@ impl Backend {
                 (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair and XDP)"),
                 (CAP_NET_RAW, "CAP_NET_RAW (AF_XDP sockets)"),
                 (CAP_BPF, "CAP_BPF (the XDP program)"),
+                (CAP_PERFMON, "CAP_PERFMON (the XDP program's verifier)"),
             ],
         };
         let missing: Vec<&str> =
@@ -184,6 +187,10 @@ impl Leg<'_> {
         errors.extend(report.iter().flat_map(|report| report.errors.clone()));
         if books.residual != 0 {
             errors.push(format!("residual {} in {books:?}", books.residual));
+        }
+        let there = self.capture.payloads.len() as u64;
+        if books.consumed != there {
+            errors.push(format!("{} packets of the capture's {there}", books.consumed));
         }
         if books.dropped() != 0 {
             errors.push(format!("lost {} packets: {books:?}", books.dropped()));

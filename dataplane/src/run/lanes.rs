@@ -1,7 +1,6 @@
 //! All lanes of a run, in one region of the largest pages that the host grants.
 
 use pfs_rings::lane::{LaneReceiver, LaneWorker, MappedLane};
-use pfs_rings::spsc::RING_ALIGN;
 use pfs_rings::{PageWish, Region, RegionGranted, RegionRequest};
 
 use super::RunError;
@@ -48,7 +47,6 @@ impl Lanes {
     ) -> Result<Self, RunError> {
         let slots = slots as usize;
         let lane = MappedLane::bytes(slots).ok_or(RunError::RingSlots { slots })?;
-        let lane = lane.next_multiple_of(RING_ALIGN);
         let bytes = lane * (receivers * workers) as u64;
         // A whole huge page even for a small lane: one entry of the TLB then serves all of it.
         let mut request = RegionRequest::new(bytes.max(HUGE_PAGE)).with_pages(memory.pages);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use pfs_rings::WaitStrategy;
-use pfs_rings::{Desc, RegionView};
+use pfs_rings::{Desc, RegionView, WaitStrategy};
 
 use super::cycles::Stopwatch;
 use super::executor::Work;

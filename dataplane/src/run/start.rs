@@ -6,9 +6,8 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use pfs_rings::WaitStrategy;
 use pfs_rings::lane::LaneWorker;
-use pfs_rings::{RegionGranted, RegionView};
+use pfs_rings::{RegionGranted, RegionView, WaitStrategy};
 
 use super::executor::{Executor, Work};
 use super::keep::PayloadSinks;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use pfs_rings::Desc;
-use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{LaneReceiver, return_slots};
 use pfs_rings::spsc::PeerState;
+use pfs_rings::{Desc, WaitStrategy};
 
 use crate::packet::lane_of;
 use crate::receivers::BATCH;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pfs_rings::Desc;
-use pfs_rings::WaitStrategy;
 use pfs_rings::lane::{BURST, LaneWorker};
 use pfs_rings::spsc::PeerState;
+use pfs_rings::{Desc, WaitStrategy};
 
 use super::cycles::Stopwatch;
 use super::executor::{Executor, Work};
