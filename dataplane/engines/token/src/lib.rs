@@ -1,0 +1,7 @@
+//! Exact byte-level tokenizer: vocabularies in, token ids out.
+
+pub mod naive;
+mod table;
+pub mod vocab;
+
+pub use table::Table;
