@@ -23,7 +23,7 @@ pub fn spec(
         names: vec![rule.name],
         programs: vec![optimize(&program, false)],
         workers,
-        sinks: Vec::new(),
+        kits: Vec::new(),
         wait: WaitStrategy::Adaptive,
         isa: Isa::detect(),
         sampled: u32::MAX,

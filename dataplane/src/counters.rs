@@ -17,6 +17,8 @@ pub enum Unit {
     Cycles,
     /// Occurrences.
     Events,
+    /// Token ids.
+    Tokens,
 }
 
 impl Unit {
@@ -28,6 +30,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Cycles => "cycles",
             Self::Events => "events",
+            Self::Tokens => "tokens",
         }
     }
 }
@@ -43,9 +46,9 @@ pub struct CounterDef {
     pub help: &'static str,
 }
 
-/// Makes a plain struct of totals, the atomic cells that publish it, and its table.
-macro_rules! counter_table {
-    ($(#[$doc:meta])* $counts:ident, $cells:ident { $($name:ident: $unit:ident = $help:literal,)+ }) => {
+/// Makes a plain struct of totals and its table.
+macro_rules! counts {
+    ($(#[$doc:meta])* $counts:ident { $($name:ident: $unit:ident = $help:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(default, deny_unknown_fields)]
@@ -74,6 +77,13 @@ macro_rules! counter_table {
                 Self { $($name: self.$name.saturating_sub(earlier.$name),)+ }
             }
         }
+    };
+}
+
+/// The same with the atomic cells that publish the totals.
+macro_rules! counter_table {
+    ($(#[$doc:meta])* $counts:ident, $cells:ident { $($name:ident: $unit:ident = $help:literal,)+ }) => {
+        counts! { $(#[$doc])* $counts { $($name: $unit = $help,)+ } }
 
         /// Cells through which the counting thread publishes its totals; on lines of their own.
         #[derive(Debug, Default)]
@@ -169,6 +179,27 @@ counter_table! {
         waits: Events = "Times that the thread slept for descriptors.",
         program_cycles: Cycles = "Cycles in programs.",
         lane_cycles: Cycles = "Cycles in taking descriptors and returning frames.",
+    }
+}
+
+counts! {
+    /// What the op `token` counts, of each worker and rule.
+    ///
+    /// A text is a payload in packet mode and a stream in flow mode.
+    TokenCounters {
+        tokens: Tokens = "Token ids found.",
+        bytes: Bytes = "Payload bytes that they stand for.",
+        texts: Events = "Texts that ended: payloads, or streams in flow mode.",
+        streams: Events = "Streams begun.",
+        closed: Events = "Streams ended by FIN or RST.",
+        evicted: Events = "Streams ended because the table was full and another needed the place.",
+        timed_out: Events = "Streams ended because nothing came for the time-out.",
+        gaps: Events = "TCP streams cut because bytes were missing; a segment out of order is one.",
+        gap_bytes: Bytes = "Bytes missing there, as far as their number is known.",
+        repeated_bytes: Bytes = "TCP payload dropped because the stream was beyond it: retransmitted, or late.",
+        restarted: Events = "TCP streams cut by a new connection between the same ends.",
+        cut: Events = "Streams without sequence numbers ended because a packet was shorter than on the wire.",
+        no_stream: Packets = "Packets left out in flow mode: fragments, or headers not before the payload.",
     }
 }
 

@@ -7,6 +7,7 @@ pub mod fuzzing;
 pub mod link;
 pub mod netns;
 pub mod packet;
+pub mod ops;
 mod packet_socket;
 pub mod pcpu;
 pub mod pin;

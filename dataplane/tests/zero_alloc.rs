@@ -90,7 +90,7 @@ fn spec(source: Receiver, workers: Workers) -> RunSpec {
         names: vec!["passed".into(), "all".into()],
         programs: vec![program.clone(), program],
         workers,
-        sinks: Vec::new(),
+        kits: Vec::new(),
         memory: LaneMemory::default(),
         wait: WaitStrategy::Adaptive,
         isa: Isa::detect(),

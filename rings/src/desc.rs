@@ -21,8 +21,9 @@ pub struct Desc {
     pub flow: u32,
     /// Index of the plan rule that matched.
     pub rule: u16,
-    /// Zero; room for a later field without a new format.
-    pub reserved: u16,
+    /// Bytes of the frame right before the span that are its headers, for who must look at them
+    /// again; 0 where there are none, and in every span of a message but the first.
+    pub head: u16,
     /// The receiver's frame token: goes back to it on the return ring, unread by workers.
     pub frame: u32,
     /// Low 32 bits of the receive time in nanoseconds; the clock is named by `flags`.
@@ -67,7 +68,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Desc, flags) == 14);
     assert!(std::mem::offset_of!(Desc, flow) == 16);
     assert!(std::mem::offset_of!(Desc, rule) == 20);
-    assert!(std::mem::offset_of!(Desc, reserved) == 22);
+    assert!(std::mem::offset_of!(Desc, head) == 22);
     assert!(std::mem::offset_of!(Desc, frame) == 24);
     assert!(std::mem::offset_of!(Desc, stamp) == 28);
 };

@@ -94,6 +94,8 @@ pub struct Parsed {
     pub protocol: u8,
     /// Which part of its datagram this is.
     pub fragment: Fragment,
+    /// Bytes of the UDP or TCP header that ends where the payload begins; 0 without one.
+    pub transport_len: u8,
     /// Whether the frame was longer on the wire than what is there.
     pub truncated: bool,
 }

@@ -21,12 +21,12 @@ pub(super) fn parse(
     parsed: &mut Parsed,
 ) -> Result<(), Malformed> {
     if packet.fragment == Fragment::Later {
-        return finish(frame, at, packet.end, None, packet, parsed);
+        return finish(frame, (at, at), packet.end, None, packet, parsed);
     }
     match packet.protocol {
         PROTOCOL_UDP => udp(frame, at, packet, parsed),
         PROTOCOL_TCP => tcp(frame, at, packet, parsed),
-        _ => finish(frame, at, packet.end, other_ports(frame, at, packet), packet, parsed),
+        _ => finish(frame, (at, at), packet.end, other_ports(frame, at, packet), packet, parsed),
     }
 }
 
@@ -56,7 +56,7 @@ fn udp(frame: Frame<'_>, at: usize, packet: &Packet, parsed: &mut Parsed) -> Res
         return Err(Malformed::UdpLength);
     }
     let ports = Ports { source: be16::<0, 8>(header), destination: be16::<2, 8>(header) };
-    finish(frame, at + 8, packet.end.min(at + len), Some(ports), packet, parsed)
+    finish(frame, (at, at + 8), packet.end.min(at + len), Some(ports), packet, parsed)
 }
 
 #[inline(always)]
@@ -70,14 +70,15 @@ fn tcp(frame: Frame<'_>, at: usize, packet: &Packet, parsed: &mut Parsed) -> Res
         return Err(Malformed::TcpDataOffset);
     }
     let ports = Ports { source: be16::<0, 20>(header), destination: be16::<2, 20>(header) };
-    finish(frame, payload, packet.end, Some(ports), packet, parsed)
+    finish(frame, (at, payload), packet.end, Some(ports), packet, parsed)
 }
 
-/// The payload `from..end`, where `from <= end <= wire`, limited to what is there.
+/// The payload `from..end`, where `from <= end <= wire`, limited to what is there, behind a header
+/// that begins at `at`.
 #[inline(always)]
 fn finish(
     frame: Frame<'_>,
-    from: usize,
+    (at, from): (usize, usize),
     end: usize,
     ports: Option<Ports>,
     packet: &Packet,
@@ -97,6 +98,7 @@ fn finish(
         network: packet.network,
         protocol: packet.protocol,
         fragment: packet.fragment,
+        transport_len: (from - at) as u8,
         truncated: frame.is_truncated(),
     };
     Ok(())

@@ -1,8 +1,13 @@
 //! The executor: a compiled program over batch after batch.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::batch::SpanBatch;
+use super::engine::{Engine, EngineBatch, EngineCells, Outlet, SpanMeta};
 use super::isa::Isa;
 use super::kernels::hist::Hist;
 use super::kernels::{Ahead, CrcOf, FnvState, Kernels, PassState, Shape, fnv};
@@ -51,24 +56,58 @@ enum Runner {
     FnvChain { hash: u64, slot: usize },
     Hist(Box<Hist>),
     Len { slot: usize, bytes: u64 },
+    Engine { engine: Box<dyn Engine>, slot: usize },
+}
+
+/// What an engine op has counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineReport {
+    /// The op as it is written.
+    pub op: String,
+    /// Counts by name, as `docs/COUNTERS.md` explains them.
+    pub counters: BTreeMap<String, u64>,
 }
 
 impl Compiled {
     /// Compiles `program` as it stands: fused, and the payload kept. On a processor without
     /// `isa` the portable kernels are taken; [`Self::isa`] tells which it became.
+    ///
+    /// # Panics
+    /// As [`Self::with`].
     #[must_use]
     pub fn new(program: &Program, isa: Isa) -> Self {
         Self::with(program, isa, Options::default())
     }
 
     /// Compiles `program` with `options`.
+    ///
+    /// # Panics
+    /// When the program has an engine op: [`Self::with_engines`] takes those.
     #[must_use]
     pub fn with(program: &Program, isa: Isa, options: Options) -> Self {
+        Self::with_engines(program, isa, options, Vec::new())
+    }
+
+    /// Compiles `program` with `options`; `engines` has one for each of [`Program::engines`], in
+    /// their order, made by [`crate::ops::Engines`].
+    ///
+    /// # Panics
+    /// When there are more or fewer.
+    #[must_use]
+    pub fn with_engines(
+        program: &Program,
+        isa: Isa,
+        options: Options,
+        engines: Vec<Box<dyn Engine>>,
+    ) -> Self {
+        assert_eq!(program.engines().count(), engines.len(), "an engine for each engine op");
+        let mut engines: Vec<_> = engines.into_iter().map(Some).collect();
         let isa = if isa.is_available() { isa } else { Isa::Portable };
         let kernels = Kernels::of(isa).unwrap_or_else(Kernels::portable);
         let steps = lower(program.ops(), options.fuse, options.keeps_payload);
         Self {
-            steps: steps.into_iter().map(start).collect(),
+            steps: steps.into_iter().map(|step| start(step, &mut engines)).collect(),
             program: program.clone(),
             isa,
             kernels,
@@ -81,6 +120,18 @@ impl Compiled {
 
     /// Runs the program over a batch, step by step.
     pub fn run(&mut self, batch: &mut SpanBatch<'_>) {
+        self.run_with(batch, &[], 0, None);
+    }
+
+    /// As [`Self::run`], with what engine ops look at and where they put what they find: of each
+    /// span the entry of `metas` in its place, and when (ns since 1970) the batch was taken.
+    pub fn run_with(
+        &mut self,
+        batch: &mut SpanBatch<'_>,
+        metas: &[SpanMeta],
+        time_ns: u64,
+        mut outlet: Option<&mut dyn Outlet>,
+    ) {
         if batch.is_empty() {
             return;
         }
@@ -95,9 +146,14 @@ impl Compiled {
         let start = tsc();
         let mut before = start;
         for (runner, stats) in &mut self.steps {
-            let ahead = Ahead { window: batch.window(), distance };
-            // SAFETY: the batch owns its spans, and `&mut` makes this its only use.
-            let touched = unsafe { runner.run(&self.kernels, batch, ahead, bytes) };
+            let touched = if let Runner::Engine { engine, .. } = runner {
+                engine.run(&EngineBatch::new(batch, metas, time_ns), reborrow(&mut outlet));
+                true
+            } else {
+                let ahead = Ahead { window: batch.window(), distance };
+                // SAFETY: the batch owns its spans, and `&mut` makes this its only use.
+                unsafe { runner.run(&self.kernels, batch, ahead, bytes) }
+            };
             // One step that looks at the payload has fetched it for those after it.
             if touched {
                 distance = 0;
@@ -133,9 +189,63 @@ impl Compiled {
                 Runner::FnvChain { hash, slot } => results.r[*slot] = *hash,
                 Runner::Hist(hist) => results.hist = Some(hist.bins().to_vec()),
                 Runner::Len { slot, bytes } => results.r[*slot] = *bytes,
+                Runner::Engine { engine, slot } => {
+                    for (at, result) in engine.results().iter().enumerate() {
+                        results.r[*slot + at] = *result;
+                    }
+                }
             }
         }
         results
+    }
+
+    /// Whether the program has an engine op, which wants more than the payload.
+    #[must_use]
+    pub fn has_engines(&self) -> bool {
+        self.steps.iter().any(|(runner, _)| matches!(runner, Runner::Engine { .. }))
+    }
+
+    fn engines(&mut self) -> impl Iterator<Item = &mut Box<dyn Engine>> {
+        self.steps.iter_mut().filter_map(|(runner, _)| match runner {
+            Runner::Engine { engine, .. } => Some(engine),
+            _ => None,
+        })
+    }
+
+    /// Lets engines do what time alone brings, and publish what they have counted.
+    pub fn tick(&mut self, time_ns: u64, mut outlet: Option<&mut dyn Outlet>) {
+        for engine in self.engines() {
+            engine.tick(time_ns, reborrow(&mut outlet));
+            engine.publish();
+        }
+    }
+
+    /// Ends what engines have open: no more comes.
+    pub fn finish(&mut self, time_ns: u64, mut outlet: Option<&mut dyn Outlet>) {
+        for engine in self.engines() {
+            engine.finish(time_ns, reborrow(&mut outlet));
+            engine.publish();
+        }
+    }
+
+    /// Counters of the engine ops, in order, each with its op as it is written.
+    #[must_use]
+    pub fn cells(&self) -> Vec<(String, Arc<EngineCells>)> {
+        let runners = self.steps.iter().filter_map(|(runner, stats)| match runner {
+            Runner::Engine { engine, .. } => Some((stats.ops.clone(), engine.cells()?)),
+            _ => None,
+        });
+        runners.collect()
+    }
+
+    /// What the engine ops have counted when they last published. Allocates.
+    #[must_use]
+    pub fn engine_reports(&self) -> Vec<EngineReport> {
+        let report = |(op, cells): (String, Arc<EngineCells>)| {
+            let names = cells.table.iter().map(|def| def.name.to_owned());
+            EngineReport { op, counters: names.zip(cells.read()).collect() }
+        };
+        self.cells().into_iter().map(report).collect()
     }
 
     /// What each step has cost, in order.
@@ -166,7 +276,15 @@ impl fmt::Debug for Compiled {
     }
 }
 
-fn start(step: Step) -> (Runner, StepStats) {
+/// The same outlet for a shorter time.
+fn reborrow<'a>(outlet: &'a mut Option<&mut dyn Outlet>) -> Option<&'a mut dyn Outlet> {
+    match outlet {
+        Some(outlet) => Some(&mut **outlet),
+        None => None,
+    }
+}
+
+fn start(step: Step, engines: &mut [Option<Box<dyn Engine>>]) -> (Runner, StepStats) {
     let ops = step.ops.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
     let runner = match step.work {
         Work::Pass(pass) => Runner::Pass {
@@ -182,6 +300,10 @@ fn start(step: Step) -> (Runner, StepStats) {
         Work::FnvChain { basis, slot } => Runner::FnvChain { hash: basis.value(), slot },
         Work::Hist => Runner::Hist(Box::new(Hist::new())),
         Work::Len { slot } => Runner::Len { slot, bytes: 0 },
+        Work::Engine { engine, slot } => {
+            let engine = engines.get_mut(engine).and_then(Option::take);
+            Runner::Engine { engine: engine.expect("counted by `with_engines`"), slot }
+        }
     };
     (runner, StepStats { ops, ..StepStats::default() })
 }
@@ -211,6 +333,8 @@ impl Runner {
                     *total += bytes;
                     return false;
                 }
+                // Runs by itself, with more than the spans.
+                Self::Engine { .. } => return false,
             }
         }
         true

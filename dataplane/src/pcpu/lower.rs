@@ -19,6 +19,8 @@ pub(super) enum Work {
     FnvChain { basis: Basis, slot: usize },
     Hist,
     Len { slot: usize },
+    /// The work of the program's engine of this number; `slot` is the first of its results.
+    Engine { engine: usize, slot: usize },
 }
 
 /// A fused pass: `(byte ^ xor) + add`, a count before it, a CRC before or after it.
@@ -37,8 +39,8 @@ impl Pass {
     }
 
     /// Takes `op` into the pass, after what it does already; false when it does not fit.
-    fn absorb(&mut self, op: Op, slot: usize) -> bool {
-        match op {
+    fn absorb(&mut self, op: &Op, slot: usize) -> bool {
+        match *op {
             Op::Xor(imm) => self.can_transform() && self.start.add == 0 && self.xor(imm),
             Op::Add(imm) => self.can_transform() && self.add(imm),
             Op::CountEq(imm) if !self.shape.count => {
@@ -79,17 +81,18 @@ impl Pass {
 /// `keeps_payload`, transformed bytes that no later step looks at are not written back.
 pub(super) fn lower(ops: &[Op], fuse: bool, keeps_payload: bool) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut slots = 0..;
-    for &op in ops {
-        let slot = if op.takes_accumulator() { slots.next().unwrap_or(0) } else { 0 };
+    let (mut free, mut engines) = (0, 0..);
+    for op in ops {
+        let slot = free;
+        free += op.accumulators();
         if fuse
             && let Some(Step { ops, work: Work::Pass(pass) }) = steps.last_mut()
             && pass.absorb(op, slot)
         {
-            ops.push(op);
+            ops.push(op.clone());
             continue;
         }
-        steps.push(Step { ops: vec![op], work: start(op, slot) });
+        steps.push(Step { ops: vec![op.clone()], work: start(op, slot, &mut engines) });
     }
     let mut read_later = keeps_payload;
     for step in steps.iter_mut().rev() {
@@ -101,12 +104,13 @@ pub(super) fn lower(ops: &[Op], fuse: bool, keeps_payload: bool) -> Vec<Step> {
     steps
 }
 
-fn start(op: Op, slot: usize) -> Work {
-    match op {
+fn start(op: &Op, slot: usize, engines: &mut impl Iterator<Item = usize>) -> Work {
+    match *op {
         Op::Fnv64(basis, Scope::Message) => Work::Fnv { basis, slot },
         Op::Fnv64(basis, Scope::Chain) => Work::FnvChain { basis, slot },
         Op::Hist8 => Work::Hist,
         Op::Len => Work::Len { slot },
+        Op::Engine(_) => Work::Engine { engine: engines.next().unwrap_or(0), slot },
         Op::Xor(_) | Op::Add(_) | Op::CountEq(_) | Op::Crc32c(_) => {
             let mut pass = Pass::empty();
             let fits = pass.absorb(op, slot);

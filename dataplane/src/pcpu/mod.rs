@@ -16,6 +16,7 @@
 //! ```
 
 mod batch;
+mod engine;
 mod exec;
 mod isa;
 mod kernels;
@@ -29,7 +30,8 @@ mod results;
 mod tests;
 
 pub use batch::{AHEAD, BATCH, SpanBatch};
-pub use exec::{Compiled, Options};
+pub use engine::{Engine, EngineBatch, EngineCells, EngineSpan, Outlet, SpanMeta};
+pub use exec::{Compiled, EngineReport, Options};
 pub use isa::Isa;
 pub use kernels::oracle;
 pub use op::{Basis, FNV_BASIS, FNV_BASIS_PACKETFS, OPS, Op, OpInfo, Scope};

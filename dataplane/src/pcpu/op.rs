@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ops::EngineOp;
+
 /// Offset basis of standard FNV-1a 64 (draft-eastlake-fnv).
 pub const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 /// The basis that PacketFS uses: the standard one in decimal without its last digit.
@@ -39,7 +41,7 @@ pub enum Scope {
 }
 
 /// One operation on payload bytes. Immediates are whole bytes, 0–255.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
     /// FNV-1a 64 digest.
@@ -56,6 +58,8 @@ pub enum Op {
     Hist8,
     /// Number of bytes.
     Len,
+    /// Work of an engine, which is made at start and keeps its own state.
+    Engine(EngineOp),
 }
 
 /// One line of the op list: how an op is written and what it gives.
@@ -70,7 +74,7 @@ pub struct OpInfo {
 }
 
 /// Every op of the instruction set; error messages and help come from here.
-pub const OPS: [OpInfo; 7] = [
+pub const OPS: [OpInfo; 8] = [
     OpInfo {
         name: "fnv64",
         args: "[:chain|:packetfs|:packetfs-chain]",
@@ -86,30 +90,46 @@ pub const OPS: [OpInfo; 7] = [
     OpInfo { name: "counteq", args: ":imm8", what: "count of equal bytes into the next of R0..R3" },
     OpInfo { name: "hist8", args: "", what: "256-bin histogram of byte values" },
     OpInfo { name: "len", args: "", what: "count of bytes into the next of R0..R3" },
+    crate::ops::TOKEN,
 ];
 
 impl Op {
     /// Whether it changes payload bytes.
     #[must_use]
-    pub const fn is_transform(self) -> bool {
+    pub const fn is_transform(&self) -> bool {
         matches!(self, Self::Xor(_) | Self::Add(_))
     }
 
     /// Whether its result depends on the value of payload bytes (`len` looks at none).
     #[must_use]
-    pub const fn reads_bytes(self) -> bool {
+    pub const fn reads_bytes(&self) -> bool {
         !self.is_transform() && !matches!(self, Self::Len)
     }
 
-    /// Whether its result goes into one of R0..R3.
+    /// How many of R0..R3 its results go into.
     #[must_use]
-    pub const fn takes_accumulator(self) -> bool {
-        !self.is_transform() && !matches!(self, Self::Hist8)
+    pub const fn accumulators(&self) -> usize {
+        match self {
+            Self::Xor(_) | Self::Add(_) | Self::Hist8 => 0,
+            Self::Engine(op) => op.results().len(),
+            _ => 1,
+        }
+    }
+
+    /// What its accumulators hold, the first one first: the op as it is written, with the
+    /// result's name behind it where an op has several.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        match self {
+            Self::Engine(op) => op.results().iter().map(|name| format!("{op} {name}")).collect(),
+            _ if self.accumulators() == 0 => Vec::new(),
+            _ => vec![self.to_string()],
+        }
     }
 
     /// Whether its results of several lanes add up to the result of one.
     #[must_use]
-    pub const fn merges(self) -> bool {
+    pub const fn merges(&self) -> bool {
         !matches!(self, Self::Fnv64(_, Scope::Chain) | Self::Crc32c(Scope::Chain))
     }
 }
@@ -130,6 +150,7 @@ impl fmt::Display for Op {
             Self::CountEq(imm) => write!(f, "counteq:{imm}"),
             Self::Hist8 => f.write_str("hist8"),
             Self::Len => f.write_str("len"),
+            Self::Engine(op) => op.fmt(f),
         }
     }
 }

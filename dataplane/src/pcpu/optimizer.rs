@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
 use super::exec::{Compiled, Options};
 use super::isa::Isa;
 use super::lower::lower;
@@ -64,10 +65,22 @@ pub struct Optimized {
 
 impl Optimized {
     /// Compiles the program for what it was optimized for.
+    ///
+    /// # Panics
+    /// When the program has an engine op: [`Self::compile_with`] takes those.
     #[must_use]
     pub fn compile(&self, isa: Isa) -> Compiled {
-        let keeps_payload = self.keeps_payload;
-        Compiled::with(&self.program, isa, Options { keeps_payload, ..Options::default() })
+        self.compile_with(isa, Vec::new())
+    }
+
+    /// The same for a program with engine ops; see [`Compiled::with_engines`].
+    ///
+    /// # Panics
+    /// When there is not one engine for each engine op.
+    #[must_use]
+    pub fn compile_with(&self, isa: Isa, engines: Vec<Box<dyn Engine>>) -> Compiled {
+        let options = Options { keeps_payload: self.keeps_payload, ..Options::default() };
+        Compiled::with_engines(&self.program, isa, options, engines)
     }
 }
 
@@ -116,11 +129,11 @@ fn local(ops: &mut Vec<Op>) -> Option<Rewrite> {
 /// The rule for these ops, what takes their place, and why it may. Every rule lowers the number
 /// of ops, of adds, or of transforms before a `counteq` or `len`: so the rounds end.
 fn rule_for(ops: &[Op]) -> Option<(Rule, Vec<Op>, &'static str)> {
-    let found = match *ops {
+    let found = match ops {
         [Op::Xor(0) | Op::Add(0)] => (Rule::DropIdentity, vec![], "it leaves every byte as it is"),
         [Op::Xor(a), Op::Xor(b)] => (Rule::MergeXor, vec![Op::Xor(a ^ b)], "xor is associative"),
         [Op::Add(a), Op::Add(b)] => {
-            (Rule::MergeAdd, vec![Op::Add(a.wrapping_add(b))], "addition modulo 256 is associative")
+            (Rule::MergeAdd, vec![Op::Add(a.wrapping_add(*b))], "addition modulo 256 is associative")
         }
         [Op::Add(128), Op::Xor(a)] | [Op::Xor(a), Op::Add(128)] => (
             Rule::AddAsXor,
@@ -129,16 +142,16 @@ fn rule_for(ops: &[Op]) -> Option<(Rule, Vec<Op>, &'static str)> {
         ),
         [Op::Xor(a), Op::CountEq(v)] => (
             Rule::HoistCount,
-            vec![Op::CountEq(v ^ a), Op::Xor(a)],
+            vec![Op::CountEq(v ^ a), Op::Xor(*a)],
             "xor is a bijection: a byte becomes v exactly if it was v^a",
         ),
         [Op::Add(a), Op::CountEq(v)] => (
             Rule::HoistCount,
-            vec![Op::CountEq(v.wrapping_sub(a)), Op::Add(a)],
+            vec![Op::CountEq(v.wrapping_sub(*a)), Op::Add(*a)],
             "addition is a bijection: a byte becomes v exactly if it was v-a",
         ),
         [transform, Op::Len] if transform.is_transform() => {
-            (Rule::HoistLen, vec![Op::Len, transform], "transforms do not change the length")
+            (Rule::HoistLen, vec![Op::Len, transform.clone()], "transforms do not change the length")
         }
         _ => return None,
     };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use super::op::{Basis, OPS, Op, Scope};
+use crate::ops::{EngineOp, SettingError};
 
 /// Accumulators that a program can fill: R0..R3.
 pub const ACCUMULATORS: usize = 4;
@@ -19,8 +20,10 @@ pub const MAX_OPS: usize = 32;
 /// A checked list of ops: at least one, at most [`MAX_OPS`], with at most [`ACCUMULATORS`]
 /// of them filling an accumulator and at most one `hist8`.
 ///
-/// Its text is `op[:arg][,op[:arg]...]`; [`fmt::Display`] writes what [`Program::parse`] reads.
-/// Spaces around ops are allowed, immediates are decimal or `0x` hexadecimal.
+/// Its text is `op[:arg][,key=value...][,op[:arg]...]`; [`fmt::Display`] writes what
+/// [`Program::parse`] reads. An item whose first `=` comes before any `:` is a setting and binds
+/// to the op before it; every other item is an op. Spaces around items are allowed, immediates
+/// are decimal or `0x` hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     ops: Vec<Op>,
@@ -71,6 +74,23 @@ pub enum ProgramErrorCause {
     /// A second histogram.
     #[error("a second hist8: a program has one histogram")]
     SecondHistogram,
+    /// A setting with no op before it.
+    #[error("{0} follows no op: a setting stands behind the op that it is for")]
+    LooseSetting(String),
+    /// A setting behind an op that takes none.
+    #[error("{op} takes no settings, and so not {setting}")]
+    NoSettings {
+        /// The op before it.
+        op: String,
+        /// The setting.
+        setting: String,
+    },
+    /// A setting that its op does not take.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// An engine op without the argument that it needs.
+    #[error("{0} needs an argument: {0}:VOCAB, e.g. {0}:o200k_base or {0}:/path/of/a/file")]
+    NoArgument(String),
     /// More than [`MAX_OPS`].
     #[error("more than {MAX_OPS} ops")]
     TooLong,
@@ -91,9 +111,14 @@ impl Program {
         for part in text.split(',') {
             let item = part.trim();
             let column = at + (part.len() - part.trim_start().len()) + 1;
-            let op = parse_op(item, column)?;
-            ops.push(op);
-            check(&ops).map_err(|cause| ProgramError { column, cause })?;
+            match setting(item) {
+                Some((key, value)) => set(ops.last_mut(), item, key, value),
+                None => {
+                    ops.push(parse_op(item, column)?);
+                    check(&ops)
+                }
+            }
+            .map_err(|cause| ProgramError { column, cause })?;
             at += part.len() + 1;
         }
         Ok(Self { ops })
@@ -127,15 +152,20 @@ impl Program {
         &self.ops
     }
 
-    /// The ops that fill R0..R3, in that order.
-    pub fn accumulators(&self) -> impl Iterator<Item = Op> + '_ {
-        self.ops.iter().copied().filter(|op| op.takes_accumulator())
+    /// What R0..R3 hold, in that order: see [`Op::labels`].
+    pub fn accumulators(&self) -> impl Iterator<Item = String> + '_ {
+        self.ops.iter().flat_map(Op::labels)
+    }
+
+    /// The ops that engines do, in order.
+    pub fn engines(&self) -> impl Iterator<Item = &EngineOp> + '_ {
+        self.ops.iter().filter_map(|op| if let Op::Engine(op) = op { Some(op) } else { None })
     }
 
     /// Whether any op changes payload bytes.
     #[must_use]
     pub fn transforms(&self) -> bool {
-        self.ops.iter().any(|op| op.is_transform())
+        self.ops.iter().any(Op::is_transform)
     }
 }
 
@@ -145,13 +175,34 @@ fn check(ops: &[Op]) -> Result<(), ProgramErrorCause> {
     if ops.len() > MAX_OPS {
         return Err(ProgramErrorCause::TooLong);
     }
-    if ops.iter().filter(|op| op.takes_accumulator()).count() > ACCUMULATORS {
+    if ops.iter().map(Op::accumulators).sum::<usize>() > ACCUMULATORS {
         return Err(ProgramErrorCause::NoAccumulator(last.to_string()));
     }
     if ops.iter().filter(|op| matches!(op, Op::Hist8)).count() > 1 {
         return Err(ProgramErrorCause::SecondHistogram);
     }
     Ok(())
+}
+
+/// Key and value of an item that is a setting.
+fn setting(item: &str) -> Option<(&str, &str)> {
+    item.split_once('=').filter(|(key, _)| !key.contains(':'))
+}
+
+/// Gives the setting `item` to the op before it.
+fn set(
+    op: Option<&mut Op>,
+    item: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), ProgramErrorCause> {
+    match op {
+        None => Err(ProgramErrorCause::LooseSetting(item.into())),
+        Some(Op::Engine(op)) => Ok(op.set(key.trim(), value.trim())?),
+        Some(op) => {
+            Err(ProgramErrorCause::NoSettings { op: op.to_string(), setting: item.into() })
+        }
+    }
 }
 
 fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
@@ -176,6 +227,12 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
         ("xor", _) => immediate(name, arg, column).map(Op::Xor),
         ("add", _) => immediate(name, arg, column).map(Op::Add),
         ("counteq", _) => immediate(name, arg, column).map(Op::CountEq),
+        ("token", _) => EngineOp::named(name, arg.map(str::trim))
+            .map(Op::Engine)
+            .ok_or_else(|| ProgramError {
+                column,
+                cause: ProgramErrorCause::NoArgument(name.into()),
+            }),
         (_, Some(arg)) if OPS.iter().any(|info| info.name == name) => Err(ProgramError {
             column: at_arg,
             cause: ProgramErrorCause::BadArgument { op: name.into(), arg: arg.into() },

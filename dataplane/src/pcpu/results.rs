@@ -45,7 +45,7 @@ impl Results {
     pub fn empty(program: &Program) -> Self {
         Self {
             r: [0; ACCUMULATORS],
-            ops: program.accumulators().map(|op| op.to_string()).collect(),
+            ops: program.accumulators().collect(),
             per_lane_only: [false; ACCUMULATORS],
             hist: None,
             messages: 0,

@@ -1,25 +1,31 @@
 //! What a worker runs on descriptors, in its own thread or inside a receiver's.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use pfs_rings::{Desc, RegionView};
 
-use super::keep::PayloadSinks;
+use super::kit::WorkerKit;
 use super::latency::{Latency, Waits};
 use crate::counters::WorkerCounters;
-use crate::pcpu::{Compiled, Isa, Optimized, Results, SpanBatch, StepStats};
-use crate::receivers::BATCH;
+use crate::pcpu::{
+    Compiled, EngineCells, EngineReport, Isa, Optimized, Results, SpanBatch, SpanMeta, StepStats,
+};
+use crate::receivers::{BATCH, Framing};
 
-/// For each rule, what its program has found and what its steps have cost.
-pub(super) type Found = Vec<(Results, Vec<StepStats>)>;
+/// What one rule's program has found, what its steps have cost, what its engines have counted.
+pub(super) type Found = (Results, Vec<StepStats>, Vec<EngineReport>);
 
 /// What an executor has done, when no more comes.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) counters: WorkerCounters,
-    pub(super) found: Found,
+    /// One entry for each rule.
+    pub(super) found: Vec<Found>,
     /// How long packets waited, where it was measured.
     pub(super) latency: Option<Latency>,
-    /// Not yet closed.
-    pub(super) sinks: PayloadSinks,
+    /// Its sinks are not yet closed.
+    pub(super) kit: WorkerKit,
 }
 
 /// The programs of all rules, their results so far, and the memory that spans lie in.
@@ -27,40 +33,84 @@ pub(super) struct Work {
 /// One per worker: nothing in it is shared, so nothing in it is locked.
 #[derive(Debug)]
 pub struct Executor {
-    regions: Vec<RegionView>,
+    regions: Vec<Source>,
     programs: Vec<Compiled>,
     spans: SpanBatch<'static>,
-    sinks: PayloadSinks,
+    /// What engines want to know of each of `spans`; empty for programs without any.
+    metas: Vec<SpanMeta>,
+    kit: WorkerKit,
     /// What was consumed, and what it cost.
     pub counters: WorkerCounters,
 }
 
+/// The memory of a source, and what its frames begin with.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where its frames lie.
+    pub region: RegionView,
+    /// What the first byte of a frame is.
+    pub framing: Framing,
+}
+
 impl Executor {
-    /// An executor of one program per rule over `regions`, which `Desc::region` indexes; payload
-    /// goes to `sinks` afterwards.
+    /// An executor of one program per rule over `regions`, which `Desc::region` indexes, with the
+    /// engines and sinks of `kit`.
+    ///
+    /// # Panics
+    /// When a program has engine ops and `kit` not its engines.
     #[must_use]
     pub fn new(
         programs: &[Optimized],
-        regions: Vec<RegionView>,
+        regions: Vec<Source>,
         isa: Isa,
-        sinks: PayloadSinks,
+        mut kit: WorkerKit,
     ) -> Self {
+        let mut engines = std::mem::take(&mut kit.engines).into_iter();
+        let compile = |program: &Optimized| {
+            program.compile_with(isa, engines.next().unwrap_or_default())
+        };
         Self {
             regions,
-            programs: programs.iter().map(|program| program.compile(isa)).collect(),
+            programs: programs.iter().map(compile).collect(),
             spans: SpanBatch::default(),
-            sinks,
+            metas: Vec::with_capacity(BATCH),
+            kit,
             counters: WorkerCounters::default(),
         }
     }
 
     /// Ends the work: totals, what each rule's program has found, what its steps have cost.
     #[must_use]
-    pub(super) fn end(self, waits: &Waits) -> Work {
-        let steps = |program: &Compiled| program.stats().cloned().collect();
-        let found = self.programs.iter().map(|program| (program.results(), steps(program)));
+    pub(super) fn end(mut self, waits: &Waits) -> Work {
+        let now = time_ns();
+        for (rule, program) in (0..).zip(&mut self.programs) {
+            program.finish(now, self.kit.ids.of_rule(rule));
+        }
+        let found = self.programs.iter().map(|program| {
+            (program.results(), program.stats().cloned().collect(), program.engine_reports())
+        });
         let (found, latency) = (found.collect(), waits.summary());
-        Work { counters: self.counters, found, latency, sinks: self.sinks }
+        Work { counters: self.counters, found, latency, kit: self.kit }
+    }
+
+    /// Lets engines do what time alone brings, and publish their counters; some fifty times a
+    /// second.
+    pub(super) fn tick(&mut self) {
+        let mut now = 0;
+        for (rule, program) in (0..).zip(&mut self.programs) {
+            if program.has_engines() {
+                now = if now == 0 { time_ns() } else { now };
+                program.tick(now, self.kit.ids.of_rule(rule));
+            }
+        }
+    }
+
+    /// Counters of all engines: the rule's place, the op, its cells.
+    pub(super) fn engine_cells(&self) -> Vec<(usize, String, Arc<EngineCells>)> {
+        let of = |(rule, program): (usize, &Compiled)| {
+            program.cells().into_iter().map(move |(op, cells)| (rule, op, cells))
+        };
+        self.programs.iter().enumerate().flat_map(of).collect()
     }
 
     /// Runs each descriptor's program on its span.
@@ -95,7 +145,9 @@ impl Executor {
 
     fn run_rule<'a>(&mut self, rule: u16, descs: impl Iterator<Item = &'a Desc>) {
         self.spans.clear();
-        let known = usize::from(rule) < self.programs.len();
+        self.metas.clear();
+        let program = self.programs.get_mut(usize::from(rule));
+        let (known, engines) = (program.is_some(), program.is_some_and(|p| p.has_engines()));
         let (mut messages, mut bytes, mut bad) = (0, 0, 0);
         // Length of the batch before the message that is being added.
         let mut start = 0;
@@ -106,19 +158,28 @@ impl Executor {
                 whole = known;
             }
             whole = whole && push_span(&mut self.spans, &self.regions, desc);
+            if engines && whole {
+                self.metas.push(meta(&self.regions, desc));
+            }
             if desc.is_eom() {
                 if whole {
                     messages += 1;
                 } else {
                     bad += 1;
                     self.spans.truncate(start);
+                    self.metas.truncate(start);
                 }
             }
         }
         if let Some(program) = self.programs.get_mut(usize::from(rule)) {
             bytes += self.spans.bytes();
-            program.run(&mut self.spans);
-            self.sinks.keep(rule, &self.spans);
+            if engines {
+                let outlet = self.kit.ids.of_rule(rule);
+                program.run_with(&mut self.spans, &self.metas, time_ns(), outlet);
+            } else {
+                program.run(&mut self.spans);
+            }
+            self.kit.payload.keep(rule, &self.spans);
         }
         self.counters.consumed += messages;
         self.counters.consumed_bytes += bytes;
@@ -127,12 +188,30 @@ impl Executor {
 }
 
 #[inline]
-fn push_span(spans: &mut SpanBatch<'_>, regions: &[RegionView], desc: &Desc) -> bool {
-    let Some(region) = regions.get(usize::from(desc.region)) else { return false };
-    let Some(start) = region.span(desc.offset, desc.len) else { return false };
+fn push_span(spans: &mut SpanBatch<'_>, regions: &[Source], desc: &Desc) -> bool {
+    let Some(source) = regions.get(usize::from(desc.region)) else { return false };
+    let Some(start) = source.region.span(desc.offset, desc.len) else { return false };
     // SAFETY: `span` checked that the bytes lie in the region, which `regions` keeps mapped for
     // longer than the batch lives; they are exclusively ours because the descriptor is (see
     // `Executor::run`), and no two descriptors on loan name overlapping spans.
     unsafe { spans.push(start.as_ptr(), desc.len, desc.is_som(), desc.is_eom()) };
     true
+}
+
+/// What engines are told of a span that was pushed.
+fn meta(regions: &[Source], desc: &Desc) -> SpanMeta {
+    let Some(source) = regions.get(usize::from(desc.region)) else { return SpanMeta::default() };
+    let meta = SpanMeta::of(desc, source.framing);
+    let before = desc.offset.checked_sub(u64::from(desc.head));
+    match before.and_then(|offset| source.region.span(offset, u32::from(desc.head))) {
+        // SAFETY: `span` checked that the headers lie in the region, right before the payload;
+        // they are of the frame that the descriptor lends, so that nobody writes them meanwhile.
+        Some(_) => unsafe { meta.with_head(desc.head) },
+        None => meta,
+    }
+}
+
+/// Nanoseconds since 1970.
+fn time_ns() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
 }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
-
+use super::report::SinkReport;
 use crate::pcpu::SpanBatch;
 use crate::receivers::Framing;
 use crate::transmitters::pcap::{PcapSinkSpec, PcapWriter};
@@ -30,22 +29,6 @@ struct Sink {
     /// Messages that were not given to the writer because it had failed.
     missed: u64,
     error: Option<TransmitError>,
-}
-
-/// What one worker wrote to one sink.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SinkReport {
-    /// The sink's name.
-    pub sink: String,
-    /// File that was written.
-    pub path: PathBuf,
-    /// Messages in the file.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Messages that are not in the file because it could not be written.
-    pub lost: u64,
 }
 
 impl PayloadSinks {

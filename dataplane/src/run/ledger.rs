@@ -3,7 +3,7 @@
 use pfs_rings::RegionGranted;
 
 use super::executor::Work;
-use super::keep::PayloadSinks;
+use super::kit::WorkerKit;
 use super::report::{ReceiverReport, RuleResults, RunReport, WorkerReport};
 use super::start::{ReceiverThread, WorkerThread};
 use crate::books::Books;
@@ -21,7 +21,7 @@ pub(super) struct Ledger {
     receivers: Vec<ReceiverReport>,
     workers: Vec<WorkerReport>,
     /// Of each worker, to be closed when all have ended.
-    sinks: Vec<PayloadSinks>,
+    kits: Vec<WorkerKit>,
     errors: Vec<String>,
 }
 
@@ -69,14 +69,19 @@ impl Ledger {
     }
 
     fn add_work(&mut self, core: u32, work: Work) {
-        let Work { counters, found, latency, sinks } = work;
+        let Work { counters, found, latency, kit } = work;
         self.worked.add(&counters);
-        self.sinks.push(sinks);
+        self.kits.push(kit);
         let results = self
             .names
             .iter()
             .zip(found)
-            .map(|(rule, (results, steps))| RuleResults { rule: rule.clone(), results, steps })
+            .map(|(rule, (results, steps, engines))| RuleResults {
+                rule: rule.clone(),
+                results,
+                steps,
+                engines,
+            })
             .collect();
         let sinks = Vec::new();
         self.workers.push(WorkerReport { core, counters, latency, results, sinks });
@@ -84,8 +89,8 @@ impl Ledger {
 
     /// Closes the books.
     pub(super) fn close(mut self, elapsed_s: f64) -> RunReport {
-        for (worker, sinks) in self.workers.iter_mut().zip(self.sinks) {
-            worker.sinks = sinks.close(&mut self.errors);
+        for (worker, kit) in self.workers.iter_mut().zip(self.kits) {
+            worker.sinks = kit.close(&mut self.errors);
         }
         RunReport {
             elapsed_s,

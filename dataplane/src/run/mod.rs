@@ -8,6 +8,7 @@
 mod cycles;
 mod executor;
 mod keep;
+mod kit;
 mod lanes;
 mod latency;
 mod ledger;
@@ -18,9 +19,12 @@ mod start;
 mod steer;
 mod worker;
 
-pub use executor::Executor;
-pub use keep::{PayloadSinks, SinkReport};
+pub use executor::{Executor, Source};
+pub use keep::PayloadSinks;
+pub use kit::WorkerKit;
 pub use lanes::LaneMemory;
 pub use latency::Latency;
-pub use report::{ReceiverReport, RuleResults, RunReport, Snapshot, WorkerReport};
+pub use report::{
+    EngineSnapshot, ReceiverReport, RuleResults, RunReport, SinkReport, Snapshot, WorkerReport,
+};
 pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};

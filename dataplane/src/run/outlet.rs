@@ -93,8 +93,9 @@ impl Outlet {
         }
     }
 
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&mut self) {
         if let Self::Inline(inline) = self {
+            inline.executor.tick();
             inline.cells.publish(&inline.executor.counters);
         }
     }

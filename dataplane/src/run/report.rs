@@ -1,16 +1,16 @@
 //! What a run tells, while it goes and when it is over.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pfs_rings::RegionGranted;
 use serde::{Deserialize, Serialize};
 
-use super::keep::SinkReport;
 use super::latency::Latency;
 use crate::books::Books;
-use crate::counters::{ReceiverCounters, SourceCounters, WorkerCounters};
-use crate::pcpu::{Results, StepStats};
+use crate::counters::{CounterDef, ReceiverCounters, SourceCounters, WorkerCounters};
+use crate::pcpu::{EngineReport, Results, StepStats};
 use crate::receivers::Granted;
 
 /// Totals as threads last published them.
@@ -22,6 +22,25 @@ pub struct Snapshot {
     pub receivers: Vec<(SourceCounters, ReceiverCounters)>,
     /// One entry for each worker; in `run_to_completion` mode for each receiver.
     pub workers: Vec<WorkerCounters>,
+    /// One entry for each engine op of each worker.
+    pub engines: Vec<EngineSnapshot>,
+}
+
+/// What an engine op of one worker last published.
+#[derive(Clone, Debug)]
+pub struct EngineSnapshot {
+    /// The worker's place.
+    pub worker: usize,
+    /// The rule's name.
+    pub rule: String,
+    /// The op as it is written.
+    pub op: String,
+    /// Group of its counters.
+    pub group: &'static str,
+    /// Their definitions.
+    pub table: &'static [CounterDef],
+    /// Their totals, in the table's order.
+    pub values: Vec<u64>,
 }
 
 impl Snapshot {
@@ -76,6 +95,25 @@ pub struct RuleResults {
     pub results: Results,
     /// What each step of the program cost, in order.
     pub steps: Vec<StepStats>,
+    /// What each engine op of the program counted, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineReport>,
+}
+
+/// What one worker wrote to one sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkReport {
+    /// The sink's name.
+    pub sink: String,
+    /// File, or socket, that was written.
+    pub path: PathBuf,
+    /// Messages in the file; of ids, records.
+    pub packets: u64,
+    /// Their bytes; of ids, four for each.
+    pub bytes: u64,
+    /// Messages, or records, that could not be written.
+    pub lost: u64,
 }
 
 impl RuleResults {
@@ -89,6 +127,11 @@ impl RuleResults {
             sum.bytes += part.bytes;
             sum.cycles += part.cycles;
             sum.batches += part.batches;
+        }
+        for (sum, part) in self.engines.iter_mut().zip(&other.engines) {
+            for (name, count) in &part.counters {
+                *sum.counters.entry(name.clone()).or_default() += count;
+            }
         }
     }
 }
@@ -125,7 +168,7 @@ pub struct WorkerReport {
     pub latency: Option<Latency>,
     /// Results of each rule on this worker alone, chain digests included.
     pub results: Vec<RuleResults>,
-    /// What this worker wrote to each payload sink.
+    /// What this worker wrote to each sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkReport>,
 }

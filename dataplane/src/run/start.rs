@@ -7,19 +7,19 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use pfs_rings::lane::LaneWorker;
-use pfs_rings::{RegionGranted, RegionView, WaitStrategy};
+use pfs_rings::{RegionGranted, WaitStrategy};
 
-use super::executor::{Executor, Work};
-use super::keep::PayloadSinks;
+use super::executor::{Executor, Source, Work};
+use super::kit::WorkerKit;
 use super::lanes::{LaneMemory, Lanes};
 use super::ledger::Ledger;
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
-use super::report::{RunReport, Snapshot};
+use super::report::{EngineSnapshot, RunReport, Snapshot};
 use super::worker::WorkerLoop;
 use crate::counters::{ReceiverCells, SourceCells, WorkerCells};
 use crate::packet::RuleSet;
-use crate::pcpu::{Isa, Optimized};
+use crate::pcpu::{EngineCells, Isa, Optimized};
 use crate::pin::{self, PinError};
 use crate::privilege;
 use crate::receivers::{Granted, Receive, Receiver};
@@ -37,8 +37,9 @@ pub struct RunSpec {
     pub programs: Vec<Optimized>,
     /// Where programs run.
     pub workers: Workers,
-    /// Files for payload, an entry for each worker; empty where no rule keeps any.
-    pub sinks: Vec<PayloadSinks>,
+    /// Engines and sinks, an entry for each worker; may be empty where no program has an engine
+    /// op and no rule keeps anything.
+    pub kits: Vec<WorkerKit>,
     /// How idle threads wait.
     pub wait: WaitStrategy,
     /// Kernels to use.
@@ -124,6 +125,8 @@ pub enum RunError {
 }
 
 type Ready = Sender<Result<(), RunError>>;
+/// The rule's place, the op, and what it has counted.
+type EngineRow = (usize, String, Arc<EngineCells>);
 
 /// A run under way.
 #[derive(Debug)]
@@ -134,6 +137,8 @@ pub struct Running {
     receivers: Vec<ReceiverThread>,
     workers: Vec<WorkerThread>,
     inline: Vec<(u32, Arc<WorkerCells>)>,
+    /// Of each worker, the counters of its engines.
+    engines: Vec<Vec<EngineRow>>,
     granted: Option<RegionGranted>,
 }
 
@@ -160,7 +165,11 @@ pub(super) struct WorkerThread {
 /// [`RunError`]; what was started is stopped again and the sources are closed.
 pub fn start(spec: RunSpec) -> Result<Running, RunError> {
     check_cores(&spec)?;
-    let regions: Vec<RegionView> = spec.receivers.iter().map(|slot| slot.source.region()).collect();
+    let source = |slot: &ReceiverSlot| Source {
+        region: slot.source.region(),
+        framing: slot.source.framing(),
+    };
+    let regions: Vec<Source> = spec.receivers.iter().map(source).collect();
     let (ready, answers) = mpsc::channel();
     let mut running = Running {
         began: Instant::now(),
@@ -169,6 +178,7 @@ pub fn start(spec: RunSpec) -> Result<Running, RunError> {
         receivers: Vec::new(),
         workers: Vec::new(),
         inline: Vec::new(),
+        engines: Vec::new(),
         granted: None,
     };
     let started = running.spawn(spec, &regions, &ready);
@@ -207,13 +217,16 @@ impl Running {
     fn spawn(
         &mut self,
         spec: RunSpec,
-        regions: &[RegionView],
+        regions: &[Source],
         ready: &Ready,
     ) -> Result<(), RunError> {
-        let mut sinks = spec.sinks.into_iter();
+        let mut kits = spec.kits.into_iter();
+        let mut cells = Vec::new();
         let mut executor = || {
-            let sinks = sinks.next().unwrap_or_default();
-            Executor::new(&spec.programs, regions.to_vec(), spec.isa, sinks)
+            let kit = kits.next().unwrap_or_default();
+            let executor = Executor::new(&spec.programs, regions.to_vec(), spec.isa, kit);
+            cells.push(executor.engine_cells());
+            executor
         };
         let lanes = match &spec.workers {
             Workers::Pipeline { cores, ring_slots } => {
@@ -248,6 +261,7 @@ impl Running {
             };
             self.spawn_receiver(slot, outlet, settings, ready)?;
         }
+        self.engines = cells;
         Ok(())
     }
 
@@ -310,7 +324,21 @@ impl Running {
                 .map(|receiver| (receiver.source_cells.read(), receiver.cells.read()))
                 .collect(),
             workers: workers.chain(inline).map(|cells| cells.read()).collect(),
+            engines: self.engine_snapshots().collect(),
         }
+    }
+
+    fn engine_snapshots(&self) -> impl Iterator<Item = EngineSnapshot> + '_ {
+        self.engines.iter().enumerate().flat_map(move |(worker, rows)| {
+            rows.iter().map(move |(rule, op, cells)| EngineSnapshot {
+                worker,
+                rule: self.names.get(*rule).cloned().unwrap_or_default(),
+                op: op.clone(),
+                group: cells.group,
+                table: cells.table,
+                values: cells.read(),
+            })
+        })
     }
 
     /// Waits for all threads and closes the account. Does not stop sources: a live one is

@@ -61,6 +61,7 @@ impl WorkerLoop {
             if taken == 0 || self.executor.counters.batches.is_multiple_of(64) {
                 let now = Instant::now();
                 if now >= due {
+                    self.executor.tick();
                     self.cells.publish(&self.executor.counters);
                     due = now + HOUSEKEEPING;
                 }

@@ -94,7 +94,7 @@ pub fn spec(source: Receiver, rules: &[Rule], mode: Mode) -> RunSpec {
         sampled: u32::MAX,
         stage_cycles: false,
         memory: LaneMemory::default(),
-        sinks: Vec::new(),
+        kits: Vec::new(),
     }
 }
 

@@ -28,27 +28,28 @@ pub struct Outcome {
     pub hist: Option<[u64; 256]>,
 }
 
-/// Runs `program` over whole messages, op by op, and transforms them in place.
+/// Runs `program` over whole messages, op by op, and transforms them in place. The accumulators
+/// of engine ops stay 0.
 #[must_use]
 pub fn run(program: &Program, messages: &mut [Vec<u8>]) -> Outcome {
     let mut out = Outcome { r: [0; ACCUMULATORS], hist: None };
     let mut next = 0;
-    for &op in program.ops() {
+    for op in program.ops() {
         let result = step(op, messages, &mut out.hist);
-        if op.takes_accumulator() {
+        if op.accumulators() == 1 {
             out.r[next] = result;
-            next += 1;
         }
+        next += op.accumulators();
     }
     out
 }
 
-fn step(op: Op, messages: &mut [Vec<u8>], hist: &mut Option<[u64; 256]>) -> u64 {
+fn step(op: &Op, messages: &mut [Vec<u8>], hist: &mut Option<[u64; 256]>) -> u64 {
     let all = || messages.iter().flatten().copied();
     let sum = |digest: &dyn Fn(&[u8]) -> u64| {
         messages.iter().fold(0u64, |sum, message| sum.wrapping_add(digest(message)))
     };
-    match op {
+    match *op {
         Op::Fnv64(basis, Scope::Message) => sum(&|m| fnv64(basis.value(), m)),
         Op::Crc32c(Scope::Message) => sum(&|m| u64::from(crc32c(0, m))),
         Op::Fnv64(basis, Scope::Chain) => fnv64(basis.value(), &all().collect::<Vec<_>>()),
@@ -62,6 +63,8 @@ fn step(op: Op, messages: &mut [Vec<u8>], hist: &mut Option<[u64; 256]>) -> u64 
         }
         Op::Xor(imm) => change(messages, |byte| byte ^ imm),
         Op::Add(imm) => change(messages, |byte| byte.wrapping_add(imm)),
+        // Engines have oracles of their own.
+        Op::Engine(_) => 0,
     }
 }
 

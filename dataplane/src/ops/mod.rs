@@ -1,0 +1,30 @@
+//! Engine ops: what connects the engines' libraries to the pCPU.
+//!
+//! An engine knows nothing of packets. Its adapter here is a [`pcpu::Engine`](crate::pcpu::Engine):
+//! one per worker and op, made at start, given batches of spans with what their descriptors say
+//! (flow, time, headers), with accumulators, named counters, and an optional outlet.
+//!
+//! | op | engine | adapter |
+//! |---|---|---|
+//! | `token:VOCAB` | `pfs-token` | [`token`] |
+//!
+//! [`flows`] tells streams apart for any engine that works on them; [`ids`] holds the sinks that
+//! token ids go to.
+
+pub mod flows;
+pub mod ids;
+mod load;
+mod spec;
+pub mod token;
+
+pub use load::{Engines, OpError};
+pub use spec::{EngineOp, Setting, SettingError, Special, TokenMode, TokenOp};
+
+use crate::pcpu::OpInfo;
+
+/// The op list's line for `token`.
+pub(crate) const TOKEN: OpInfo = OpInfo {
+    name: "token",
+    args: ":VOCAB[,mode=packet|flow][,flows=N][,idle_s=N][,special=text|allow]",
+    what: "token ids of a vocabulary: their number and digest into the next two of R0..R3",
+};
