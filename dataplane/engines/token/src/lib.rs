@@ -1,7 +1,9 @@
 //! Exact byte-level tokenizer: vocabularies in, token ids out.
 
+pub mod certain;
 pub mod naive;
 mod table;
+pub mod trie;
 pub mod vocab;
 
 pub use table::Table;
