@@ -21,7 +21,7 @@ impl Span {
 }
 
 /// What the addresses of a [`Parsed`] are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Network {
     /// None: the frame is payload alone.

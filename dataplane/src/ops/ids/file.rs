@@ -74,7 +74,7 @@ impl OutFile {
         }
         self.bytes += bytes.len() as u64;
         if bytes.len() >= BUFFER {
-            return self.write(|out| out.write_all(bytes));
+            return self.out(|out| out.write_all(bytes));
         }
         self.buffer.extend_from_slice(bytes);
         Ok(())
@@ -86,13 +86,13 @@ impl OutFile {
     /// When it cannot be written.
     pub fn write_out(&mut self) -> Result<(), IdSinkError> {
         let buffer = std::mem::take(&mut self.buffer);
-        let written = self.write(|out| out.write_all(&buffer).and_then(|()| out.flush()));
+        let written = self.out(|out| out.write_all(&buffer).and_then(|()| out.flush()));
         self.buffer = buffer;
         self.buffer.clear();
         written
     }
 
-    fn write(&self, put: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), IdSinkError> {
+    fn out(&self, put: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), IdSinkError> {
         let written = match &self.file {
             Some(file) => put(&mut &*file),
             None => put(&mut io::stdout().lock()),
