@@ -1,11 +1,11 @@
 //! Exact byte-level tokenizer: vocabularies in, token ids out.
 
 mod bpe;
-pub mod certain;
 mod decode;
 mod encode;
 pub mod formats;
 pub mod naive;
+pub mod split;
 mod stream;
 mod table;
 pub mod trie;
