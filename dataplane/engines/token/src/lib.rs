@@ -1,6 +1,7 @@
 //! Exact byte-level tokenizer: vocabularies in, token ids out.
 
 pub mod certain;
+pub mod formats;
 pub mod naive;
 mod table;
 pub mod trie;
