@@ -1,6 +1,7 @@
 //! The files that vocabularies come from and go to.
 
 mod error;
+pub mod hf;
 pub mod packed;
 pub mod sections;
 pub mod tiktoken;
