@@ -1,9 +1,13 @@
 //! The files that vocabularies come from and go to.
 
-mod error;
+
+pub mod crayon;
+pub mod dat;
 pub mod hf;
 pub mod packed;
 pub mod sections;
 pub mod tiktoken;
+
+mod error;
 
 pub use error::FormatError;
