@@ -283,8 +283,18 @@ mod tests {
     #[test]
     fn other_shapes_are_refused() {
         for bad in [
-            "", "7", "null", "\"a\"", "[1]", "[[\"a\"]]", "{\"a\": \"b\"}", "{\"vocab\": [1]}",
-            "[\"a\"] x", "[\"\\ud800\"]", "{\"a\": []}", "[\"a\",",
+            "",
+            "7",
+            "null",
+            "\"a\"",
+            "[1]",
+            "[[\"a\"]]",
+            "{\"a\": \"b\"}",
+            "{\"vocab\": [1]}",
+            "[\"a\"] x",
+            "[\"\\ud800\"]",
+            "{\"a\": []}",
+            "[\"a\",",
         ] {
             let error = read(bad.as_bytes(), "test", Unknown::AddBytes).unwrap_err();
             assert!(matches!(error, FormatError::Json { .. }), "{bad}: {error}");

@@ -100,7 +100,8 @@ fn arrays(file: &[u8]) -> Result<V2Arrays, FormatError> {
     if body.len() > 3 * array {
         return Err(FormatError::invalid(FORMAT, format!("bytes follow the {cells} cells")));
     }
-    let words = |part: &[u8]| part.as_chunks::<4>().0.iter().map(|w| i32::from_le_bytes(*w)).collect();
+    let words =
+        |part: &[u8]| part.as_chunks::<4>().0.iter().map(|w| i32::from_le_bytes(*w)).collect();
     let (base, rest) = body.split_at(array);
     let (check, values) = rest.split_at(array);
     Ok(V2Arrays { base: words(base), check: words(check), values: words(values) })
@@ -242,7 +243,10 @@ mod tests {
         assert!(matches!(parse(&head), Err(FormatError::Version { found: 1, .. })));
         head[0] = b'X';
         assert!(matches!(parse(&head), Err(FormatError::Unrecognized { .. })));
-        assert!(matches!(parse(&file(&(vec![], vec![], vec![]))), Err(FormatError::Invalid { .. })));
+        assert!(matches!(
+            parse(&file(&(vec![], vec![], vec![]))),
+            Err(FormatError::Invalid { .. })
+        ));
     }
 
     #[test]

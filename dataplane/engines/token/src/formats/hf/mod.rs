@@ -155,13 +155,8 @@ fn ordinary(file: &File<'_>, merges: &[(u32, u32)]) -> Result<Vec<(u32, Vec<u8>)
 }
 
 /// Which of `aside` a merge gives.
-fn made(
-    file: &File<'_>,
-    merges: &[(u32, u32)],
-    aside: &[(u32, Vec<u8>)],
-) -> HashSet<Vec<u8>> {
-    let sought: HashSet<&[u8]> =
-        aside.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+fn made(file: &File<'_>, merges: &[(u32, u32)], aside: &[(u32, Vec<u8>)]) -> HashSet<Vec<u8>> {
+    let sought: HashSet<&[u8]> = aside.iter().map(|(_, bytes)| bytes.as_slice()).collect();
     let texts = file.model.merges.iter().take(merges.len());
     texts
         .filter_map(|merge| alphabet::bytes(&[merge.0.as_ref(), merge.1.as_ref()].concat()))
@@ -189,12 +184,14 @@ fn specials(added: &[Added<'_>], ids: &Index<'_>) -> Result<Vec<Special>, Format
     Ok(specials)
 }
 
-/// Whether `text` can be such a file: an object with a `model` or `added_tokens` near its start.
+/// Whether the object `text` can be such a file: one with an object under the key `model`.
+///
+/// Crayon's maps have numbers there, and a quoted key inside a string has its quotes escaped.
 pub(crate) fn looks_like(text: &[u8]) -> bool {
-    let keys: [&[u8]; 4] =
-        [b"\"added_tokens\"", b"\"pre_tokenizer\"", b"\"normalizer\"", b"\"model\""];
-    let start = &text[..text.len().min(4096)];
-    keys.iter().any(|key| memchr::memmem::find(start, key).is_some())
+    memchr::memmem::find_iter(text, b"\"model\"").any(|at| {
+        let rest = text[at + 7..].trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"{"))
+    })
 }
 
 /// A grammar for a split pattern, where it is one of the known ones.
