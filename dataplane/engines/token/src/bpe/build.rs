@@ -6,7 +6,7 @@ use super::merge::{Joins, merge_any};
 use super::pairs;
 use super::{Bpe, MOST_NUMBERS, NONE};
 use crate::trie::Trie;
-use crate::vocab::{Ranks, VocabSource};
+use crate::vocab::{Ranks, SourceError, VocabSource};
 use crate::vocabulary::VocabError;
 
 /// The tables while they grow, rank by rank.
@@ -45,7 +45,10 @@ impl<'a> Work<'a> {
             spelled: vec![],
         };
         for (byte, token) in (0..=255u8).zip(single) {
-            let (id, bytes) = token.ok_or(VocabError::NoByte { byte })?;
+            let Some((id, bytes)) = token else {
+                let (name, source) = (source.name.clone(), SourceError::Byte { byte });
+                return Err(VocabError::Source { name, source });
+            };
             work.ids.push(id);
             work.halves.push([u32::from(byte); 2]);
             work.spelled.push(bytes);
@@ -183,7 +186,9 @@ impl<'a> Rules<'a> {
         bytes.extend(source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice())));
         let ranks = match &source.ranks {
             Ranks::ById => None,
-            Ranks::Merges(list) => Some(list.iter().copied().zip(0..).rev().collect()),
+            Ranks::Merges(list) => {
+                Some(list.iter().enumerate().map(|(rank, &pair)| (pair, rank as u32)).rev().collect())
+            }
         };
         Self { ids, bytes, ranks }
     }

@@ -18,8 +18,6 @@ mod merge;
 mod pairs;
 mod prefixes;
 mod stored;
-#[cfg(test)]
-mod tests;
 mod valid;
 
 pub(crate) use long::Scratch;
@@ -28,6 +26,7 @@ pub(crate) use prefixes::Prefixes;
 
 use crate::Table;
 use crate::trie::Trie;
+use crate::vocab::VocabSource;
 use pairs::Pairs;
 
 /// No number.
@@ -81,6 +80,23 @@ impl Bpe {
         debug_assert!((number as usize) < self.lengths.len());
         // SAFETY: as for `id`; the tables are equally long.
         unsafe { *self.lengths.get_unchecked(number as usize) as usize }
+    }
+
+    /// Gives the numbers of `piece`, of 1 to 64 bytes, to `emit`.
+    #[inline]
+    pub(crate) fn short(&self, piece: &[u8], emit: impl FnMut(u32)) {
+        merge::merge(self, piece).iter().for_each(emit);
+    }
+
+    /// Says of an id whether a piece of its bytes becomes that one token.
+    pub(crate) fn whole_pieces(&self, source: &VocabSource) -> impl Fn(u32) -> bool + use<> {
+        let mut made = vec![];
+        if !source.whole_piece_first {
+            made.resize(self.ids.iter().max().map_or(0, |&id| id as usize + 1), false);
+            self.ids.iter().for_each(|&id| made[id as usize] = true);
+        }
+        let first = source.whole_piece_first;
+        move |id| first || made.get(id as usize).is_some_and(|&made| made)
     }
 
     /// Bytes of the longest number.

@@ -1,7 +1,11 @@
 //! Placing words: buckets from the fullest to the emptiest, each at the first displacement that
 //! brings all its keys to free cells.
 
+use foldhash::{HashSet, HashSetExt};
+
 use super::{Cell, FREE, Key, Seed, WORD_BYTES, WORD_IDS, WordTable, place};
+use crate::bpe::Bpe;
+use crate::vocab::VocabSource;
 
 /// Keys per bucket, on average: more make the displacements smaller and harder to find.
 const BUCKET: usize = 4;
@@ -18,6 +22,36 @@ impl Builder {
         let fits = (1..=WORD_BYTES).contains(&word.len()) && (1..=WORD_IDS).contains(&ids.len());
         if fits {
             self.cells.push(Cell::new(Key::of(word), ids));
+        }
+    }
+
+    /// Adds the tokens of `source`, which `bpe` was built from, and then `words`.
+    pub(crate) fn add_bpe<'a>(
+        &mut self,
+        bpe: &Bpe,
+        source: &VocabSource,
+        words: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        let mut ids = Vec::new();
+        let whole = bpe.whole_pieces(source);
+        for (id, bytes) in &source.tokens {
+            if whole(*id) {
+                self.add(bytes, &[*id]);
+            } else if bytes.len() <= WORD_BYTES {
+                ids.clear();
+                bpe.short(bytes, |number| ids.push(bpe.id(number)));
+                self.add(bytes, &ids);
+            }
+        }
+        let tokens = source.tokens.iter().map(|(_, bytes)| bytes.as_slice());
+        let mut known = HashSet::with_capacity(source.tokens.len());
+        known.extend(tokens.filter(|bytes| bytes.len() <= WORD_BYTES));
+        for word in words {
+            if (1..=WORD_BYTES).contains(&word.len()) && known.insert(word) {
+                ids.clear();
+                bpe.short(word, |number| ids.push(bpe.id(number)));
+                self.add(word, &ids);
+            }
         }
     }
 
