@@ -3,6 +3,7 @@
 pub mod certain;
 pub mod formats;
 pub mod naive;
+pub mod profile;
 mod table;
 pub mod trie;
 pub mod vocab;
