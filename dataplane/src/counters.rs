@@ -199,6 +199,7 @@ counts! {
         repeated_bytes: Bytes = "TCP payload dropped because the stream was beyond it: retransmitted, or late.",
         restarted: Events = "TCP streams cut by a new connection between the same ends.",
         cut: Events = "Streams without sequence numbers ended because a packet was shorter than on the wire.",
+        long_pieces: Events = "Times that a piece of a stream was cut because over 4,096 bytes of it were not decided.",
         no_stream: Packets = "Packets left out in flow mode: fragments, or headers not before the payload.",
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 mod encode;
 pub mod formats;
 pub mod naive;
+pub mod profile;
 pub mod split;
 mod stream;
 mod table;

@@ -6,7 +6,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use pfs_token::{EncodeOptions, Encoder, SpecialPolicy, Vocabulary};
+use pfs_token::{EncodeOptions, Encoder, SpecialPolicy, StreamState, Vocabulary};
 
 pub use digest::Digest;
 
@@ -16,6 +16,10 @@ use super::ids::IdRecord;
 use super::{Special, TokenMode, TokenOp};
 use crate::counters::TokenCounters;
 use crate::pcpu::{Engine, EngineBatch, EngineCells, Outlet};
+
+/// Most bytes that a stream keeps of a piece that is not decided. Pieces of text are some ten bytes
+/// long; a stream of one letter must not take a worker's memory.
+const MAX_CARRY: usize = 4096;
 
 /// One worker's state of a `token` op.
 #[derive(Debug)]
@@ -45,6 +49,14 @@ struct Desk {
 }
 
 impl Desk {
+    /// Pushes bytes into a text.
+    fn push(&mut self, state: &mut StreamState, bytes: &[u8]) {
+        self.counters.bytes += bytes.len() as u64;
+        // Only `SpecialPolicy::Deny` refuses text, which the op does not have.
+        let flushes = self.encoder.push(state, bytes, &mut self.ids).unwrap_or(0);
+        self.counters.long_pieces += flushes as u64;
+    }
+
     /// Counts a text of this digest.
     fn ended(&mut self, digest: &Digest) {
         self.results[1] = self.results[1].wrapping_add(digest.value());
@@ -73,7 +85,8 @@ impl TokenEngine {
             Special::Text => SpecialPolicy::AsText,
             Special::Allow => SpecialPolicy::Allow,
         };
-        let options = EncodeOptions { specials, ..EncodeOptions::default() };
+        let max_carry = Some(MAX_CARRY);
+        let options = EncodeOptions { specials, max_carry, ..EncodeOptions::default() };
         Self {
             desk: Desk {
                 encoder: Encoder::with(vocabulary, options),

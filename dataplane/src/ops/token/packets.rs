@@ -37,7 +37,9 @@ impl Packets {
             desk.counters.bytes += span.bytes.len() as u64;
         }
         self.ends.clear();
-        desk.encoder.encode_batch(&texts[..len], &mut desk.ids, &mut self.ends);
+        let encoded = desk.encoder.encode_batch(&texts[..len], &mut desk.ids, &mut self.ends);
+        // Texts are refused by `SpecialPolicy::Deny`, which the op does not have, and above 2 GiB.
+        debug_assert!(encoded.is_ok() && self.ends.len() == len);
         let mut from = 0;
         let mut sum = 0_u64;
         for &end in &self.ends {
@@ -68,8 +70,7 @@ impl Packets {
         let (mut open, mut digest) =
             self.open.take().unwrap_or_else(|| (record(batch, span), Digest::default()));
         let before = desk.ids.len();
-        desk.encoder.push(&mut self.state, span.bytes, &mut desk.ids);
-        desk.counters.bytes += span.bytes.len() as u64;
+        desk.push(&mut self.state, span.bytes);
         if span.eom {
             desk.encoder.finish(&mut self.state, &mut desk.ids);
         }

@@ -144,8 +144,7 @@ fn count(step: &TcpAdvance, desk: &mut Desk) {
 impl Stream {
     fn push(&mut self, key: &StreamKey, bytes: &[u8], time_ns: u64, desk: &mut Desk) {
         let before = desk.ids.len();
-        desk.encoder.push(&mut self.state, bytes, &mut desk.ids);
-        desk.counters.bytes += bytes.len() as u64;
+        desk.push(&mut self.state, bytes);
         self.found(key, before, time_ns, 0, desk);
     }
 
