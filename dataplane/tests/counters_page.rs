@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pfs_dataplane::counters::{CounterDef, ReceiverCounters, SourceCounters, WorkerCounters};
+use pfs_dataplane::counters::{
+    CounterDef, ReceiverCounters, SourceCounters, TokenCounters, WorkerCounters,
+};
 use pfs_dataplane::packet::Malformed;
 
 fn section(page: &mut String, group: &str, what: &str, table: &[CounterDef]) {
@@ -28,6 +30,12 @@ fn page() -> String {
     section(&mut page, "source", "what a backend counts before a batch", SourceCounters::TABLE);
     section(&mut page, "receiver", "what its thread counts after that", ReceiverCounters::TABLE);
     section(&mut page, "worker", "what a worker counts", WorkerCounters::TABLE);
+    section(
+        &mut page,
+        "token",
+        "what the op `token` counts, for each worker and rule; under `engines` of a rule's results",
+        TokenCounters::TABLE,
+    );
     page += "\n## Kinds of `dropped_malformed`\n\nA receiver's report has them by name under `malformed`.\n\n";
     for kind in Malformed::ALL {
         page += &format!("- `{}`: {kind}\n", kind.name());

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use pfs_dataplane::ops::ids::IdSinkSpec;
+use pfs_dataplane::ops::{EngineOp, Engines};
 use pfs_dataplane::packet::{Action, RuleSet};
 use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::pin;
@@ -86,6 +88,7 @@ pub fn check(plan: &Plan) -> Checked {
     check_sources(&mut checked);
     check_rules(&mut checked);
     check_sinks(&mut checked);
+    check_ids(&mut checked);
     check_lanes(&mut checked);
     check_restore(&mut checked);
     check_limits(&mut checked);
@@ -140,10 +143,57 @@ fn check_rules(checked: &mut Checked) {
         if let Some(sink) = rule.sink.as_ref().filter(|sink| !sinks.contains(*sink)) {
             checked.error(&place, format!("no sink is called {sink}; name it in sinks.payload"));
         }
-        if rule.action == Action::Redirect
-            && let Err(error) = Program::parse(&rule.program)
+        if rule.action == Action::Redirect {
+            match Program::parse(&rule.program) {
+                Ok(program) => check_engines(checked, &place, &program),
+                Err(error) => checked.error(format!("{place}.program"), error.to_string()),
+            }
+        }
+    }
+}
+
+/// What a program's engines need must be there.
+fn check_engines(checked: &mut Checked, place: &str, program: &Program) {
+    if let Err(error) = Engines::load([program]) {
+        checked.error(format!("{place}.program"), error.to_string());
+    }
+}
+
+/// Each id sink needs a name and a place of its own, and a rule that finds ids for it.
+fn check_ids(checked: &mut Checked) {
+    let (sinks, rules) = (checked.plan.sinks.clone(), checked.plan.rules.clone());
+    let (mut names, mut paths) = (HashSet::new(), HashSet::new());
+    paths.extend(sinks.payload.iter().map(|sink| &sink.path));
+    for (at, sink) in sinks.ids.iter().enumerate() {
+        let place = format!("sinks.ids[{at}]");
+        if !names.insert(sink.name.as_str()) {
+            checked.error(&place, format!("two id sinks are called {}", sink.name));
+        }
+        if !paths.insert(sink.to.path()) {
+            checked.error(&place, format!("two sinks write {}", sink.to.path().display()));
+        }
+        if let IdSinkSpec::Ring { words, .. } = sink.to
+            && !(words.is_power_of_two() && IdSinkSpec::RING_WORDS.contains(&words))
         {
-            checked.error(format!("{place}.program"), error.to_string());
+            let (least, most) = (IdSinkSpec::RING_WORDS.start(), IdSinkSpec::RING_WORDS.end());
+            let message = format!("{words} words are no power of two from {least} to {most}");
+            checked.error(&place, message);
+        }
+        if rules.iter().all(|rule| rule.ids.as_ref() != Some(&sink.name)) {
+            let message = format!("no rule keeps its ids in {}", sink.name);
+            checked.add(Severity::Warning, &place, message);
+        }
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        let place = format!("rules[{at}]");
+        let Some(sink) = &rule.ids else { continue };
+        if !names.contains(sink.as_str()) {
+            checked.error(&place, format!("no id sink is called {sink}; name it in sinks.ids"));
+        }
+        let program = Program::parse(&rule.program);
+        if program.is_ok_and(|program| !program.engines().any(EngineOp::gives_ids)) {
+            let message = format!("its program has no token op, so {sink} gets no ids");
+            checked.add(Severity::Warning, &place, message);
         }
     }
 }

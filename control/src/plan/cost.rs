@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use pfs_dataplane::packet::Action;
-use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Program, SpanBatch, optimize};
+use pfs_dataplane::ops::{Engines, OpError};
+use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
 
 use super::Overload;
 use super::check::{Checked, Severity, report};
@@ -18,6 +19,9 @@ const MOST_PAYLOAD: u32 = 65_535;
 /// Part of a worker's time that programs may take; the rest is for lanes and for peaks.
 const USABLE: f64 = 0.8;
 
+/// What engines that work on text are measured on: our own licence's words are as good as any.
+const SAMPLE: &str = include_str!("../../../LICENSE-APACHE");
+
 /// What one packet costs a worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CostClass {
@@ -26,13 +30,23 @@ pub(super) struct CostClass {
 }
 
 /// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
-#[must_use]
-pub(super) fn measure(program: &Program, payload_bytes: u32) -> CostClass {
-    let mut compiled = Compiled::new(program, Isa::detect());
+/// An engine gets text, one stream for all packets, and no sink.
+///
+/// # Errors
+/// When an engine of the program cannot be made ready.
+pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass, OpError> {
+    let engines = Engines::load([program])?.make(program);
+    let text = !engines.is_empty();
+    let mut compiled =
+        Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
     let span = (payload_bytes as usize).max(1);
     let spans = (FOOTPRINT / span).clamp(BATCH, 1 << 16);
     // Written before it is read: untouched pages would all be the one page of zeroes.
-    let mut memory: Vec<u8> = (0..spans * span).map(|at| ((at * 31) >> 3) as u8).collect();
+    let mut memory: Vec<u8> = if text {
+        SAMPLE.bytes().cycle().take(spans * span).collect()
+    } else {
+        (0..spans * span).map(|at| ((at * 31) >> 3) as u8).collect()
+    };
     let began = Instant::now();
     let mut packets = 0_u64;
     while began.elapsed() < TRIAL {
@@ -42,7 +56,7 @@ pub(super) fn measure(program: &Program, payload_bytes: u32) -> CostClass {
             compiled.run(&mut SpanBatch::of_messages(&mut parts));
         }
     }
-    CostClass { ns_per_packet: began.elapsed().as_nanos() as f64 / packets as f64 }
+    Ok(CostClass { ns_per_packet: began.elapsed().as_nanos() as f64 / packets as f64 })
 }
 
 /// Refuses or samples a plan whose dearest program cannot keep up with its declared load.
@@ -64,7 +78,8 @@ pub(super) fn check(checked: &mut Checked) {
         .filter_map(|rule| {
             let program = Program::parse(&rule.program).ok()?;
             let program = optimize(&program, rule.sink.is_some()).program;
-            Some((measure(&program, declared.payload_bytes).ns_per_packet, rule.name.clone()))
+            let cost = measure(&program, declared.payload_bytes).ok()?;
+            Some((cost.ns_per_packet, rule.name.clone()))
         })
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let Some((ns_per_packet, rule)) = dearest else { return };

@@ -54,6 +54,9 @@ fn write_program(text: &mut String, rule: &Rule) -> std::fmt::Result {
     if let Some(sink) = &rule.sink {
         writeln!(text, "    payload is kept in sink {sink}")?;
     }
+    if let Some(sink) = &rule.ids {
+        writeln!(text, "    token ids go to sink {sink}")?;
+    }
     Ok(())
 }
 

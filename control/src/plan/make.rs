@@ -1,16 +1,20 @@
 //! Plans from flags.
 
+use pfs_dataplane::ops::EngineOp;
+use pfs_dataplane::ops::ids::IdSinkSpec;
 use pfs_dataplane::packet::{Rule, RuleMatch};
 use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::receivers::SourceSpec;
 use pfs_rings::{PageWish, WaitStrategy};
 use serde_json::{Map, Value};
 
-use super::{LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
+use super::{IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
 use crate::settings;
 
 /// Name of the sink that `--keep` makes.
 const KEPT: &str = "payload";
+/// Name of the sink that `--ids` makes.
+const IDS: &str = "ids";
 
 /// The flags that describe a plan.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -26,8 +30,9 @@ pub struct PlanFlags {
     /// an empty match takes every packet. May be repeated.
     #[arg(long, value_name = "MATCH => PROGRAM")]
     pub rule: Vec<String>,
-    /// Program for all packets that no --rule matches, e.g. crc32c,counteq:0.
-    #[arg(long, value_name = "OP[:ARG][,...]")]
+    /// Program for all packets that no --rule matches, e.g. crc32c,counteq:0 or
+    /// token:o200k_base,mode=flow. KEY=VALUE is a setting of the op before it.
+    #[arg(long, value_name = "OP[:ARG][,KEY=VALUE][,...]")]
     pub prog: Option<String>,
     /// What the traffic is for, to choose a program by where none is given, e.g. network/crc.
     #[arg(long, value_name = "HINT")]
@@ -62,6 +67,10 @@ pub struct PlanFlags {
     /// Keep all payload, as the programs leave it, in this capture (link type USER0).
     #[arg(long, value_name = "FILE")]
     pub keep: Option<std::path::PathBuf>,
+    /// Keep all token ids: u32:FILE (and FILE.idx), arrow:FILE, json:- (standard output),
+    /// json:FILE, or ring:SOCKET[,words=N][,when_full=wait] in shared memory.
+    #[arg(long, value_name = "KIND:WHERE[,KEY=VALUE...]")]
+    pub ids: Option<String>,
     /// Write the closing report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<std::path::PathBuf>,
@@ -103,6 +112,16 @@ pub enum MakeError {
         /// What is wrong with it.
         why: String,
     },
+    /// `--ids` does not name a sink.
+    #[error(
+        "--ids {given}: {why}; write KIND:WHERE[,KEY=VALUE...], e.g. u32:ids.u32 (kinds: u32, arrow, json, ring), and give the program a token op"
+    )]
+    Ids {
+        /// The flag's value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A word is not among a flag's choices.
     #[error("--{flag} {given}: choose one of {choices}")]
     Choice {
@@ -134,10 +153,15 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
         let to = if sources.len() == 1 { 0 } else { at % sources.len() };
         sources[to].cores.push(core);
     }
+    let mut rules = rules(flags)?;
+    let ids = match &flags.ids {
+        Some(given) => vec![keep_ids(given, &mut rules)?],
+        None => Vec::new(),
+    };
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
         sources,
-        rules: rules(flags)?,
+        rules,
         lanes: lanes(flags)?,
         memory: Memory { pages: flags.pages.unwrap_or_default(), lock: flags.lock },
         sinks: Sinks {
@@ -147,11 +171,41 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
                 .iter()
                 .map(|path| PayloadSink { name: KEPT.into(), path: path.clone() })
                 .collect(),
+            ids,
         },
         limits: Limits { seconds: flags.seconds, packets: flags.packets, declared: None },
         granted: None,
         optimizer: Vec::new(),
         environment: None,
+    })
+}
+
+/// The sink `given`, and the rules whose programs find ids told to use it.
+fn keep_ids(given: &str, rules: &mut [Rule]) -> Result<IdSink, MakeError> {
+    let fail = |why: String| MakeError::Ids { given: given.to_owned(), why };
+    let to = ids(given).map_err(fail)?;
+    let finds = |rule: &&mut Rule| {
+        let program = Program::parse(&rule.program);
+        program.is_ok_and(|program| program.engines().any(EngineOp::gives_ids))
+    };
+    let mut found = false;
+    for rule in rules.iter_mut().filter(finds) {
+        rule.ids = Some(IDS.into());
+        found = true;
+    }
+    let sink = found.then(|| IdSink { name: IDS.into(), to });
+    sink.ok_or_else(|| fail("no program finds ids".into()))
+}
+
+/// Reads `KIND:WHERE[,KEY=VALUE...]` through the type that reads a plan's JSON.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn ids(given: &str) -> Result<IdSinkSpec, String> {
+    settings::spec(given, |kind, _| match kind {
+        "u32" | "arrow" | "json" => Some("path"),
+        "ring" => Some("socket"),
+        _ => None,
     })
 }
 

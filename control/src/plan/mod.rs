@@ -14,6 +14,7 @@ mod store;
 
 use std::path::PathBuf;
 
+use pfs_dataplane::ops::ids::IdSinkSpec;
 use pfs_dataplane::packet::Rule;
 use pfs_dataplane::pcpu::{Program, Rewrite};
 use pfs_dataplane::receivers::{Granted, SourceSpec};
@@ -26,7 +27,7 @@ pub use check::{Severity, check};
 pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
-pub use make::{MakeError, PlanFlags, make, source};
+pub use make::{MakeError, PlanFlags, ids, make, source};
 pub(crate) use store::{ParseError, parse};
 pub use store::{StoreError, load, save, save_json};
 
@@ -154,6 +155,28 @@ pub struct Sinks {
     /// Files for payload; a rule names the one it keeps its payload in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub payload: Vec<PayloadSink>,
+    /// Where token ids go; a rule names the one that takes its ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<IdSink>,
+}
+
+impl Sinks {
+    /// Whether token ids go to standard output, which nothing else may then be written to.
+    pub(crate) fn take_stdout(&self) -> bool {
+        self.ids.iter().any(|sink| sink.to.is_stdout())
+    }
+}
+
+/// Where the token ids of rules go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdSink {
+    /// Name that rules use.
+    pub name: String,
+    /// The kind of sink and where it is. With more than one worker each has its own, with `.` and
+    /// the worker's number appended to the path; standard output they share by whole lines. A file
+    /// is there once the run has ended.
+    pub to: IdSinkSpec,
 }
 
 /// A capture file that payload is written to after its program has run.

@@ -78,6 +78,7 @@ pub(super) fn render(snapshot: &Snapshot, sources: &[String]) -> String {
         format!("receiver=\"{at}\",source=\"{}\"", escape(named(at)))
     });
     family(&mut text, "worker", WorkerCounters::TABLE, &worker, |at| format!("worker=\"{at}\""));
+    engines(&mut text, snapshot);
     let books = snapshot.books();
     for (name, help, value) in [
         ("in_flight_packets", "Packets handed to workers and not yet finished.", books.in_flight),
@@ -89,11 +90,11 @@ pub(super) fn render(snapshot: &Snapshot, sources: &[String]) -> String {
     text
 }
 
-fn family<const N: usize>(
+fn family(
     text: &mut String,
     group: &str,
     table: &[CounterDef],
-    rows: &[[u64; N]],
+    rows: &[impl AsRef<[u64]>],
     labels: impl Fn(usize) -> String,
 ) {
     for (column, def) in table.iter().enumerate() {
@@ -104,8 +105,27 @@ fn family<const N: usize>(
         // Writing to a String cannot fail.
         let _ = write!(text, "# HELP {name} {}\n# TYPE {name} counter\n", def.help);
         for (at, row) in rows.iter().enumerate() {
-            let _ = writeln!(text, "{name}{{{}}} {}", labels(at), row[column]);
+            let _ = writeln!(text, "{name}{{{}}} {}", labels(at), row.as_ref()[column]);
         }
+    }
+}
+
+/// Counters of engine ops, a family each, over all workers and rules that have them.
+fn engines(text: &mut String, snapshot: &Snapshot) {
+    let mut groups: Vec<(&str, &[CounterDef])> = Vec::new();
+    for engine in &snapshot.engines {
+        if groups.iter().all(|(group, _)| *group != engine.group) {
+            groups.push((engine.group, engine.table));
+        }
+    }
+    for (group, table) in groups {
+        let mine: Vec<_> = snapshot.engines.iter().filter(|e| e.group == group).collect();
+        let rows: Vec<&[u64]> = mine.iter().map(|engine| engine.values.as_slice()).collect();
+        family(text, group, table, &rows, |at| {
+            let engine = mine[at];
+            let (rule, op) = (escape(&engine.rule), escape(&engine.op));
+            format!("worker=\"{}\",rule=\"{rule}\",op=\"{op}\"", engine.worker)
+        });
     }
 }
 

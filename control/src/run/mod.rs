@@ -139,7 +139,19 @@ impl Metrics {
 /// Prints the report, then writes what files were asked for: the books are told though a disk is
 /// full.
 fn leave(args: &RunArgs, effective: &Plan, report: &RunReport) -> Result<(), Failure> {
-    let printed = if args.json { out::json(report) } else { out::print(&table::render(report)) };
+    let printed = match (args.json, effective.sinks.take_stdout()) {
+        (true, false) => out::json(report),
+        (false, false) => out::print(&table::render(report)),
+        // Standard output holds ids and nothing else.
+        (true, true) => {
+            out::complain(&serde_json::to_string_pretty(report).unwrap_or_default());
+            Ok(())
+        }
+        (false, true) => {
+            out::complain(table::render(report).trim_end());
+            Ok(())
+        }
+    };
     let plan = args.plan_out.as_ref().map_or(Ok(()), |path| plan::save_json(path, effective));
     let sink = effective.sinks.report.as_ref();
     let report = sink.map_or(Ok(()), |path| plan::save_json(path, report));

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use pfs_dataplane::ops::ids::{IdSinkError, IdSinks, NamedIdSink};
+use pfs_dataplane::ops::{Engines, OpError};
 use pfs_dataplane::packet::{RuleSet, RuleSetError};
 use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
 use pfs_dataplane::receivers::{Receive, ReceiveError};
-use pfs_dataplane::run::{LaneMemory, PayloadSinks, ReceiverSlot, RunSpec, Workers};
+use pfs_dataplane::run::{LaneMemory, PayloadSinks, ReceiverSlot, RunSpec, WorkerKit, Workers};
 use pfs_dataplane::transmitters::TransmitError;
 
 use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
@@ -43,6 +45,12 @@ pub(crate) enum PrepareError {
     /// A payload sink's file cannot be made.
     #[error("payload sinks: {0}")]
     Sink(#[from] TransmitError),
+    /// An engine cannot be made ready.
+    #[error(transparent)]
+    Engine(#[from] OpError),
+    /// An id sink cannot be made.
+    #[error("id sinks: {0}")]
+    Ids(#[from] IdSinkError),
 }
 
 /// Checks `plan`, opens its sources and compiles its programs.
@@ -77,6 +85,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         })
         .collect();
     plan.environment = Some(Environment::read());
+    let kits = kits(&plan, &optimized)?;
     let spec = RunSpec {
         receivers,
         rules: RuleSet::compile(&plan.rules)?,
@@ -89,7 +98,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
                 ring_slots: plan.lanes.ring_slots,
             },
         },
-        sinks: sinks(&plan)?,
+        kits,
         wait: plan.lanes.wait,
         isa,
         sampled: checked.sampled,
@@ -125,31 +134,46 @@ fn open(plan: &Plan) -> Result<Vec<ReceiverSlot>, PrepareError> {
     Ok(slots)
 }
 
-/// Files for payload: with more than one worker each has its own, its number appended.
-fn sinks(plan: &Plan) -> Result<Vec<PayloadSinks>, PrepareError> {
-    let sinks = &plan.sinks.payload;
-    if sinks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let workers = plan.workers();
-    let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
-    let of_rule = || plan.rules.iter().map(|rule| rule.sink.as_ref().and_then(place)).collect();
-    let open = |worker: usize| {
-        let paths: Vec<PathBuf> = sinks
-            .iter()
-            .map(|sink| {
-                let mut path = sink.path.clone().into_os_string();
-                if workers > 1 {
-                    path.push(format!(".{worker}"));
-                }
-                path.into()
-            })
-            .collect();
-        let named =
-            sinks.iter().zip(&paths).map(|(sink, path)| (sink.name.as_str(), path.as_path()));
-        Ok(PayloadSinks::open(named, of_rule())?)
+/// What each worker is given: engines, and sinks of its own.
+fn kits(plan: &Plan, programs: &[Optimized]) -> Result<Vec<WorkerKit>, PrepareError> {
+    let engines = Engines::load(programs.iter().map(|optimized| &optimized.program))?;
+    let kit = |worker: usize| {
+        Ok(WorkerKit {
+            engines: programs.iter().map(|optimized| engines.make(&optimized.program)).collect(),
+            payload: payload(plan, worker)?,
+            ids: ids(plan, worker)?,
+        })
     };
-    (0..workers).map(open).collect()
+    (0..plan.workers()).map(kit).collect()
+}
+
+/// A worker's files for payload: with more than one worker, its number is appended.
+fn payload(plan: &Plan, worker: usize) -> Result<PayloadSinks, TransmitError> {
+    let sinks = &plan.sinks.payload;
+    let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
+    let of_rule = plan.rules.iter().map(|rule| rule.sink.as_ref().and_then(place)).collect();
+    let own = |path: &PathBuf| {
+        let mut path = path.clone().into_os_string();
+        if plan.workers() > 1 {
+            path.push(format!(".{worker}"));
+        }
+        PathBuf::from(path)
+    };
+    let paths: Vec<PathBuf> = sinks.iter().map(|sink| own(&sink.path)).collect();
+    let named = sinks.iter().zip(&paths).map(|(sink, path)| (sink.name.as_str(), path.as_path()));
+    PayloadSinks::open(named, of_rule)
+}
+
+/// A worker's id sinks, likewise.
+fn ids(plan: &Plan, worker: usize) -> Result<IdSinks, IdSinkError> {
+    let sinks = &plan.sinks.ids;
+    let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
+    let of_rule = plan.rules.iter().map(|rule| rule.ids.as_ref().and_then(place)).collect();
+    let named = sinks.iter().map(|sink| NamedIdSink {
+        name: sink.name.clone(),
+        to: if plan.workers() > 1 { sink.to.of_worker(worker) } else { sink.to.clone() },
+    });
+    IdSinks::open(&named.collect::<Vec<_>>(), of_rule)
 }
 
 fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {

@@ -79,7 +79,7 @@ fn write_sinks(text: &mut String, report: &RunReport) -> std::fmt::Result {
     for sink in report.workers.iter().flat_map(|worker| &worker.sinks) {
         writeln!(
             text,
-            "sink {}: {} payloads, {} B in {}; {} lost",
+            "sink {}: {} records, {} B in {}; {} lost",
             sink.sink,
             count(sink.packets),
             count(sink.bytes),
@@ -139,6 +139,12 @@ fn write_results(text: &mut String, rule: &RuleResults) -> std::fmt::Result {
             top.0,
             count(top.1)
         )?;
+    }
+    for engine in &rule.engines {
+        let counted = engine.counters.iter().filter(|(_, count)| **count > 0);
+        let counted: Vec<String> =
+            counted.map(|(name, total)| format!("{name} {}", count(*total))).collect();
+        writeln!(text, "  {}: {}", engine.op, counted.join(", "))?;
     }
     for step in &rule.steps {
         writeln!(text, "  {:<27} {:>8.2} cycles/B", step.ops, step.cycles_per_byte())?;

@@ -66,6 +66,10 @@ pub struct Rule {
     /// Name of the payload sink that keeps the payload after the program; none when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
+    /// Name of the id sink that the token ids of the program's `token` op go to; they are counted
+    /// and not kept when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
 }
 
 impl Rule {
@@ -78,6 +82,7 @@ impl Rule {
             action: XdpAction::Redirect,
             program: String::new(),
             sink: None,
+            ids: None,
         }
     }
 
