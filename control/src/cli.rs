@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::doctor::DoctorArgs;
 use crate::plan::PlanFlags;
 use crate::smoke::SmokeArgs;
+use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
 
 /// Packets to pinned cores, without copying their payload.
@@ -35,6 +36,13 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     /// Send a capture, a file cut into payloads, or generated frames.
     Tx(TxArgs),
+    /// Turn text into token ids: a filter, with as many threads as cores.
+    Tokenize(TokenizeArgs),
+    /// Turn token ids into the bytes that they stand for.
+    Detokenize(DetokenizeArgs),
+    /// List, look into, compile, convert and build vocabularies.
+    #[command(subcommand)]
+    Vocab(VocabCommand),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

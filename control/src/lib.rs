@@ -14,6 +14,7 @@ mod progress;
 mod run;
 mod settings;
 mod smoke;
+mod token;
 mod tx;
 
 use std::io::{self, IsTerminal};
@@ -45,6 +46,9 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(args),
         Command::Plan(command) => plan(command),
         Command::Tx(args) => tx::tx(args),
+        Command::Tokenize(args) => token::tokenize(args),
+        Command::Detokenize(args) => token::detokenize(args),
+        Command::Vocab(command) => token::vocab(command),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

@@ -53,7 +53,8 @@ impl IdSinkError {
     }
 
     /// Whether nobody reads any more.
-    pub(super) fn is_broken_pipe(&self) -> bool {
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use pfs_token::{EncodeOptions, Encoder, SpecialPolicy, StreamState, Vocabulary};
 
 pub use digest::Digest;
+/// The engine, for who works on text without packets.
+pub use pfs_token;
 
 use self::packets::Packets;
 use self::streams::Streams;
