@@ -36,11 +36,27 @@ const fn ascii() -> [u8; 128] {
 #[inline(always)]
 pub(super) fn of_code_point(code: u32) -> u8 {
     let code = code as usize;
-    let row = match ROW_OF.get(code >> 6) {
-        Some(&row) => u16::from(row),
-        None => PAGES[PAGE_INDEX[(code >> 12) & 0xff] as usize][(code >> 6) & 63],
+    row(code >> 6)[code & 63]
+}
+
+/// The row of the code points from `high << 6` on.
+#[inline(always)]
+fn row(high: usize) -> &'static [u8; 64] {
+    let row = match ROW_OF.get(high) {
+        Some(&row) => usize::from(row),
+        None => {
+            let page = usize::from(PAGE_INDEX[(high >> 6) & 0xff]);
+            usize::from(PAGES[page][high & 63])
+        }
     };
-    ROWS[row as usize][code & 63]
+    &ROWS[row]
+}
+
+/// The row of the characters whose four bytes begin with these three, which are well-formed.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn row_of_four([a, b, c]: [u8; 3]) -> &'static [u8; 64] {
+    row(code(&[a & 7, b, c]) as usize)
 }
 
 /// Class bits and length in bytes of the character at the start of `bytes`, which must not be

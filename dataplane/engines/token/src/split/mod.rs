@@ -17,6 +17,8 @@ mod rules;
 mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use backend::Scan;
 use rules::{Carry, Cl100k, O200k, R50k, Rules};
@@ -76,19 +78,42 @@ pub struct Splitter {
 /// Instruction sets that a splitter exists for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// AVX-512 F, BW, VL, VBMI, VBMI2: 64 bytes, of any characters.
+    Avx512,
+    /// AVX2 and BMI: 64 bytes of ASCII; other characters as the portable level.
+    Avx2,
     /// General registers and tables.
     Portable,
 }
 
 impl Level {
     /// Every level, fastest first.
-    pub const ALL: [Self; 1] = [Self::Portable];
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
     /// Whether this processor has it.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vbmi")
+                    && is_x86_feature_detected!("avx512vbmi2")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+                    && is_x86_feature_detected!("lzcnt")
+                    && is_x86_feature_detected!("popcnt")
+            }
             Self::Portable => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
         }
     }
 
@@ -201,8 +226,14 @@ impl Splitter {
         ends: &mut Vec<u32>,
     ) {
         match self.level {
+            // SAFETY: a splitter has a level only where that is available.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::avx512::run(rules, text, last, scan, ends) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::avx2::run(rules, text, last, scan, ends) },
             // SAFETY: needs no instruction set.
-            Level::Portable => unsafe {
+            _ => unsafe {
                 backend::scan::<portable::Portable, R>(rules, text, last, scan, ends);
             },
         }
