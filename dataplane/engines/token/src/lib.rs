@@ -2,6 +2,7 @@
 
 pub mod certain;
 pub mod formats;
+pub mod greedy;
 pub mod naive;
 mod table;
 pub mod trie;
