@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::vocab::SourceError;
+
 /// A vocabulary file that cannot be read, written or trusted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -117,6 +119,15 @@ pub enum FormatError {
         found: String,
         /// What is supported instead.
         supported: &'static str,
+    },
+    /// A vocabulary that breaks a rule that all have.
+    #[error("{format}: {source}")]
+    Source {
+        /// Name of the format.
+        format: &'static str,
+        /// The rule.
+        #[source]
+        source: SourceError,
     },
     /// Entries that contradict each other or break a rule of the format.
     #[error("{format}: {cause}")]
