@@ -102,13 +102,14 @@ impl CertainPairs {
     }
 
     /// The first boundary in `text` at offset `from` or after, as the offset after it; what lies
-    /// at the end of the text is none.
+    /// at the end of the text is none. Finds those, too, that the cutter passes over.
     #[inline]
     #[must_use]
     pub fn next(&self, text: &[u8], from: usize) -> Option<usize> {
         let from = from.max(1);
-        let at = text.get(from - 1..)?.windows(2).position(|pair| !self.held(pair[0], pair[1]))?;
-        Some(from + at)
+        let inside: &[u64] = &self.inside;
+        let pairs = text.get(from - 1..)?.windows(2);
+        Some(from + { pairs }.position(|pair| !is_inside(inside, pair[0], pair[1]))?)
     }
 
     /// The last boundary in `text`, as the offset after it: what lies before is decided whatever

@@ -20,6 +20,8 @@ const SETS: usize = 4;
 const LANES: usize = SETS * 8;
 /// A job's bytes, at least.
 const LEAST_JOB: usize = 32;
+/// How far a boundary is looked for behind a job's least end.
+const REACH: usize = 512;
 /// Bytes that a lane may look at behind the end of its job.
 const BEYOND: usize = 16;
 /// Ids that are noted before they are put in order.
@@ -72,10 +74,13 @@ pub(super) fn block(
 fn plan(greedy: &Greedy, text: &[u8], jobs: &mut Vec<Job>) {
     jobs.clear();
     let whole = text.len().saturating_sub(BEYOND).min(BLOCK);
+    // In a short text each lane has one job.
+    let least = if whole < LANES * LEAST_JOB * 4 { whole / LANES } else { LEAST_JOB };
     let mut start = 0;
     while start < whole {
-        let least = ((whole - start) / (2 * LANES)).max(LEAST_JOB);
-        let Some(end) = greedy.pairs.next(&text[..whole + 1], start + least) else { return };
+        let least = ((whole - start) / (2 * LANES)).max(least);
+        let reach = (start + least + REACH).min(whole);
+        let Some(end) = greedy.pairs.next(&text[..=reach], start + least) else { return };
         jobs.push(Job { start: start as u32, end: end as u32, ids: 0 });
         start = end;
     }

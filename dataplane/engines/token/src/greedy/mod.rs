@@ -1,11 +1,18 @@
 //! Longest match: the longest token at each place, from left to right.
 //!
-//! A text is cut at certain boundaries into stretches that do not depend on each other. Where the
-//! processor has AVX-512, 32 of them are walked at once ([`lanes`]), so that their memory latencies
-//! overlap and no branch waits for a token's end; elsewhere, and where a text has no boundaries,
-//! one after the other ([`walk`]). Neither learns anything from the text, and both do the same
-//! work for known words as for random letters.
+//! A text is cut at certain boundaries into pieces that do not depend on each other. There are
+//! three ways from a piece to its ids:
+//!
+//! * [`known`]: one look-up in the table of words. The fastest while most pieces are there.
+//! * [`lanes`]: 32 stretches of pieces walked at once, where the processor has AVX-512. Their memory
+//!   latencies overlap, no branch waits for a token's end, and random letters take no longer than
+//!   known words.
+//! * [`walk`]: one token after the other, where there are no boundaries or no AVX-512.
+//!
+//! Which one is taken follows the share of pieces that the table did not have; all give the same
+//! ids, and none learns anything from the text.
 
+mod known;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod stream;
@@ -15,11 +22,14 @@ mod walk;
 
 pub use stream::GreedyStream;
 
+use foldhash::{HashSet, HashSetExt};
+
 use crate::certain::{CertainPairs, Level};
 use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 use crate::trie::{Trie, TrieError};
 use crate::vocab::{Unknown, VocabSource};
+use crate::words::{Builder, WORD_BYTES, WordTable};
 
 /// A vocabulary compiled for longest match.
 ///
@@ -36,6 +46,7 @@ pub struct Greedy {
 /// is first needed.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    known: known::Scratch,
     #[cfg(target_arch = "x86_64")]
     lanes: lanes::Scratch,
 }
@@ -54,23 +65,55 @@ impl Greedy {
     }
 
     /// Appends the ids of `text` to `ids`. Does not allocate once the buffers have grown.
-    pub fn encode_into(&self, scratch: &mut Scratch, text: &[u8], ids: &mut Vec<u32>) {
+    ///
+    /// `words` are those of [`Greedy::words`], or none.
+    pub(crate) fn encode_into(
+        &self,
+        words: Option<&WordTable>,
+        scratch: &mut Scratch,
+        text: &[u8],
+        ids: &mut Vec<u32>,
+    ) {
         let mut at = 0;
         while at < text.len() {
-            at += self.block(scratch, &text[at..], ids);
+            at += self.block(words, scratch, &text[at..], ids);
         }
     }
 
     /// Number of ids of `text`. `ids` is scratch: what it holds is lost.
-    pub fn count(&self, scratch: &mut Scratch, text: &[u8], ids: &mut Vec<u32>) -> usize {
+    pub(crate) fn count(
+        &self,
+        words: Option<&WordTable>,
+        scratch: &mut Scratch,
+        text: &[u8],
+        ids: &mut Vec<u32>,
+    ) -> usize {
         let (mut at, mut count) = (0, 0);
         while at < text.len() {
             ids.clear();
-            at += self.block(scratch, &text[at..], ids);
+            at += self.block(words, scratch, &text[at..], ids);
             count += ids.len();
         }
         ids.clear();
         count
+    }
+
+    /// Adds to `table` the tokens that fit into it, and those of `words` that become few enough
+    /// tokens. A word must have no token before it: it is encoded as a text of its own.
+    pub(crate) fn words<'a>(&self, words: impl IntoIterator<Item = &'a [u8]>, table: &mut Builder) {
+        let mut known = HashSet::new();
+        for (id, bytes) in self.trie.tokens().filter(|(_, bytes)| bytes.len() <= WORD_BYTES) {
+            table.add(&bytes, &[id]);
+            known.insert(bytes);
+        }
+        let mut ids = Vec::new();
+        for word in words.into_iter().filter(|word| (1..=WORD_BYTES).contains(&word.len())) {
+            if known.insert(word.to_vec()) {
+                ids.clear();
+                self.each(word, |id, _| ids.push(id));
+                table.add(word, &ids);
+            }
+        }
     }
 
     /// Calls `token` with the id and the length in bytes of each token of `text`, in order.
@@ -86,7 +129,19 @@ impl Greedy {
 
     /// Encodes the beginning of `text`, which is not empty, and gives its length.
     #[inline]
-    fn block(&self, scratch: &mut Scratch, text: &[u8], ids: &mut Vec<u32>) -> usize {
+    fn block(
+        &self,
+        words: Option<&WordTable>,
+        scratch: &mut Scratch,
+        text: &[u8],
+        ids: &mut Vec<u32>,
+    ) -> usize {
+        if let Some(words) = words {
+            let done = known::block(self, words, &mut scratch.known, text, ids);
+            if done > 0 {
+                return done;
+            }
+        }
         match self.level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
@@ -97,7 +152,6 @@ impl Greedy {
             }
             Level::Portable => {}
         }
-        let _ = scratch;
         walk::block(self.trie.view(), text, ids)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Greedy, Scratch};
 use crate::trie::Walk;
+use crate::words::WordTable;
 
 /// Where a stream stands: the bytes of the token that is not decided yet, and the walk over them.
 ///
@@ -27,8 +28,9 @@ impl Greedy {
     /// Appends the ids that are decided by the stream so far and `text`, which follows it.
     ///
     /// All ids of a stream are those of the whole text, however it is cut.
-    pub fn push(
+    pub(crate) fn push(
         &self,
+        words: Option<&WordTable>,
         scratch: &mut Scratch,
         stream: &mut GreedyStream,
         text: &[u8],
@@ -37,13 +39,13 @@ impl Greedy {
         let Some(rest) = self.settle(stream, text, ids) else { return };
         // What follows the last certain boundary may grow; what precedes it cannot.
         let decided = self.pairs.last(rest).unwrap_or(0);
-        self.encode_into(scratch, &rest[..decided], ids);
+        self.encode_into(words, scratch, &rest[..decided], ids);
         self.open(stream, &rest[decided..], ids);
     }
 
     /// Appends the ids of what the stream still carries, as its text ends here. The stream can
     /// then take another text.
-    pub fn finish(&self, stream: &mut GreedyStream, ids: &mut Vec<u32>) {
+    pub(crate) fn finish(&self, stream: &mut GreedyStream, ids: &mut Vec<u32>) {
         self.each(&stream.carry, |id, _| ids.push(id));
         stream.carry.clear();
         stream.walk = None;

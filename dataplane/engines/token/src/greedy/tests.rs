@@ -67,12 +67,24 @@ fn cases() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<u8>)> {
     words().prop_flat_map(text)
 }
 
+fn table(greedy: &Greedy, words: &[&[u8]]) -> WordTable {
+    let mut builder = Builder::default();
+    greedy.words(words.iter().copied(), &mut builder);
+    builder.build()
+}
+
 /// All encoders of a level, held against `want`.
-fn hold(greedy: &Greedy, text: &[u8], want: &[u32], cuts: &[usize]) -> Result<(), TestCaseError> {
+fn hold(
+    greedy: &Greedy,
+    words: Option<&WordTable>,
+    text: &[u8],
+    want: &[u32],
+    cuts: &[usize],
+) -> Result<(), TestCaseError> {
     let (mut scratch, mut ids) = (Scratch::default(), vec![]);
-    greedy.encode_into(&mut scratch, text, &mut ids);
+    greedy.encode_into(words, &mut scratch, text, &mut ids);
     prop_assert_eq!(&ids, want, "encode_into at {:?}", greedy.level);
-    prop_assert_eq!(greedy.count(&mut scratch, text, &mut ids), want.len());
+    prop_assert_eq!(greedy.count(words, &mut scratch, text, &mut ids), want.len());
     let mut end = 0;
     greedy.each(text, |id, len| {
         ids.push(id);
@@ -84,7 +96,7 @@ fn hold(greedy: &Greedy, text: &[u8], want: &[u32], cuts: &[usize]) -> Result<()
     let mut at = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {
         let cut = cut.clamp(at, text.len());
-        greedy.push(&mut scratch, &mut stream, &text[at..cut], &mut ids);
+        greedy.push(words, &mut scratch, &mut stream, &text[at..cut], &mut ids);
         prop_assert!(stream.carry_len() < greedy.trie.longest_token());
         prop_assert_eq!(&ids[..], &want[..ids.len()]);
         at = cut;
@@ -114,9 +126,11 @@ proptest! {
         let mut cuts = cuts;
         cuts.sort_unstable();
         let mut greedy = Greedy::compile(&source).unwrap();
+        let table = table(&greedy, &[b"ab ", b"aab", b" b.", b"bab"]);
         for level in Level::available() {
             greedy.level = level;
-            hold(&greedy, &text, &want, &cuts)?;
+            hold(&greedy, None, &text, &want, &cuts)?;
+            hold(&greedy, Some(&table), &text, &want, &cuts)?;
         }
     }
 
@@ -124,7 +138,7 @@ proptest! {
     fn single_bytes_pushed_give_the_plain_ids((words, text) in cases(), unknown in unknowns()) {
         let source = source(&words, unknown);
         let all: Vec<usize> = (0..text.len()).collect();
-        hold(&Greedy::compile(&source).unwrap(), &text, &naive::greedy(&source, &text), &all)?;
+        hold(&Greedy::compile(&source).unwrap(), None, &text, &naive::greedy(&source, &text), &all)?;
     }
 }
 
@@ -146,11 +160,13 @@ fn long_texts_are_joined_from_their_blocks() {
         }
     }
     let mut greedy = Greedy::compile(&source).unwrap();
+    let table = table(&greedy, &[b" scat", b" cats"]);
     for level in Level::available() {
         greedy.level = level;
         for len in [0, 1, 255, 256, 257, 300, 12_287, 12_288, 12_300, 12_305, 24_600, text.len()] {
             let want = naive::greedy(&source, &text[..len]);
-            hold(&greedy, &text[..len], &want, &[5, 4000, 4001, 20_000]).unwrap();
+            hold(&greedy, None, &text[..len], &want, &[5, 4000, 4001, 20_000]).unwrap();
+            hold(&greedy, Some(&table), &text[..len], &want, &[17, 9000]).unwrap();
         }
     }
 }
@@ -160,11 +176,12 @@ fn runs_of_one_letter_are_exact_at_every_length() {
     let words: Vec<Vec<u8>> = [1, 2, 4, 8, 16, 31].map(|n| vec![b'a'; n]).into();
     let source = source(&words, Unknown::AddBytes);
     let greedy = Greedy::compile(&source).unwrap();
+    let table = table(&greedy, &[]);
     for len in (0..300).chain([1023, 1024, 1025, 5000]) {
         let mut text = vec![b'a'; len];
-        hold(&greedy, &text, &naive::greedy(&source, &text), &[100]).unwrap();
+        hold(&greedy, Some(&table), &text, &naive::greedy(&source, &text), &[100]).unwrap();
         text.extend(b"baaaaaaaaaaaaab");
-        hold(&greedy, &text, &naive::greedy(&source, &text), &[100]).unwrap();
+        hold(&greedy, Some(&table), &text, &naive::greedy(&source, &text), &[100]).unwrap();
     }
 }
 
@@ -173,7 +190,7 @@ fn crayons_unknown_byte_is_id_1_once_per_byte() {
     let words = [b"a".to_vec(), b"ttle".to_vec()];
     let greedy = Greedy::compile(&source(&words, Unknown::Crayon)).unwrap();
     let mut ids = vec![];
-    greedy.encode_into(&mut Scratch::default(), "a世ttle\n".as_bytes(), &mut ids);
+    greedy.encode_into(None, &mut Scratch::default(), "a世ttle\n".as_bytes(), &mut ids);
     assert_eq!(ids, [0, 1, 1, 1, 1, 1]);
 }
 
@@ -188,8 +205,8 @@ fn what_was_written_is_read_again_and_a_byte_without_token_is_refused() {
     };
     let again = store(&greedy).unwrap();
     let (mut a, mut b) = (vec![], vec![]);
-    greedy.encode_into(&mut Scratch::default(), b"abbacab", &mut a);
-    again.encode_into(&mut Scratch::default(), b"abbacab", &mut b);
+    greedy.encode_into(None, &mut Scratch::default(), b"abbacab", &mut a);
+    again.encode_into(None, &mut Scratch::default(), b"abbacab", &mut b);
     assert_eq!(a, b);
     let lacking = Greedy { trie: Trie::build([(0, &b"ab"[..])]).unwrap(), ..greedy.clone() };
     assert!(store(&lacking).unwrap_err().to_string().contains("no token for byte 0"));

@@ -48,9 +48,7 @@ impl Splitter {
         let forgotten = std::mem::take(&mut state.forgotten);
         for at in (state.scanned as usize)..text.len() {
             let before = if at == 0 { forgotten } else { text[at - 1].is_ascii_alphanumeric() };
-            let cut = self.grammar != Grammar::Whole
-                && before
-                && !text[at].is_ascii_alphanumeric();
+            let cut = self.grammar != Grammar::Whole && before && !text[at].is_ascii_alphanumeric();
             if cut {
                 ends.push(at as u32);
                 start = at;
@@ -63,7 +61,8 @@ impl Splitter {
             *state = Self::default_state();
             return text.len();
         }
-        *state = SplitState { scanned: (text.len() - start) as u32, forgotten: forgotten && start == 0 };
+        *state =
+            SplitState { scanned: (text.len() - start) as u32, forgotten: forgotten && start == 0 };
         start
     }
 
