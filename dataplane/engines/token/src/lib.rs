@@ -5,6 +5,7 @@ pub mod certain;
 mod decode;
 mod encode;
 pub mod formats;
+pub mod greedy;
 pub mod naive;
 pub mod profile;
 pub mod split;

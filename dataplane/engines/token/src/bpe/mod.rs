@@ -18,6 +18,8 @@ mod merge;
 mod pairs;
 mod prefixes;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod valid;
 
 pub(crate) use long::Scratch;

@@ -100,7 +100,10 @@ impl Seed {
         let mut bytes = [0u8; 16];
         if getrandom::fill(&mut bytes).is_err() {
             let here = std::ptr::from_ref(&bytes) as u64;
-            return Self([here ^ 0x9e37_79b9_7f4a_7c15, here.rotate_left(32) ^ 0xbf58_476d_1ce4_e5b9]);
+            return Self([
+                here ^ 0x9e37_79b9_7f4a_7c15,
+                here.rotate_left(32) ^ 0xbf58_476d_1ce4_e5b9,
+            ]);
         }
         Self(bytemuck::cast(bytes))
     }
