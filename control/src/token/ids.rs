@@ -97,7 +97,7 @@ mod tests {
             write(format, &ids[2..], false, &mut text);
             text.extend_from_slice(close.as_bytes());
             assert_eq!(read(format, &text).unwrap(), ids, "{format:?}");
-            assert_eq!(read(format, b"").unwrap(), [], "{format:?}");
+            assert!(read(format, b"").unwrap().is_empty(), "{format:?}");
         }
         let lines = b"{\"time_ns\":1,\"ids\":[1,2]}\n{\"ids\":[3]}\n[4]\n";
         assert_eq!(read(IdFormat::Json, lines).unwrap(), [1, 2, 3, 4]);

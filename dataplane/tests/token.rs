@@ -1,0 +1,15 @@
+//! The op `token` from a source to its results and sinks.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+mod common;
+#[path = "token/bad.rs"]
+mod bad;
+#[path = "token/packets.rs"]
+mod packets;
+#[path = "token/rig.rs"]
+mod rig;
+#[path = "token/sinks.rs"]
+mod sinks;
+#[path = "token/streams.rs"]
+mod streams;
