@@ -7,6 +7,7 @@ mod encode;
 pub mod formats;
 pub mod greedy;
 pub mod naive;
+pub mod profile;
 pub mod split;
 mod stream;
 mod table;
