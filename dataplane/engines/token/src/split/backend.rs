@@ -16,6 +16,8 @@ pub(super) const ROOM: usize = 2 * BLOCK;
 pub(super) trait Backend {
     /// Where the characters of a block begin that has others than ASCII.
     type Places;
+    /// What the backend remembers from block to block, for speed only.
+    type Memory: Default;
 
     /// The classes of 64 bytes if all are ASCII.
     ///
@@ -25,7 +27,10 @@ pub(super) trait Backend {
 
     /// The classes of the first characters of `text` (64 at most), where each begins, and how
     /// many bytes they have together. `text` is not empty.
-    unsafe fn mixed<R: Rules>(text: &[u8]) -> (Planes, Self::Places, usize);
+    unsafe fn mixed<R: Rules>(
+        text: &[u8],
+        memory: &mut Self::Memory,
+    ) -> (Planes, Self::Places, usize);
 
     /// Where character `at` of a block begins.
     fn place(places: &Self::Places, at: u32) -> usize;
@@ -70,6 +75,7 @@ pub(super) unsafe fn scan<B: Backend, R: Rules>(
     ends: &mut Vec<u32>,
 ) {
     let Scan { mut at, mut held, mut carry, fresh } = *scan;
+    let mut memory = B::Memory::default();
     let mut mask = if fresh { !1 } else { !0 };
     while at < text.len() {
         if ends.capacity() - ends.len() < ROOM {
@@ -95,7 +101,7 @@ pub(super) unsafe fn scan<B: Backend, R: Rules>(
             (found, 62, count)
         } else {
             // SAFETY: the instruction set by the caller.
-            let (planes, places, bytes) = unsafe { B::mixed::<R>(rest) };
+            let (planes, places, bytes) = unsafe { B::mixed::<R>(rest, &mut memory) };
             let ending = bytes == rest.len();
             let window = match (ending && last, planes.n) {
                 (true, n) => Window { advance: n, last: true },

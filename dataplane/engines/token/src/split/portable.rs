@@ -118,6 +118,7 @@ impl Places {
 
 impl Backend for Portable {
     type Places = Places;
+    type Memory = ();
 
     #[inline(always)]
     unsafe fn ascii<R: Rules>(from: *const u8) -> Option<Planes> {
@@ -136,7 +137,7 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
-    unsafe fn mixed<R: Rules>(text: &[u8]) -> (Planes, Places, usize) {
+    unsafe fn mixed<R: Rules>(text: &[u8], (): &mut ()) -> (Planes, Places, usize) {
         let (block, places, n, bytes) = decode::<R>(text, BLOCK);
         (block.planes::<R>(n), places, bytes)
     }

@@ -9,12 +9,14 @@
 //! can make a look-up take longer than any other, and nothing in the table changes with the text.
 
 mod build;
+mod list;
 mod long;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use build::Builder;
+pub(crate) use list::listed;
 pub(crate) use long::LongWords;
 
 use bytemuck::{Pod, Zeroable};

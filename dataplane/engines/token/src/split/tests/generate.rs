@@ -71,6 +71,11 @@ fn numbers(out: &mut String, list: &[usize]) {
 fn source() -> String {
     let table = classes();
     let mut rows: Vec<&[u8]> = Vec::new();
+    // Rows of one class only come first.
+    for row in table[..0x1_0000].chunks(64).filter(|row| row.iter().all(|c| c == &row[0])) {
+        index_of(&mut rows, row);
+    }
+    let uniform = rows.len();
     let row_of: Vec<usize> = table.chunks(64).map(|row| index_of(&mut rows, row)).collect();
     let (bmp, rest) = row_of.split_at(1024);
     let mut pages: Vec<&[usize]> = Vec::new();
@@ -82,8 +87,9 @@ fn source() -> String {
     let mut out = String::from(HEAD);
     writeln!(out, "pub(super) static ROW_OF: [u8; 1024] = [").expect("a string takes it");
     numbers(&mut out, bmp);
-    out +=
-        "];\n\n/// Page of a code point from U+10000 on, by its bits 12 to 19.\n#[rustfmt::skip]\n";
+    out += "];\n\n/// That many rows from the first on are of one class each.\n";
+    writeln!(out, "pub(super) const UNIFORM: u8 = {uniform};").expect("a string takes it");
+    out += "\n/// Page of a code point from U+10000 on, by its bits 12 to 19.\n#[rustfmt::skip]\n";
     out += "pub(super) static PAGE_INDEX: [u8; 256] = [\n";
     numbers(&mut out, &index);
     out +=

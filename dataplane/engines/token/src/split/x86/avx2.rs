@@ -37,11 +37,27 @@ unsafe fn load(from: *const u8) -> Pair {
     unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())] }
 }
 
+/// The same operation on both halves. (Closures would not have the level's features.)
+macro_rules! both {
+    ($pair:expr, $v:ident => $result:expr) => {{
+        let [low, high] = $pair;
+        let low = {
+            let $v = low;
+            $result
+        };
+        let high = {
+            let $v = high;
+            $result
+        };
+        [low, high]
+    }};
+}
+
 /// The top bit of each byte.
 #[inline(always)]
 unsafe fn mask(v: Pair) -> u64 {
     // SAFETY: the level's features, by the contract of the caller.
-    let [low, high] = v.map(|v| unsafe { _mm256_movemask_epi8(v) } as u32);
+    let [low, high] = unsafe { both!(v, v => _mm256_movemask_epi8(v) as u32) };
     u64::from(low) | u64::from(high) << 32
 }
 
@@ -49,7 +65,7 @@ unsafe fn mask(v: Pair) -> u64 {
 #[inline(always)]
 unsafe fn is(v: Pair, byte: u8) -> u64 {
     // SAFETY: the level's features, by the contract of the caller.
-    unsafe { mask(v.map(|v| _mm256_cmpeq_epi8(v, _mm256_set1_epi8(byte as i8)))) }
+    unsafe { mask(both!(v, v => _mm256_cmpeq_epi8(v, _mm256_set1_epi8(byte as i8)))) }
 }
 
 /// Which bytes are in `from..=from + span`.
@@ -57,7 +73,7 @@ unsafe fn is(v: Pair, byte: u8) -> u64 {
 unsafe fn within(v: Pair, from: u8, span: u8) -> u64 {
     // SAFETY: the level's features, by the contract of the caller.
     unsafe {
-        mask(v.map(|v| {
+        mask(both!(v, v => {
             let v = _mm256_sub_epi8(v, _mm256_set1_epi8(from as i8));
             _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8(span as i8)), v)
         }))
@@ -68,7 +84,7 @@ unsafe fn within(v: Pair, from: u8, span: u8) -> u64 {
 #[inline(always)]
 unsafe fn bit<const UP: i32>(v: Pair) -> u64 {
     // SAFETY: the level's features, by the contract of the caller.
-    unsafe { mask(v.map(|v| _mm256_slli_epi16::<UP>(v))) }
+    unsafe { mask(both!(v, v => _mm256_slli_epi16::<UP>(v))) }
 }
 
 /// Classes of the letters of contractions by the low half of a byte; by the high half, which of
@@ -99,6 +115,7 @@ unsafe fn contractions(v: Pair, planes: &mut Planes) {
 
 impl Backend for Avx2 {
     type Places = Places;
+    type Memory = ();
 
     #[inline(always)]
     unsafe fn ascii<R: Rules>(from: *const u8) -> Option<Planes> {
@@ -108,7 +125,7 @@ impl Backend for Avx2 {
             if mask(v) != 0 {
                 return None;
             }
-            let folded = v.map(|v| _mm256_or_si256(v, _mm256_set1_epi8(0x20)));
+            let folded = both!(v, v => _mm256_or_si256(v, _mm256_set1_epi8(0x20)));
             let mut planes = Planes {
                 n: BLOCK as u32,
                 letter: within(folded, b'a', 25),
@@ -130,7 +147,7 @@ impl Backend for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn mixed<R: Rules>(text: &[u8]) -> (Planes, Places, usize) {
+    unsafe fn mixed<R: Rules>(text: &[u8], (): &mut ()) -> (Planes, Places, usize) {
         let (block, places, n, bytes) = portable::decode::<R>(text, BLOCK);
         // SAFETY: each array has 64 bytes; the features are there by the contract.
         let planes = unsafe {

@@ -8,7 +8,7 @@ use crate::split::planes::{
     APOSTROPHE, BLANK, EE, EL, Planes, SDMT, SIGNS, SIGNS_FOLDED, SLASH, VR, low,
 };
 use crate::split::rules::Rules;
-use crate::split::tables::{ROW_OF, ROWS};
+use crate::split::tables::{ROW_OF, ROWS, UNIFORM};
 
 /// The backend of this level.
 #[derive(Clone, Copy, Debug)]
@@ -49,46 +49,63 @@ const IOTA: [u8; BLOCK] = {
     list
 };
 
-/// Class of all characters whose three bytes begin with a byte by its low six bits, where they
-/// have one class; else `MANY`.
-static LEADS: [u8; BLOCK] = {
-    let mut list = [MANY; BLOCK];
+/// For each byte the index of the one before it.
+const BACK: [u8; BLOCK] = {
+    let mut list = IOTA;
     let mut at = 0;
-    while at < 16 {
-        let mut row = 1;
-        list[0x20 + at] = PAIRS[at][0];
-        while row < 64 {
-            if PAIRS[at][row] != PAIRS[at][0] {
-                list[0x20 + at] = MANY;
-            }
-            row += 1;
-        }
+    while at < BLOCK {
+        list[at] = (at as u8).wrapping_sub(1) & 63;
         at += 1;
     }
     list
 };
 
-/// Class of all characters of three bytes by the first two, where they have one class.
-static PAIRS: [[u8; 64]; 16] = {
-    let mut list = [[MANY; 64]; 16];
+/// Row of the second bytes that make an overlong form or a surrogate.
+const BROKEN: u8 = 0xff;
+
+/// Rows of characters of three bytes by the low four bits of the first and the low six of the
+/// second.
+static PAIRS: [u8; 1024] = {
+    let mut list = ROW_OF;
     let mut at = 0;
     while at < 1024 {
-        let row = &ROWS[ROW_OF[at] as usize];
-        let mut column = 1;
-        list[at / 64][at % 64] = row[0];
-        while column < 64 {
-            if row[column] != row[0] {
-                list[at / 64][at % 64] = MANY;
-            }
-            column += 1;
+        assert!(list[at] != BROKEN);
+        if at < 0x20 || at >= 0x360 && at < 0x380 {
+            list[at] = BROKEN;
         }
+        // What `rows_of_three` takes for granted of first bytes 0xe6 to 0xe9.
+        assert!(at < 0x180 || at >= 0x280 || list[at] == ROW_OF[0x180] && list[at] < UNIFORM);
         at += 1;
     }
     list
 };
 
-/// No class: bits that never come together.
-const MANY: u8 = 0xff;
+/// Classes of the rows that have one only.
+static CLASS_OF_ROW: [u8; BLOCK] = {
+    let mut list = [0; BLOCK];
+    let mut at = 0;
+    while at < UNIFORM as usize {
+        list[at] = ROWS[at][0];
+        at += 1;
+    }
+    list
+};
+
+/// Rows of several classes that have been met last: text stays in its script.
+struct Recent {
+    rows: [u8; RECENT],
+    oldest: usize,
+}
+
+/// As many as Japanese text needs, nearly.
+const RECENT: usize = 4;
+
+impl Default for Recent {
+    fn default() -> Self {
+        // Latin-1's second half, Cyrillic's first two, general punctuation.
+        Self { rows: [ROW_OF[3], ROW_OF[0x10], ROW_OF[0x11], ROW_OF[0x80]], oldest: 0 }
+    }
+}
 
 #[inline(always)]
 unsafe fn load(bytes: &[u8; BLOCK]) -> __m512i {
@@ -182,78 +199,92 @@ unsafe fn sequences(v: __m512i, len: usize) -> Sequences {
             |byte| _mm512_cmpeq_epi8_mask(v, splat(byte)),
         )
     };
-    let (past_two, past_three) = (from(0xe0), from(0xf0));
+    let (past_one, past_two, past_three) = (from(0xc0), from(0xe0), from(0xf0));
+    let next = !past_one & from(0x80);
     let two = from(0xc2) & !past_two;
     let three = past_two & !past_three;
-    let four = past_three & !from(0xf5);
-    let next = from(0x80) & !from(0xc0);
-    // Second bytes that make overlong forms, surrogates, or code points past U+10FFFF.
-    let (a0, x90) = (from(0xa0), from(0x90));
-    let second = next
-        & !(is(0xe0) << 1 & !a0 | is(0xed) << 1 & a0 | is(0xf0) << 1 & !x90 | is(0xf4) << 1 & x90);
+    let mut four = past_three;
+    if four != 0 {
+        // No second bytes that make overlong forms or code points past U+10FFFF.
+        let x90 = from(0x90) << 63 | from(0x90) >> 1;
+        four &= !(from(0xf5) | is(0xf0) & !x90 | is(0xf4) & x90);
+    }
     let cut = two >> 63 << 63 | three >> 62 << 62 | four >> 61 << 61;
     let bytes = if len > BLOCK && cut != 0 { cut.trailing_zeros() } else { len.min(BLOCK) as u32 };
     let valid = low(bytes);
     Sequences {
         two: two & next >> 1 & valid,
-        three: three & second >> 1 & next >> 2 & valid,
-        four: four & second >> 1 & next >> 2 & next >> 3 & valid,
+        three: three & next >> 1 & next >> 2 & valid,
+        four: four & next >> 1 & next >> 2 & next >> 3 & valid,
         bytes,
     }
 }
 
-/// Adds to `classes` those of characters of two bytes, each at its last byte. One turn for each
-/// first byte that there is.
+/// Rows of characters of three bytes that begin at `three`, at their second bytes; they are added
+/// to `rows`. Takes from `three` those that are ill-formed.
 #[inline(always)]
-unsafe fn classes_of_two(v: __m512i, text: *const u8, mut todo: u64, into: &mut __m512i) {
-    while todo != 0 {
-        // SAFETY: `todo` has bits of bytes of the text only; rows by the range of first bytes.
-        unsafe {
-            let first = *text.add(todo.trailing_zeros() as usize);
-            let same = todo & _mm512_cmpeq_epi8_mask(v, splat(first));
-            let row = &ROWS[usize::from(ROW_OF[usize::from(first & 0x1f)])];
-            *into = _mm512_mask_permutexvar_epi8(*into, same << 1, v, load(row));
-            todo &= !same;
-        }
-    }
-}
-
-/// The same for characters of three bytes: by the first byte where that says enough, by the
-/// second one where that does; else one turn for each pair.
-#[inline(always)]
-unsafe fn classes_of_three(v: __m512i, text: *const u8, three: u64, into: &mut __m512i) {
-    // SAFETY: `three` has bits of bytes of the text only, each with two more after it.
+unsafe fn rows_of_three(v: __m512i, three: &mut u64, rows: __m512i) -> __m512i {
+    // SAFETY: the level's features; 128 bytes are readable at each of the table's parts.
     unsafe {
-        // By the first byte, at the first byte.
-        let leads = _mm512_maskz_permutexvar_epi8(three, v, load(&LEADS));
-        let mut todo = _mm512_mask_cmpeq_epi8_mask(three, leads, splat(MANY));
-        // By the second, at the second.
-        let back = load(&const { shifted(1) });
-        let mut pairs = _mm512_maskz_permutexvar_epi8(three << 1, back, leads);
-        while todo != 0 {
-            let first = *text.add(todo.trailing_zeros() as usize);
-            let same = todo & _mm512_cmpeq_epi8_mask(v, splat(first));
-            let row = &PAIRS[usize::from(first & 0xf)];
-            pairs = _mm512_mask_permutexvar_epi8(pairs, same << 1, v, load(row));
-            todo &= !same;
+        let first = _mm512_permutexvar_epi8(load(&BACK), v);
+        // The second byte's low six bits, and the lowest of the first.
+        let index =
+            _mm512_ternarylogic_epi32::<0xca>(splat(0x40), _mm512_slli_epi16::<6>(first), v);
+        let second = *three << 1;
+        let mut rows = _mm512_mask_mov_epi8(rows, second, splat(ROW_OF[0x180]));
+        let pair = _mm512_and_si512(first, splat(0xe));
+        for part in [0, 1, 2, 5, 6, 7] {
+            let from = PAIRS.as_ptr().add(128 * part);
+            let low = _mm512_loadu_si512(from.cast());
+            let high = _mm512_loadu_si512(from.add(64).cast());
+            let here = _mm512_mask_cmpeq_epi8_mask(second, pair, splat(2 * part as u8));
+            let found = _mm512_permutex2var_epi8(low, index, high);
+            rows = _mm512_mask_mov_epi8(rows, here, found);
         }
-        let mut todo = _mm512_mask_cmpeq_epi8_mask(three << 1, pairs, splat(MANY));
-        *into = _mm512_mask_permutexvar_epi8(*into, three << 2, back, pairs);
-        while todo != 0 {
-            let at = todo.trailing_zeros() as usize;
-            let (first, second) = (*text.add(at - 1), *text.add(at));
-            let same = todo
-                & _mm512_cmpeq_epi8_mask(v, splat(first)) << 1
-                & _mm512_cmpeq_epi8_mask(v, splat(second));
-            let pair = usize::from(first & 0xf) << 6 | usize::from(second & 0x3f);
-            let row = &ROWS[usize::from(ROW_OF[pair])];
-            *into = _mm512_mask_permutexvar_epi8(*into, same << 1, v, load(row));
-            todo &= !same;
-        }
+        *three &= !(_mm512_mask_cmpeq_epi8_mask(second, rows, splat(BROKEN)) >> 1);
+        rows
     }
 }
 
-/// The same for characters of four bytes: one turn for each that differs in its first three.
+/// Adds to `classes` those of the characters of two and three bytes, each at its last byte.
+#[inline(always)]
+unsafe fn classes_of_some(
+    v: __m512i,
+    found: &mut Sequences,
+    recent: &mut Recent,
+    classes: __m512i,
+) -> __m512i {
+    // SAFETY: the level's features; rows by the range of the tables' entries.
+    unsafe {
+        let first_rows = load(ROW_OF.first_chunk().expect("it has 1,024"));
+        let mut rows = _mm512_maskz_permutexvar_epi8(found.two, v, first_rows);
+        if found.three != 0 {
+            rows = rows_of_three(v, &mut found.three, rows);
+        }
+        let last = found.two << 1 | found.three << 2;
+        let rows = _mm512_maskz_permutexvar_epi8(last, load(&BACK), rows);
+        let mut classes = _mm512_mask_permutexvar_epi8(classes, last, rows, load(&CLASS_OF_ROW));
+        let mut todo = _mm512_mask_cmpge_epu8_mask(last, rows, splat(UNIFORM));
+        for row in recent.rows {
+            let here = _mm512_mask_cmpeq_epi8_mask(last, rows, splat(row));
+            let row = load(&ROWS[usize::from(row)]);
+            classes = _mm512_mask_permutexvar_epi8(classes, here, v, row);
+            todo &= !here;
+        }
+        while todo != 0 {
+            let row = _mm512_cvtsi512_si32(_mm512_maskz_compress_epi8(todo, rows)) as u8;
+            let here = _mm512_mask_cmpeq_epi8_mask(last, rows, splat(row));
+            let table = load(&ROWS[usize::from(row)]);
+            classes = _mm512_mask_permutexvar_epi8(classes, here, v, table);
+            todo &= !here;
+            recent.rows[recent.oldest % RECENT] = row;
+            recent.oldest += 1;
+        }
+        classes
+    }
+}
+
+/// Adds the classes of characters of four bytes: one turn for each that differs in its first three.
 #[inline(always)]
 unsafe fn classes_of_four(v: __m512i, text: *const u8, mut todo: u64, into: &mut __m512i) {
     while todo != 0 {
@@ -272,19 +303,9 @@ unsafe fn classes_of_four(v: __m512i, text: *const u8, mut todo: u64, into: &mut
     }
 }
 
-/// For each byte the index of the one `by` before it.
-const fn shifted(by: usize) -> [u8; BLOCK] {
-    let mut list = IOTA;
-    let mut at = 0;
-    while at < BLOCK {
-        list[at] = (at.wrapping_sub(by) & 63) as u8;
-        at += 1;
-    }
-    list
-}
-
 impl Backend for Avx512 {
     type Places = Places;
+    type Memory = Recent;
 
     #[inline(always)]
     unsafe fn ascii<R: Rules>(from: *const u8) -> Option<Planes> {
@@ -300,19 +321,19 @@ impl Backend for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn mixed<R: Rules>(text: &[u8]) -> (Planes, Places, usize) {
+    unsafe fn mixed<R: Rules>(text: &[u8], recent: &mut Recent) -> (Planes, Places, usize) {
         // SAFETY: the mask keeps the load inside the text; the features by the contract.
         unsafe {
             let from = text.as_ptr();
             let v = _mm512_maskz_loadu_epi8(low(text.len().min(BLOCK) as u32), from.cast());
             let ascii = !_mm512_movepi8_mask(v);
-            let Sequences { two, three, four, bytes } = sequences(v, text.len());
+            let mut found = sequences(v, text.len());
             let mut classes = look_up(ascii, v, &class::ASCII);
-            classes_of_two(v, from, two, &mut classes);
-            if three != 0 {
-                classes_of_three(v, from, three, &mut classes);
+            if found.two | found.three != 0 {
+                classes = classes_of_some(v, &mut found, recent, classes);
             }
-            classes_of_four(v, from, four, &mut classes);
+            classes_of_four(v, from, found.four, &mut classes);
+            let Sequences { two, three, four, bytes } = found;
             let all = low(bytes);
             let firsts = two | three | four;
             let later = three | four;
