@@ -14,6 +14,7 @@ use super::PROGRAM;
 use super::capture::Capture;
 use super::live::Sender;
 use super::report::Row;
+use super::text::{self, Text};
 use crate::plan::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source};
 use crate::run::prepare;
 
@@ -50,6 +51,11 @@ impl Backend {
             Self::AfXdpNative => "af_xdp-native",
             Self::AfXdpGeneric => "af_xdp-generic",
         }
+    }
+
+    /// Whether packets come with headers that tell flows apart.
+    pub(super) fn keeps_flows(self) -> bool {
+        self != Self::Udp
     }
 
     /// What it needs and this process lacks.
@@ -110,20 +116,29 @@ impl Bench {
     }
 
     /// One source and one worker; in one thread where there is one core only.
-    fn plan(&self, from: &str) -> Result<Plan, String> {
+    fn plan(&self, from: &str, capture: &Capture) -> Result<Plan, String> {
+        let text = capture.text.as_ref();
+        let program = text.map_or(PROGRAM, |_| text::PROGRAM);
         let pipeline = self.cores.len() > 1;
         let from = source(from)?;
         Ok(Plan {
             schema_version: SCHEMA_VERSION,
             sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
-            rules: vec![Rule { program: PROGRAM.into(), ..Rule::all("all") }],
+            rules: vec![Rule {
+                program: program.into(),
+                ids: text.map(|_| text::SINK.into()),
+                ..Rule::all("all")
+            }],
             lanes: Lanes {
                 mode: if pipeline { LaneMode::Pipeline } else { LaneMode::RunToCompletion },
                 worker_cores: self.cores.get(1).copied().into_iter().collect(),
                 ..Lanes::default()
             },
             memory: Memory::default(),
-            sinks: Sinks::default(),
+            sinks: Sinks {
+                ids: text.map(Text::sink).into_iter().collect(),
+                ..Sinks::default()
+            },
             limits: Limits { seconds: Some(60.0), ..Limits::default() },
             granted: None,
             optimizer: Vec::new(),
@@ -141,7 +156,8 @@ pub(super) struct Leg<'a> {
 
 impl Leg<'_> {
     pub(super) fn name(&self) -> String {
-        format!("capture/{}/{}", self.capture.name, self.backend.name())
+        let kind = if self.capture.text.is_some() { "text" } else { "capture" };
+        format!("{kind}/{}/{}", self.capture.name, self.backend.name())
     }
 
     /// Runs the leg in a thread of its own, which may enter a namespace and take it along.
@@ -168,7 +184,7 @@ impl Leg<'_> {
             Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
             Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
         };
-        let prepared = prepare(&bench.plan(&from)?).map_err(|error| error.to_string())?;
+        let prepared = prepare(&bench.plan(&from, self.capture)?).map_err(|error| error.to_string())?;
         let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
         if let Some(sender) = &mut sender {
@@ -196,6 +212,9 @@ impl Leg<'_> {
             errors.push(format!("lost {} packets: {books:?}", books.dropped()));
         }
         let results = report.map_or_else(Vec::new, |report| report.results.clone());
+        if let (Some(text), Some(_)) = (&self.capture.text, report) {
+            errors.extend(text.check(&results).err());
+        }
         let workers = report.iter().flat_map(|report| &report.workers);
         let (bytes, cycles) = workers.fold((0, 0), |(bytes, cycles), worker| {
             (bytes + worker.counters.consumed_bytes, cycles + worker.counters.program_cycles)

@@ -1,9 +1,11 @@
-//! `pfs smoke`: the same captures through every backend, and the same digests out of each.
+//! `pfs smoke`: the same captures through every backend, and the same digests out of each; and
+//! texts, cut into payloads, whose token ids come out as those of the whole text.
 
 mod capture;
 mod leg;
 mod live;
 mod report;
+mod text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ pub(crate) struct SmokeArgs {
 /// Runs all legs, prints their table, writes `plan.json` and `report.json`.
 ///
 /// # Errors
-/// A leg that failed, a digest that differs from its capture's other legs, or a residual.
+/// A leg that failed, ids that are not those of the whole text, a digest that differs from its capture's other legs, or a residual.
 pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let captures = find_captures(&args.captures)?;
     fs::create_dir_all(&args.out).map_err(|error| {
@@ -52,10 +54,15 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let mut report = Report::default();
     report.left_out = bench.left_out();
     let mut table = report::Table::new(args.json);
-    for path in captures {
-        let capture = Capture::load(&path)?;
+    let captures = captures.iter().map(|path| Capture::load(path));
+    let texts = find_texts(&args.captures);
+    for capture in captures.chain(texts.iter().map(|path| text::load(path, &args.out))) {
+        let capture = capture?;
         for backend in bench.backends() {
             let leg = Leg { capture: &capture, backend };
+            if capture.text.is_some() && !backend.keeps_flows() {
+                continue;
+            }
             if args.only.as_ref().is_some_and(|only| !leg.name().contains(only)) {
                 continue;
             }
@@ -70,6 +77,16 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     }
     save_json(&args.out.join("report.json"), &report)?;
     report.verdict(args.json)
+}
+
+/// Texts in the folder `text` beside the captures, by name; none where there is no such folder.
+fn find_texts(folder: &Path) -> Vec<PathBuf> {
+    let listing = fs::read_dir(folder.join("text")).into_iter().flatten().flatten();
+    let paths = listing.map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|ext| ext == "txt")).collect();
+    found.sort();
+    found
 }
 
 /// Captures in `folder`, by name.

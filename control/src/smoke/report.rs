@@ -12,7 +12,7 @@ use crate::run::figures::{count, rate};
 /// One leg's outcome.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
-    /// `capture/<file>/<backend>`.
+    /// `capture/<file>/<backend>`, or `text/<file>/<backend>`.
     pub(super) name: String,
     /// Backend by its plan name.
     pub(super) backend: String,
@@ -116,7 +116,7 @@ impl Table {
         let (capture, leg) = row.name.rsplit_once('/').unwrap_or(("", &row.name));
         if capture != self.capture {
             capture.clone_into(&mut self.capture);
-            let file = capture.trim_start_matches("capture/");
+            let file = capture.split_once('/').map_or(capture, |(_, file)| file);
             text += &format!(
                 "{file:<21}{:<17}{:>8}{:>11}  {:<16}{:>6}{:>11}{:>8}\n",
                 "granted", "packets", "bytes", "digest", "resid", "rate", "cyc/pkt"
@@ -140,7 +140,7 @@ impl Table {
     }
 }
 
-/// `capture/<file>` of `capture/<file>/<backend>`.
+/// `capture/<file>` of `capture/<file>/<backend>`, and so for texts.
 fn capture_of(leg: &str) -> &str {
     leg.rsplit_once('/').map_or(leg, |(capture, _)| capture)
 }

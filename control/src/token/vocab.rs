@@ -27,7 +27,7 @@ pub(crate) fn vocab(command: &VocabCommand) -> Result<(), Failure> {
         VocabCommand::List => list(),
         VocabCommand::Info { vocab, json } => info(vocab, *json),
         VocabCommand::Compile { vocab, output } => {
-            convert(&source(vocab)?, VocabFormat::V3, output)
+            open(vocab)?.write_v3(output).map_err(Failure::failed)
         }
         VocabCommand::Convert { vocab, to, output } => convert(&source(vocab)?, *to, output),
         VocabCommand::Build(args) => build(args),
