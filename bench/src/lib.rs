@@ -3,6 +3,7 @@
 pub mod all;
 pub mod host;
 pub mod op;
+pub mod op_token;
 pub mod overload;
 pub mod pipeline;
 pub mod report;

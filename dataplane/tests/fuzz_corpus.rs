@@ -15,6 +15,11 @@ fn pcap_read() {
 }
 
 #[test]
+fn id_records() {
+    replay("id_records", fuzzing::id_records);
+}
+
+#[test]
 fn program_text() {
     replay("program_text", fuzzing::program_text);
 }

@@ -233,7 +233,7 @@ fn undo(spans: &Spans, buffer: &mut Buffer, inverse: &str, times: u64) -> bool {
 /// Whether `passes` passes gave what the oracle gives; puts transformed bytes back.
 fn check(compiled: &Compiled, spans: &Spans, buffer: &mut Buffer, passes: u64, mode: Mode) -> bool {
     let results = compiled.results();
-    match *compiled.program().ops() {
+    match compiled.program().ops() {
         [Op::Xor(255)] => undo(spans, buffer, "xor:255", passes % 2),
         [Op::Add(7)] => undo(spans, buffer, &minus7(passes), 1),
         [Op::Hist8] => {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::common::{names, run, with_full_disk};
+use crate::token::text;
 
 #[test]
 fn files_on_a_full_disk_are_an_error_and_leave_what_was_there() {
@@ -18,7 +19,19 @@ fn files_on_a_full_disk_are_an_error_and_leave_what_was_there() {
             assert_eq!(names(disk), ["filler", "old"], "{flag}");
             assert_eq!(fs::read_to_string(disk.join("old")).expect("reads"), "older");
         }
+        for kind in ["u32", "arrow", "json"] {
+            let told = run(&format!(
+                "run --from memory:1518,packets=500 --prog token:r50k_base --ids {kind}:{}/old",
+                disk.display()
+            ));
+            assert!(told.out.contains("consumed 500 + in_flight 0; residual 0"), "{told:?}");
+            told.fails(1, &["No space left on device", "df -h", "records are not in"]);
+            assert_eq!(names(disk), ["filler", "old"], "{kind}");
+            assert_eq!(fs::read_to_string(disk.join("old")).expect("reads"), "older");
+        }
         for words in [
+            format!("tokenize --output {}/old {}", disk.display(), text().display()),
+            format!("vocab convert r50k_base --to tiktoken --output {}/old", disk.display()),
             format!("plan make --from memory:64 --output {}/old", disk.display()),
             format!("tx --generate 1518 --count 500 --to pcap:{}/old", disk.display()),
             format!("tx --generate 64 --count 1 --to pcap:{}/old", disk.display()),

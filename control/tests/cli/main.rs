@@ -10,4 +10,5 @@ mod live;
 mod plan;
 mod run;
 mod smoke;
+mod token;
 mod tx;

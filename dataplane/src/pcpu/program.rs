@@ -178,6 +178,12 @@ fn check(ops: &[Op]) -> Result<(), ProgramErrorCause> {
     if ops.iter().map(Op::accumulators).sum::<usize>() > ACCUMULATORS {
         return Err(ProgramErrorCause::NoAccumulator(last.to_string()));
     }
+    if let Op::Engine(EngineOp::Token(op)) = last
+        && (op.vocab.contains(',') || op.vocab.trim() != op.vocab || op.vocab.is_empty())
+    {
+        let arg = op.vocab.clone();
+        return Err(ProgramErrorCause::BadArgument { op: "token".into(), arg });
+    }
     if ops.iter().filter(|op| matches!(op, Op::Hist8)).count() > 1 {
         return Err(ProgramErrorCause::SecondHistogram);
     }
@@ -325,7 +331,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[a-z0-9:,x \u{e9}-]{0,40}") {
+        fn no_text_panics(text in "[a-z0-9:=,x \u{e9}-]{0,40}") {
             let _ = Program::parse(&text);
         }
     }
@@ -354,6 +360,46 @@ mod tests {
         assert_eq!(error("len,len,len,len,crc32c"), (17, Cause::NoAccumulator("crc32c".into())));
         assert_eq!(error("hist8,hist8"), (7, Cause::SecondHistogram));
         assert_eq!(error(&["xor:1"; 33].join(",")), (193, Cause::TooLong));
+    }
+
+    #[test]
+    fn settings_bind_to_the_op_before_them() {
+        let text = "len, token:o200k_base , mode = flow,flows=9,crc32c";
+        let program = Program::parse(text).unwrap();
+        assert_eq!(program.to_string(), "len,token:o200k_base,mode=flow,flows=9,crc32c");
+        assert_eq!(program.ops().len(), 3);
+        let labels: Vec<String> = program.accumulators().collect();
+        let token = "token:o200k_base,mode=flow,flows=9";
+        assert_eq!(labels, ["len", &format!("{token} tokens"), &format!("{token} digest"), "crc32c"]);
+        for same in ["token:a", "token:/x/b=c.json", "token:x:y", "token:a,idle_s=7,special=allow"] {
+            assert_eq!(Program::parse(same).unwrap().to_string(), same);
+        }
+        let left_out = "token:a,mode=packet,idle_s=60,flows=16384,special=text";
+        assert_eq!(Program::parse(left_out).unwrap().to_string(), "token:a");
+    }
+
+    #[test]
+    fn errors_in_settings_name_the_place_and_the_choices() {
+        let told = |text: &str| {
+            let error = Program::parse(text).expect_err(text);
+            (error.column, error.to_string())
+        };
+        for (text, column, words) in [
+            ("mode=flow", 1, "mode=flow follows no op"),
+            ("len,mode=flow", 5, "len takes no settings, and so not mode=flow"),
+            ("token:a, mood=flow", 10, "token has no setting \"mood\"; it takes mode=packet, mode=flow"),
+            ("token:a,mode=stream", 9, "does not take mode=stream; it takes mode=packet, mode=flow"),
+            ("token:a,flows=0", 9, "it takes flows=1 to flows=4194304"),
+            ("token:a,idle_s=1.5", 9, "it takes idle_s=1"),
+            ("token", 1, "token needs an argument: token:VOCAB"),
+            ("len,token:", 5, "token needs an argument"),
+            ("token:a,token:b,len", 17, "fifth accumulator"),
+        ] {
+            let (at, error) = told(text);
+            assert_eq!(at, column, "{text}: {error}");
+            assert!(error.contains(words), "{text}: {error}");
+            assert!(error.contains("token:VOCAB[,mode=packet|flow]"), "lists the ops: {error}");
+        }
     }
 
     #[test]

@@ -213,43 +213,8 @@ impl Columns {
             .filter(|index| index.len() >= HEADER)
             .ok_or_else(|| broken("shorter than its header".into()))?;
         let ids = map(path)?;
-        let columns = Self { ids, index };
-        columns.check().map_err(broken)?;
-        Ok(columns)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let word = |at: usize| {
-            let bytes = self.index[at..].first_chunk().copied().unwrap_or_default();
-            u64::from_le_bytes(bytes)
-        };
-        if self.index[..8] != MAGIC {
-            return Err("is no index of ids".into());
-        }
-        let (version, bytes) = (word(8) as u32, (word(8) >> 32) as u32);
-        if (version, bytes as usize) != (VERSION, size_of::<IndexRecord>()) {
-            return Err(format!("is of version {version} with records of {bytes} bytes"));
-        }
-        let (records, ids) = (word(16), word(24));
-        let there = (self.index.len() - HEADER) as u64;
-        if records.checked_mul(size_of::<IndexRecord>() as u64) != Some(there) {
-            return Err(format!("has {there} bytes for {records} records"));
-        }
-        let there = self.ids.as_ref().map_or(0, |ids| ids.len()) as u64;
-        if ids.checked_mul(4) != Some(there) {
-            return Err(format!("names {ids} ids and there are {there} bytes of them"));
-        }
-        let mut next = 0_u64;
-        for (at, record) in self.records().iter().enumerate() {
-            if record.first != next {
-                return Err(format!("record {at} begins at id {} and not at {next}", record.first));
-            }
-            next += u64::from(record.count);
-        }
-        if next != ids {
-            return Err(format!("its records have {next} ids and not {ids}"));
-        }
-        Ok(())
+        check(&index, ids.as_ref().map_or(0, |ids| ids.len()) as u64).map_err(broken)?;
+        Ok(Self { ids, index })
     }
 
     /// The index, in the order that the worker wrote it.
@@ -280,6 +245,56 @@ impl Columns {
     /// The records of a stretch of time, in order.
     pub fn between(&self, ns: std::ops::Range<u64>) -> impl Iterator<Item = &IndexRecord> {
         self.records().iter().filter(move |record| ns.contains(&record.time_ns))
+    }
+}
+
+/// Holds an index of at least its header's length against the bytes of its file of ids.
+fn check(index: &[u8], id_bytes: u64) -> Result<(), String> {
+    let (header, records) = index.split_at(HEADER);
+    let word = |at: usize| {
+        let bytes = header[at..].first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(bytes)
+    };
+    if header[..8] != MAGIC {
+        return Err("is no index of ids".into());
+    }
+    let (version, bytes) = (word(8) as u32, (word(8) >> 32) as u32);
+    if (version, bytes as usize) != (VERSION, size_of::<IndexRecord>()) {
+        return Err(format!("is of version {version} with records of {bytes} bytes"));
+    }
+    let (count, ids) = (word(16), word(24));
+    let there = records.len() as u64;
+    if count.checked_mul(size_of::<IndexRecord>() as u64) != Some(there) {
+        return Err(format!("has {there} bytes for {count} records"));
+    }
+    if ids.checked_mul(4) != Some(id_bytes) {
+        return Err(format!("names {ids} ids and there are {id_bytes} bytes of them"));
+    }
+    let mut next = 0_u64;
+    for (at, record) in records.chunks_exact(size_of::<IndexRecord>()).enumerate() {
+        let record: IndexRecord = bytemuck::pod_read_unaligned(record);
+        if record.first != next {
+            return Err(format!("record {at} begins at id {} and not at {next}", record.first));
+        }
+        next += u64::from(record.count);
+    }
+    if next != ids {
+        return Err(format!("its records have {next} ids and not {ids}"));
+    }
+    Ok(())
+}
+
+/// The bytes as an index, over as many ids as it says.
+pub(crate) fn fuzz_index(data: &[u8]) {
+    if data.len() < HEADER {
+        return;
+    }
+    let ids = data[24..].first_chunk().copied().map_or(0, u64::from_le_bytes);
+    if check(data, ids.wrapping_mul(4)).is_ok() {
+        let records = data[HEADER..].chunks_exact(size_of::<IndexRecord>());
+        let records = records.map(bytemuck::pod_read_unaligned::<IndexRecord>);
+        let last = records.last().map_or(0, |last| last.first + u64::from(last.count));
+        assert_eq!(last, ids, "the last record's ids end with the file");
     }
 }
 

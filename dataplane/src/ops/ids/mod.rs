@@ -21,6 +21,7 @@ mod sink;
 mod spec;
 mod words;
 
+pub(crate) use columns::fuzz_index;
 pub use columns::{Columns, ColumnsError, INDEX_SUFFIX, IndexRecord};
 pub use error::IdSinkError;
 pub use file::OutFile;
@@ -28,3 +29,4 @@ pub use record::IdRecord;
 pub use ring::{RingRead, RingReadError, RingReader};
 pub use sink::{IdSinks, NamedIdSink};
 pub use spec::{IdSinkSpec, WhenFull};
+pub(crate) use words::fuzz_words;

@@ -80,6 +80,19 @@ pub(super) fn decode(words: &[u32; HEAD], capacity: u32) -> Result<(IdRecord, u6
     Ok((record, wide(17)))
 }
 
+/// The words as a record of a ring that holds 2^17.
+pub(crate) fn fuzz_words(data: &[u8]) {
+    let (words, _) = data.as_chunks::<4>();
+    let Some(first) = words.first_chunk::<HEAD>() else { return };
+    let words = first.map(u32::from_le_bytes);
+    if let Ok((record, lost)) = decode(&words, 1 << 17) {
+        assert!(record.count as usize + HEAD <= 1 << 17);
+        let (again, lost_again) =
+            decode(&encode(&record, lost), 1 << 17).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((again, lost_again), (record, lost));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
