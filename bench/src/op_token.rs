@@ -180,8 +180,7 @@ impl Bench {
         let memory = MemorySpec::capture(&self.capture, self.loops);
         let source = MemoryReceiver::open(&memory).map_err(|error| error.to_string())?;
         let [core, worker] = two_cores();
-        let slot =
-            ReceiverSlot { name: "memory".into(), core, source: Receiver::Memory(source) };
+        let slot = ReceiverSlot { name: "memory".into(), core, source: Receiver::Memory(source) };
         let workers = if inline {
             Workers::RunToCompletion
         } else {

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
-mod common;
 #[path = "token/bad.rs"]
 mod bad;
+mod common;
 #[path = "token/packets.rs"]
 mod packets;
 #[path = "token/rig.rs"]

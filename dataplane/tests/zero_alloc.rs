@@ -145,7 +145,8 @@ fn more_packets_take_no_more_from_the_heap() {
     for program in PROGRAMS {
         // Engines take longer over a packet; every batch of theirs is alike.
         let engine = program.starts_with("token");
-        let (packets, sources) = if engine { (PACKETS / 10, &sources[..1]) } else { (PACKETS, &sources[..]) };
+        let (packets, sources) =
+            if engine { (PACKETS / 10, &sources[..1]) } else { (PACKETS, &sources[..]) };
         for (name, open) in sources {
             for workers in &modes {
                 // The first run of a mode may set up what the process keeps.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use pfs_dataplane::packet::Action;
 use pfs_dataplane::ops::{Engines, OpError};
+use pfs_dataplane::packet::Action;
 use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
 
 use super::Overload;
@@ -37,8 +37,7 @@ pub(super) struct CostClass {
 pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass, OpError> {
     let engines = Engines::load([program])?.make(program);
     let text = !engines.is_empty();
-    let mut compiled =
-        Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
+    let mut compiled = Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
     let span = (payload_bytes as usize).max(1);
     let spans = (FOOTPRINT / span).clamp(BATCH, 1 << 16);
     // Written before it is read: untouched pages would all be the one page of zeroes.

@@ -8,7 +8,9 @@ use pfs_dataplane::receivers::SourceSpec;
 use pfs_rings::{PageWish, WaitStrategy};
 use serde_json::{Map, Value};
 
-use super::{IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source};
+use super::{
+    IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source,
+};
 use crate::settings;
 
 /// Name of the sink that `--keep` makes.

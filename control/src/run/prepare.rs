@@ -69,6 +69,8 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
     let pages = plan.memory.pages;
     plan.sources.iter_mut().for_each(|source| source.from.wish_pages(pages));
     let optimized = programs(&plan)?;
+    // Before packets can come: a vocabulary takes its time.
+    let kits = kits(&plan, &optimized)?;
     let receivers = open(&plan)?;
     if plan.memory.lock {
         mlockall(MlockAllFlags::MCL_CURRENT).map_err(PrepareError::Lock)?;
@@ -85,7 +87,6 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         })
         .collect();
     plan.environment = Some(Environment::read());
-    let kits = kits(&plan, &optimized)?;
     let spec = RunSpec {
         receivers,
         rules: RuleSet::compile(&plan.rules)?,

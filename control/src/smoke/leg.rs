@@ -135,10 +135,7 @@ impl Bench {
                 ..Lanes::default()
             },
             memory: Memory::default(),
-            sinks: Sinks {
-                ids: text.map(Text::sink).into_iter().collect(),
-                ..Sinks::default()
-            },
+            sinks: Sinks { ids: text.map(Text::sink).into_iter().collect(), ..Sinks::default() },
             limits: Limits { seconds: Some(60.0), ..Limits::default() },
             granted: None,
             optimizer: Vec::new(),
@@ -184,7 +181,8 @@ impl Leg<'_> {
             Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
             Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
         };
-        let prepared = prepare(&bench.plan(&from, self.capture)?).map_err(|error| error.to_string())?;
+        let prepared =
+            prepare(&bench.plan(&from, self.capture)?).map_err(|error| error.to_string())?;
         let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
         if let Some(sender) = &mut sender {

@@ -98,8 +98,7 @@ fn info(name: &str, json: bool) -> Result<(), Failure> {
     }
     let mut special: Vec<_> = info.special.iter().map(|(text, id)| (id, text)).collect();
     special.sort();
-    let special: Vec<String> =
-        special.iter().map(|(id, text)| format!("{text} = {id}")).collect();
+    let special: Vec<String> = special.iter().map(|(id, text)| format!("{text} = {id}")).collect();
     out::print(&format!(
         "{}: {}\ntokens    {}, the longest of {} bytes\nspecial   {}\nhash      {}\nmemory    {} B\nopened in {:.1} ms\n",
         info.name,
@@ -147,9 +146,10 @@ fn convert(source: &VocabSource, to: VocabFormat, output: &Path) -> Result<(), F
 fn build(args: &BuildArgs) -> Result<(), Failure> {
     let mut texts = Vec::new();
     for path in &args.texts {
-        texts.push(fs::read(path).map_err(|error| {
-            Failure::failed(format!("reading {}: {error}", path.display()))
-        })?);
+        texts
+            .push(fs::read(path).map_err(|error| {
+                Failure::failed(format!("reading {}: {error}", path.display()))
+            })?);
     }
     let stem = || args.output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let options = BuildOptions {

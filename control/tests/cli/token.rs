@@ -145,8 +145,10 @@ fn a_run_keeps_ids_where_it_is_told() {
 fn plans_with_ids_are_checked() {
     let make = "plan make --from memory:64,packets=9";
     run(&format!("{make} --prog crc32c --ids json:-")).fails(2, &["no program finds ids"]);
-    run(&format!("{make} --prog token:r50k_base --ids xml:y")).fails(2, &["u32, arrow, json, ring"]);
-    run(&format!("{make} --prog token:r50k_base,mode=x")).fails(2, &["column 17", "mode=packet, mode=flow"]);
+    run(&format!("{make} --prog token:r50k_base --ids xml:y"))
+        .fails(2, &["u32, arrow, json, ring"]);
+    run(&format!("{make} --prog token:r50k_base,mode=x"))
+        .fails(2, &["column 17", "mode=packet, mode=flow"]);
     let folder = folder();
     let plan = folder.path().join("plan.json");
     let write = |program: &str, ids: &str| {
@@ -162,7 +164,10 @@ fn plans_with_ids_are_checked() {
     let sink = r#"{"name": "x", "to": {"json": {}}}"#;
     write("token:r50k_base", sink).ok();
     let told = write("token:nobase", sink);
-    assert!(told.out.contains("`nobase` is no vocabulary") && told.out.contains("o200k_base"), "{told:?}");
+    assert!(
+        told.out.contains("`nobase` is no vocabulary") && told.out.contains("o200k_base"),
+        "{told:?}"
+    );
     assert_eq!(told.code, 1);
     assert!(write("token:r50k_base", "").out.contains("no id sink is called x"));
     let two = format!("{sink},{sink}");

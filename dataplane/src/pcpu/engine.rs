@@ -197,7 +197,11 @@ impl<'a> EngineBatch<'a> {
             Desc::STAMP_KERNEL | Desc::STAMP_POLL => {
                 let ago = (self.time_ns as u32).wrapping_sub(meta.stamp);
                 // The stamp's clock may have been read a little after this one.
-                if ago > u32::MAX - CLOCK_SLACK_NS { self.time_ns } else { self.time_ns - ago as u64 }
+                if ago > u32::MAX - CLOCK_SLACK_NS {
+                    self.time_ns
+                } else {
+                    self.time_ns - ago as u64
+                }
             }
             _ => self.time_ns,
         }

@@ -15,12 +15,23 @@ pub(super) struct Step {
 #[derive(Clone, Debug)]
 pub(super) enum Work {
     Pass(Pass),
-    Fnv { basis: Basis, slot: usize },
-    FnvChain { basis: Basis, slot: usize },
+    Fnv {
+        basis: Basis,
+        slot: usize,
+    },
+    FnvChain {
+        basis: Basis,
+        slot: usize,
+    },
     Hist,
-    Len { slot: usize },
+    Len {
+        slot: usize,
+    },
     /// The work of the program's engine of this number; `slot` is the first of its results.
-    Engine { engine: usize, slot: usize },
+    Engine {
+        engine: usize,
+        slot: usize,
+    },
 }
 
 /// A fused pass: `(byte ^ xor) + add`, a count before it, a CRC before or after it.

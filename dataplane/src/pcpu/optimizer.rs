@@ -132,9 +132,11 @@ fn rule_for(ops: &[Op]) -> Option<(Rule, Vec<Op>, &'static str)> {
     let found = match ops {
         [Op::Xor(0) | Op::Add(0)] => (Rule::DropIdentity, vec![], "it leaves every byte as it is"),
         [Op::Xor(a), Op::Xor(b)] => (Rule::MergeXor, vec![Op::Xor(a ^ b)], "xor is associative"),
-        [Op::Add(a), Op::Add(b)] => {
-            (Rule::MergeAdd, vec![Op::Add(a.wrapping_add(*b))], "addition modulo 256 is associative")
-        }
+        [Op::Add(a), Op::Add(b)] => (
+            Rule::MergeAdd,
+            vec![Op::Add(a.wrapping_add(*b))],
+            "addition modulo 256 is associative",
+        ),
         [Op::Add(128), Op::Xor(a)] | [Op::Xor(a), Op::Add(128)] => (
             Rule::AddAsXor,
             vec![Op::Xor(a ^ 128)],
@@ -150,9 +152,11 @@ fn rule_for(ops: &[Op]) -> Option<(Rule, Vec<Op>, &'static str)> {
             vec![Op::CountEq(v.wrapping_sub(*a)), Op::Add(*a)],
             "addition is a bijection: a byte becomes v exactly if it was v-a",
         ),
-        [transform, Op::Len] if transform.is_transform() => {
-            (Rule::HoistLen, vec![Op::Len, transform.clone()], "transforms do not change the length")
-        }
+        [transform, Op::Len] if transform.is_transform() => (
+            Rule::HoistLen,
+            vec![Op::Len, transform.clone()],
+            "transforms do not change the length",
+        ),
         _ => return None,
     };
     Some(found)

@@ -196,18 +196,11 @@ fn setting(item: &str) -> Option<(&str, &str)> {
 }
 
 /// Gives the setting `item` to the op before it.
-fn set(
-    op: Option<&mut Op>,
-    item: &str,
-    key: &str,
-    value: &str,
-) -> Result<(), ProgramErrorCause> {
+fn set(op: Option<&mut Op>, item: &str, key: &str, value: &str) -> Result<(), ProgramErrorCause> {
     match op {
         None => Err(ProgramErrorCause::LooseSetting(item.into())),
         Some(Op::Engine(op)) => Ok(op.set(key.trim(), value.trim())?),
-        Some(op) => {
-            Err(ProgramErrorCause::NoSettings { op: op.to_string(), setting: item.into() })
-        }
+        Some(op) => Err(ProgramErrorCause::NoSettings { op: op.to_string(), setting: item.into() }),
     }
 }
 
@@ -233,12 +226,12 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
         ("xor", _) => immediate(name, arg, column).map(Op::Xor),
         ("add", _) => immediate(name, arg, column).map(Op::Add),
         ("counteq", _) => immediate(name, arg, column).map(Op::CountEq),
-        ("token", _) => EngineOp::named(name, arg.map(str::trim))
-            .map(Op::Engine)
-            .ok_or_else(|| ProgramError {
+        ("token", _) => {
+            EngineOp::named(name, arg.map(str::trim)).map(Op::Engine).ok_or_else(|| ProgramError {
                 column,
                 cause: ProgramErrorCause::NoArgument(name.into()),
-            }),
+            })
+        }
         (_, Some(arg)) if OPS.iter().any(|info| info.name == name) => Err(ProgramError {
             column: at_arg,
             cause: ProgramErrorCause::BadArgument { op: name.into(), arg: arg.into() },
@@ -370,8 +363,12 @@ mod tests {
         assert_eq!(program.ops().len(), 3);
         let labels: Vec<String> = program.accumulators().collect();
         let token = "token:o200k_base,mode=flow,flows=9";
-        assert_eq!(labels, ["len", &format!("{token} tokens"), &format!("{token} digest"), "crc32c"]);
-        for same in ["token:a", "token:/x/b=c.json", "token:x:y", "token:a,idle_s=7,special=allow"] {
+        assert_eq!(
+            labels,
+            ["len", &format!("{token} tokens"), &format!("{token} digest"), "crc32c"]
+        );
+        for same in ["token:a", "token:/x/b=c.json", "token:x:y", "token:a,idle_s=7,special=allow"]
+        {
             assert_eq!(Program::parse(same).unwrap().to_string(), same);
         }
         let left_out = "token:a,mode=packet,idle_s=60,flows=16384,special=text";
@@ -387,8 +384,16 @@ mod tests {
         for (text, column, words) in [
             ("mode=flow", 1, "mode=flow follows no op"),
             ("len,mode=flow", 5, "len takes no settings, and so not mode=flow"),
-            ("token:a, mood=flow", 10, "token has no setting \"mood\"; it takes mode=packet, mode=flow"),
-            ("token:a,mode=stream", 9, "does not take mode=stream; it takes mode=packet, mode=flow"),
+            (
+                "token:a, mood=flow",
+                10,
+                "token has no setting \"mood\"; it takes mode=packet, mode=flow",
+            ),
+            (
+                "token:a,mode=stream",
+                9,
+                "does not take mode=stream; it takes mode=packet, mode=flow",
+            ),
             ("token:a,flows=0", 9, "it takes flows=1 to flows=4194304"),
             ("token:a,idle_s=1.5", 9, "it takes idle_s=1"),
             ("token", 1, "token needs an argument: token:VOCAB"),

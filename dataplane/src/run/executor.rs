@@ -59,16 +59,10 @@ impl Executor {
     /// # Panics
     /// When a program has engine ops and `kit` not its engines.
     #[must_use]
-    pub fn new(
-        programs: &[Optimized],
-        regions: Vec<Source>,
-        isa: Isa,
-        mut kit: WorkerKit,
-    ) -> Self {
+    pub fn new(programs: &[Optimized], regions: Vec<Source>, isa: Isa, mut kit: WorkerKit) -> Self {
         let mut engines = std::mem::take(&mut kit.engines).into_iter();
-        let compile = |program: &Optimized| {
-            program.compile_with(isa, engines.next().unwrap_or_default())
-        };
+        let compile =
+            |program: &Optimized| program.compile_with(isa, engines.next().unwrap_or_default());
         Self {
             regions,
             programs: programs.iter().map(compile).collect(),

@@ -214,12 +214,7 @@ fn check_cores(spec: &RunSpec) -> Result<(), RunError> {
 }
 
 impl Running {
-    fn spawn(
-        &mut self,
-        spec: RunSpec,
-        regions: &[Source],
-        ready: &Ready,
-    ) -> Result<(), RunError> {
+    fn spawn(&mut self, spec: RunSpec, regions: &[Source], ready: &Ready) -> Result<(), RunError> {
         let mut kits = spec.kits.into_iter();
         let mut cells = Vec::new();
         let mut executor = || {

@@ -61,7 +61,8 @@ fn fragments_belong_to_no_stream() {
 #[test]
 fn generated_noise_is_counted_alike_in_both_modes_of_running() {
     let source = || {
-        let generate = GenerateSpec { frames: 64, ..GenerateSpec::of_size("imix".parse().unwrap()) };
+        let generate =
+            GenerateSpec { frames: 64, ..GenerateSpec::of_size("imix".parse().unwrap()) };
         let spec = MemorySpec::generated(generate, Some(3000));
         Receiver::Memory(MemoryReceiver::open(&spec).unwrap())
     };
@@ -77,7 +78,8 @@ fn generated_noise_is_counted_alike_in_both_modes_of_running() {
 
 #[test]
 fn an_unknown_or_broken_vocabulary_is_an_error_that_lists_what_there_is() {
-    let load = |text: &str| Engines::load([&Program::parse(text).unwrap()]).unwrap_err().to_string();
+    let load =
+        |text: &str| Engines::load([&Program::parse(text).unwrap()]).unwrap_err().to_string();
     let error = load("len,token:o2k_base");
     for word in ["token:o2k_base", "o200k_base", "cl100k_base", "r50k_base"] {
         assert!(error.contains(word), "{error}");

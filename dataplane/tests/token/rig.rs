@@ -11,8 +11,8 @@ use pfs_dataplane::packet::Rule;
 use pfs_dataplane::receivers::memory::{MemoryReceiver, MemorySpec};
 use pfs_dataplane::receivers::{Framing, Receiver};
 use pfs_dataplane::run::{PayloadSinks, RunReport, RunSpec, WorkerKit, start};
-use pfs_dataplane::transmitters::pcap::{PcapSinkSpec, PcapWriter};
 use pfs_dataplane::transmitters::Transmit;
+use pfs_dataplane::transmitters::pcap::{PcapSinkSpec, PcapWriter};
 
 use crate::common::{Mode, all, spec};
 
@@ -121,8 +121,7 @@ pub(crate) fn with_sink(
     let rules: Vec<Rule> = all(program);
     let mut spec = spec(source, &rules, mode);
     let engines = Engines::load(spec.programs.iter().map(|program| &program.program)).unwrap();
-    let named: Vec<_> =
-        to.into_iter().map(|to| NamedIdSink { name: "ids".into(), to }).collect();
+    let named: Vec<_> = to.into_iter().map(|to| NamedIdSink { name: "ids".into(), to }).collect();
     let of_rule = vec![(!named.is_empty()).then_some(0)];
     spec.kits = vec![WorkerKit {
         engines: vec![engines.make(&spec.programs[0].program)],
@@ -133,7 +132,12 @@ pub(crate) fn with_sink(
 }
 
 /// Runs `program` over `frames`; every packet is consumed.
-pub(crate) fn run(frames: &[Vec<u8>], program: &str, mode: Mode, to: Option<IdSinkSpec>) -> RunReport {
+pub(crate) fn run(
+    frames: &[Vec<u8>],
+    program: &str,
+    mode: Mode,
+    to: Option<IdSinkSpec>,
+) -> RunReport {
     let report = start(with_sink(source(frames), program, mode, to)).unwrap().join();
     let books = report.books;
     assert_eq!((books.consumed, books.residual), (frames.len() as u64, 0), "{report:?}");
@@ -148,7 +152,10 @@ pub(crate) fn columns(frames: &[Vec<u8>], program: &str, mode: Mode) -> (RunRepo
     assert_eq!(report.errors, [""; 0]);
     let columns = Columns::open(&path).unwrap();
     let sink = &report.workers[0].sinks[0];
-    assert_eq!((sink.packets, sink.bytes), (columns.records().len() as u64, columns.ids().len() as u64 * 4));
+    assert_eq!(
+        (sink.packets, sink.bytes),
+        (columns.records().len() as u64, columns.ids().len() as u64 * 4)
+    );
     (report, columns)
 }
 

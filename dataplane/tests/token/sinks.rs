@@ -58,7 +58,10 @@ fn arrow_and_json_hold_what_the_columns_hold() {
         .map(|id| id.as_u64().unwrap())
         .collect();
     assert!(ids.iter().copied().eq(columns.ids().iter().map(|&id| u64::from(id))));
-    assert_eq!((&lines[0]["start"], &lines[0]["destination"]), (&true.into(), &"10.0.0.2:20".into()));
+    assert_eq!(
+        (&lines[0]["start"], &lines[0]["destination"]),
+        (&true.into(), &"10.0.0.2:20".into())
+    );
     assert_eq!(lines[lines.len() - 1]["end"], true);
 }
 

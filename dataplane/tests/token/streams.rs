@@ -72,7 +72,8 @@ fn a_text_over_packets_is_the_text() {
         assert_eq!(streams[1], ("10.0.0.2:2000 > 10.0.0.1:1000".into(), ids[1].clone()));
         assert_eq!(streams[2], ("10.0.0.1:1001 > 10.0.0.2:2000".into(), ids[2].clone()));
         let key = columns.records()[0].ends();
-        let one: Vec<u32> = columns.of_flow(&key).flat_map(|r| columns.ids_of(r)).copied().collect();
+        let one: Vec<u32> =
+            columns.of_flow(&key).flat_map(|r| columns.ids_of(r)).copied().collect();
         assert_eq!(one, ids[0]);
         assert_eq!(columns.between(0..u64::MAX).count(), columns.records().len());
         assert_eq!(columns.between(0..1).count(), 0);

@@ -147,8 +147,7 @@ impl<S: Default> FlowTable<S> {
             at
         } else {
             let state = S::default();
-            let entry =
-                Entry { key: *key, hash, newer: NONE, older: NONE, used_ns: 0, state };
+            let entry = Entry { key: *key, hash, newer: NONE, older: NONE, used_ns: 0, state };
             self.entries.push(entry);
             self.entries.len() as u32 - 1
         };

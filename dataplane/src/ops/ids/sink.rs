@@ -141,7 +141,8 @@ impl Sink {
         // Who closed the pipe has read enough.
         if let Some(error) = self.error.filter(|error| !error.is_broken_pipe()) {
             let (name, lost) = (&self.name, self.lost);
-            let what = format!("sink {name}: {error}; {lost} records are not in {}", path.display());
+            let what =
+                format!("sink {name}: {error}; {lost} records are not in {}", path.display());
             errors.push(what);
         }
         SinkReport {

@@ -48,8 +48,26 @@ pub(super) fn encode(record: &IdRecord, lost: u64) -> [u32; HEAD] {
     let [l0, l1] = low_high(lost);
     let words = HEAD as u32 + record.count;
     [
-        words, t0, t1, n0, n1, record.flow, s0, s1, s2, s3, d0, d1, d2, d3, ports, marks, kinds,
-        l0, l1, 0,
+        words,
+        t0,
+        t1,
+        n0,
+        n1,
+        record.flow,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+        ports,
+        marks,
+        kinds,
+        l0,
+        l1,
+        0,
     ]
 }
 

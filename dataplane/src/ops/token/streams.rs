@@ -4,9 +4,7 @@ use pfs_rings::Desc;
 use pfs_token::StreamState;
 
 use super::{Desk, Digest};
-use crate::ops::flows::{
-    Ended, FlowTable, Place, StreamKey, TcpAdvance, TcpTrack, locate,
-};
+use crate::ops::flows::{Ended, FlowTable, Place, StreamKey, TcpAdvance, TcpTrack, locate};
 use crate::ops::ids::IdRecord;
 use crate::pcpu::{EngineBatch, EngineSpan};
 
