@@ -5,8 +5,10 @@ pub mod certain;
 mod decode;
 mod encode;
 pub mod formats;
+pub mod fuzzing;
 pub mod greedy;
 pub mod naive;
+mod pages;
 pub mod profile;
 pub mod split;
 mod stream;
@@ -18,6 +20,7 @@ mod words;
 
 pub use decode::DecodeError;
 pub use encode::{EncodeError, EncodeOptions, Encoder, SpecialPolicy};
+pub use pages::Granted;
 pub use stream::StreamState;
 pub use table::Table;
 pub use vocabulary::{VocabError, Vocabulary};

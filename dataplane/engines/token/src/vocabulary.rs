@@ -11,6 +11,7 @@ use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 use crate::formats::{self, Loaded};
 use crate::greedy::Greedy;
+use crate::pages::Granted;
 use crate::trie::TrieError;
 use crate::vocab::{Grammar, Mode, Ranks, SourceError, Special, Unknown, VocabSource};
 use crate::words::{self, LongWords, WordTable};
@@ -312,6 +313,12 @@ impl Vocabulary {
             Engine::Greedy(greedy) => greedy.memory(),
         };
         self.tokens.memory() + self.words.memory() + self.long_words.memory() + engine
+    }
+
+    /// What the word table's memory lies in.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.words.granted()
     }
 
     /// Number of words that are encoded by one look-up.

@@ -13,6 +13,7 @@
 //!   again, which takes a text made for it, encoding goes on from prefix to prefix ([`prefixes`]).
 
 mod build;
+mod isa;
 mod long;
 mod merge;
 mod pairs;
@@ -27,6 +28,7 @@ pub(crate) use merge::WINDOW;
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;
+use crate::split::Level;
 use crate::trie::Trie;
 use crate::vocab::VocabSource;
 use pairs::Pairs;
@@ -58,15 +60,11 @@ pub(crate) struct Bpe {
     rising: bool,
     /// Bytes of the longest number.
     longest: usize,
+    /// Instruction set of the loops, which this processor has.
+    level: Level,
 }
 
 impl Bpe {
-    /// What `left` and `right` merge into; [`NONE`] for nothing.
-    #[inline(always)]
-    fn join(&self, left: u32, right: u32) -> u32 {
-        self.pairs.get(left, right)
-    }
-
     /// The id of `number`.
     #[inline(always)]
     pub(crate) fn id(&self, number: u32) -> u32 {
@@ -82,12 +80,6 @@ impl Bpe {
         debug_assert!((number as usize) < self.lengths.len());
         // SAFETY: as for `id`; the tables are equally long.
         unsafe { *self.lengths.get_unchecked(number as usize) as usize }
-    }
-
-    /// Gives the numbers of `piece`, of 1 to 64 bytes, to `emit`.
-    #[inline]
-    pub(crate) fn short(&self, piece: &[u8], emit: impl FnMut(u32)) {
-        merge::merge(self, piece).iter().for_each(emit);
     }
 
     /// Says of an id whether a piece of its bytes becomes that one token.

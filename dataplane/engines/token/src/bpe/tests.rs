@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 use crate::naive;
+use crate::split::Level;
 use crate::vocab::{Grammar, Mode, Ranks, Unknown, VocabSource};
 
 /// A vocabulary of all bytes and `words`; ids in that order.
@@ -40,16 +41,17 @@ fn text(longest: usize) -> impl Strategy<Value = Vec<u8>> {
 fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
     let ids = |numbers: &[u32]| numbers.iter().map(|&n| bpe.id(n)).collect::<Vec<_>>();
     let mut ways = vec![ids(&merge::merge_any(bpe, piece))];
-    if piece.len() <= WINDOW {
-        let mut numbers = vec![];
-        bpe.short(piece, |number| numbers.push(number));
-        ways.push(ids(&numbers));
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        let bpe = Bpe { level, ..bpe.clone() };
+        if piece.len() <= WINDOW {
+            ways.push(ids(&bpe.short(piece).iter().collect::<Vec<_>>()));
+        }
+        let mut scratch = Scratch::default();
+        assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
+        ways.push(ids(&scratch.numbers));
     }
-    let mut scratch = Scratch::default();
-    assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
-    ways.push(ids(&scratch.numbers));
     let mut prefixes = Prefixes::default();
-    prefixes.fill(bpe, None, piece);
+    prefixes.fill(isa::Portable, bpe, None, piece);
     let mut numbers = vec![];
     prefixes.tokens(bpe, piece.len(), &mut numbers);
     ways.push(ids(&numbers));

@@ -6,6 +6,8 @@ mod round;
 mod sink;
 mod special;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use error::{EncodeError, EncodeOptions, SpecialPolicy};
 

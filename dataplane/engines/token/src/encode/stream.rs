@@ -34,16 +34,25 @@ impl Encoder {
         if self.options.specials == SpecialPolicy::AsText || self.vocab.specials.is_empty() {
             return Ok(self.feed(state, part, sink));
         }
-        self.push_with_specials(state, part, sink)
+        self.push_with_specials(state, part, false, sink)
     }
 
     /// Ends the stream: appends the ids of what is kept, and leaves `state` ready for another text.
-    pub fn finish(&mut self, state: &mut StreamState, ids: &mut Vec<u32>) {
+    ///
+    /// # Errors
+    /// The end of the text is a special token's text, which might have become that of another, and
+    /// the policy is [`SpecialPolicy::Deny`]; `state` is ready all the same.
+    pub fn finish(
+        &mut self,
+        state: &mut StreamState,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), EncodeError> {
         let sink = &mut Ids(ids);
-        if let Some(held) = state.held.take() {
-            self.feed(state, &held, sink);
+        if state.held.is_some() {
+            self.push_with_specials(state, &[], true, sink)?;
         }
         self.end(state, sink);
+        Ok(())
     }
 
     /// As [`Encoder::push`], where texts of special tokens are looked for.
@@ -51,6 +60,7 @@ impl Encoder {
         &mut self,
         state: &mut StreamState,
         part: &[u8],
+        last: bool,
         sink: &mut Ids<'_>,
     ) -> Result<usize, EncodeError> {
         let vocab = Arc::clone(&self.vocab);
@@ -63,7 +73,8 @@ impl Encoder {
             joined.extend_from_slice(part);
             &joined
         };
-        let sure = text.len() - beginning_of_special(&vocab, text);
+        let open = if last { 0 } else { beginning_of_special(&vocab, text) };
+        let sure = text.len() - open;
         let (mut start, mut flushes) = (0, 0);
         // A match that begins behind `sure` may yet become a longer one.
         for found in finder.find_iter(text).take_while(|found| found.start() < sure) {
@@ -79,7 +90,8 @@ impl Encoder {
         }
         let sure = sure.max(start);
         flushes += self.feed(state, &text[start..sure], sink);
-        state.held = Some(&text[sure..]).filter(|held| !held.is_empty()).map(|h| Box::new(h.to_vec()));
+        state.held =
+            Some(&text[sure..]).filter(|held| !held.is_empty()).map(|h| Box::new(h.to_vec()));
         Ok(flushes)
     }
 

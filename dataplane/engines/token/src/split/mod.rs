@@ -117,7 +117,7 @@ impl Level {
         }
     }
 
-    fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         Self::ALL.into_iter().find(|level| level.is_available()).unwrap_or(Self::Portable)
     }
 }
@@ -130,7 +130,7 @@ impl Splitter {
     /// Qwen 2 has it, it is cut after its last newline, see [`cut_at_end`](Self::cut_at_end).
     #[must_use]
     pub fn new(grammar: Grammar) -> Self {
-        let cut_at_end = !matches!(grammar, Grammar::Cl100k { .. });
+        let cut_at_end = !matches!(grammar, Grammar::Cl100k { digits: 3 });
         Self { grammar, cut_at_end, level: Level::detect() }
     }
 

@@ -22,6 +22,7 @@ pub(crate) use long::LongWords;
 use bytemuck::{Pod, Zeroable};
 
 use crate::Table;
+use crate::pages::Granted;
 
 /// Most bytes of a word in the table.
 pub(crate) const WORD_BYTES: usize = 15;
@@ -183,11 +184,17 @@ pub(crate) struct WordTable {
 
 impl WordTable {
     /// The ids of `word`, if it is in the table.
+    #[cfg(test)]
     pub(crate) fn get(&self, word: &[u8]) -> Option<([u32; WORD_IDS], usize)> {
         let key = Key::of(word);
         let view = self.view();
         let cell = view.cell(view.slot(key));
         cell.is(&key).then(|| (cell.ids(), cell.count()))
+    }
+
+    /// What the cells lie in.
+    pub(crate) fn granted(&self) -> Granted {
+        self.cells.granted()
     }
 
     /// Number of words.
