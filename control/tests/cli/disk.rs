@@ -31,7 +31,6 @@ fn files_on_a_full_disk_are_an_error_and_leave_what_was_there() {
         }
         for words in [
             format!("tokenize --output {}/old {}", disk.display(), text().display()),
-            format!("vocab convert r50k_base --to tiktoken --output {}/old", disk.display()),
             format!("plan make --from memory:64 --output {}/old", disk.display()),
             format!("tx --generate 1518 --count 500 --to pcap:{}/old", disk.display()),
             format!("tx --generate 64 --count 1 --to pcap:{}/old", disk.display()),
