@@ -150,21 +150,23 @@ impl TokenOp {
             return Err(SettingError::Unknown { op: "token", key: key.into(), choices });
         };
         let number = |most: u32| value.parse().ok().filter(|n| (1..=most).contains(n));
-        let taken = match (key, value) {
-            ("mode", "packet") => Some(self.mode = TokenMode::Packet),
-            ("mode", "flow") => Some(self.mode = TokenMode::Flow),
-            ("special", "text") => Some(self.special = Special::Text),
-            ("special", "allow") => Some(self.special = Special::Allow),
-            ("flows", _) => number(1 << 22).map(|flows| self.flows = flows),
-            ("idle_s", _) => number(86_400).map(|seconds| self.idle_s = seconds),
-            _ => None,
-        };
-        taken.ok_or_else(|| SettingError::Value {
-            op: "token",
-            key: setting.key,
-            value: value.into(),
-            choices: setting.choices.into(),
-        })
+        match (key, value, number(1 << 22), number(86_400)) {
+            ("mode", "packet", ..) => self.mode = TokenMode::Packet,
+            ("mode", "flow", ..) => self.mode = TokenMode::Flow,
+            ("special", "text", ..) => self.special = Special::Text,
+            ("special", "allow", ..) => self.special = Special::Allow,
+            ("flows", _, Some(flows), _) => self.flows = flows,
+            ("idle_s", _, _, Some(seconds)) => self.idle_s = seconds,
+            _ => {
+                return Err(SettingError::Value {
+                    op: "token",
+                    key: setting.key,
+                    value: value.into(),
+                    choices: setting.choices.into(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -292,8 +292,8 @@ pub(crate) fn fuzz_index(data: &[u8]) {
     let ids = data[24..].first_chunk().copied().map_or(0, u64::from_le_bytes);
     if check(data, ids.wrapping_mul(4)).is_ok() {
         let records = data[HEADER..].chunks_exact(size_of::<IndexRecord>());
-        let records = records.map(bytemuck::pod_read_unaligned::<IndexRecord>);
-        let last = records.last().map_or(0, |last| last.first + u64::from(last.count));
+        let mut records = records.map(bytemuck::pod_read_unaligned::<IndexRecord>);
+        let last = records.next_back().map_or(0, |last| last.first + u64::from(last.count));
         assert_eq!(last, ids, "the last record's ids end with the file");
     }
 }

@@ -59,6 +59,12 @@ impl Desk {
         self.counters.long_pieces += flushes as u64;
     }
 
+    /// Ends a text that bytes were pushed into.
+    fn finish(&mut self, state: &mut StreamState) {
+        let ended = self.encoder.finish(state, &mut self.ids);
+        debug_assert!(ended.is_ok(), "as in `push`, nothing is refused");
+    }
+
     /// Counts a text of this digest.
     fn ended(&mut self, digest: &Digest) {
         self.results[1] = self.results[1].wrapping_add(digest.value());
@@ -88,7 +94,7 @@ impl TokenEngine {
             Special::Allow => SpecialPolicy::Allow,
         };
         let max_carry = Some(MAX_CARRY);
-        let options = EncodeOptions { specials, max_carry, ..EncodeOptions::default() };
+        let options = EncodeOptions { specials, max_carry };
         Self {
             desk: Desk {
                 encoder: Encoder::with(vocabulary, options),

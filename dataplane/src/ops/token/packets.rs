@@ -63,7 +63,7 @@ impl Packets {
         if span.som {
             // A message that never ended is abandoned.
             let before = desk.ids.len();
-            desk.encoder.finish(&mut self.state, &mut desk.ids);
+            desk.finish(&mut self.state);
             desk.ids.truncate(before);
             self.open = None;
         }
@@ -72,7 +72,7 @@ impl Packets {
         let before = desk.ids.len();
         desk.push(&mut self.state, span.bytes);
         if span.eom {
-            desk.encoder.finish(&mut self.state, &mut desk.ids);
+            desk.finish(&mut self.state);
         }
         let ids = &desk.ids[before..];
         digest.push(ids);

@@ -152,7 +152,7 @@ impl Stream {
             return;
         }
         let before = desk.ids.len();
-        desk.encoder.finish(&mut self.state, &mut desk.ids);
+        desk.finish(&mut self.state);
         self.found(key, before, time_ns, IdRecord::END, desk);
         desk.ended(&self.digest);
         (self.digest, self.number, self.told) = (Digest::default(), 0, false);
