@@ -84,8 +84,12 @@ pub(super) unsafe fn scan<B: Backend, R: Rules>(
         let rest = &text[at..];
         // SAFETY: `reserve` made room for ROOM words past the end.
         let to = unsafe { ends.as_mut_ptr().add(ends.len()) };
-        // SAFETY: 64 bytes are there; the instruction set by the caller.
-        let ascii = if rest.len() > BLOCK { unsafe { B::ascii::<R>(rest.as_ptr()) } } else { None };
+        let ascii = if rest.len() > BLOCK {
+            // SAFETY: 64 bytes are there; the instruction set by the caller.
+            unsafe { B::ascii::<R>(rest.as_ptr()) }
+        } else {
+            None
+        };
         let (found, step, count) = if let Some(planes) = ascii {
             let window = Window { advance: 62, last: false };
             let found = rules.starts(&planes, &mut carry, window);

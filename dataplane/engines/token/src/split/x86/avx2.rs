@@ -99,10 +99,9 @@ const HIGH: [u8; 16] =
 unsafe fn contractions(v: Pair, planes: &mut Planes) {
     // SAFETY: 16 bytes are readable at each table; the features by the contract of the caller.
     unsafe {
-        let table =
-            |table: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
-        let (low, high) = (table(&LOW), table(&HIGH));
-        let kinds = v.map(|v| {
+        let low = _mm256_broadcastsi128_si256(_mm_loadu_si128(LOW.as_ptr().cast()));
+        let high = _mm256_broadcastsi128_si256(_mm_loadu_si128(HIGH.as_ptr().cast()));
+        let kinds = both!(v, v => {
             let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(v), _mm256_set1_epi8(15));
             _mm256_and_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, upper))
         });
