@@ -27,6 +27,58 @@ const fn gather(bytes: u64, bit: u8) -> u64 {
     bits.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
+/// Eight ASCII characters.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+impl Word {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+
+    /// The top bit of each byte that is `byte` or more. No sum goes over its byte: both terms are
+    /// below 0x80, or `byte` is 0.
+    #[inline(always)]
+    const fn from(self, byte: u8) -> u64 {
+        self.0 + Self::ONES * (0x80 - byte as u64)
+    }
+
+    /// The top bit of each byte in `first..=last`; other bits are left as they come.
+    #[inline(always)]
+    const fn within(self, first: u8, last: u8) -> u64 {
+        self.from(first) & !self.from(last + 1)
+    }
+
+    /// The top bit of each byte that is `byte`; other bits are left as they come.
+    #[inline(always)]
+    const fn is(self, byte: u8) -> u64 {
+        Self::HIGH - (self.0 ^ Self::ONES * byte as u64)
+    }
+
+    /// Sets the bits from `shift` on of all masks.
+    #[inline(always)]
+    fn add_to<R: Rules>(self, planes: &mut Planes, shift: usize) {
+        let set = |mask: &mut u64, bits: u64| *mask |= gather(bits, 0x80) << shift;
+        let folded = Self(self.0 | Self::ONES * 0x20);
+        let cased = if R::FOLD { folded } else { self };
+        set(&mut planes.letter, folded.within(b'a', b'z'));
+        set(&mut planes.number, self.within(b'0', b'9'));
+        set(&mut planes.space, self.within(b'\t', b'\r') | self.is(b' '));
+        set(&mut planes.newline, self.is(b'\n') | self.is(b'\r'));
+        set(&mut planes.blank, self.is(b' '));
+        let one = cased.is(b's') | cased.is(b'd') | cased.is(b'm') | cased.is(b't');
+        set(&mut planes.apostrophe, self.is(b'\''));
+        set(&mut planes.sdmt, one);
+        set(&mut planes.el, cased.is(b'l'));
+        set(&mut planes.vr, cased.is(b'v') | cased.is(b'r'));
+        set(&mut planes.ee, cased.is(b'e'));
+        if R::CASE {
+            set(&mut planes.upper, self.within(b'A', b'Z'));
+            set(&mut planes.lower, self.within(b'a', b'z'));
+            set(&mut planes.slash, self.is(b'/'));
+        }
+    }
+}
+
 impl Classes {
     /// Masks of the first `n` characters; bytes from `n` on are 0.
     #[inline(always)]
@@ -134,17 +186,17 @@ impl Backend for Portable {
     #[inline(always)]
     unsafe fn ascii<R: Rules>(from: *const u8) -> Option<Planes> {
         // SAFETY: 64 bytes are readable by the contract.
-        let bytes = unsafe { &*from.cast::<[u8; BLOCK]>() };
-        let high = bytes.as_chunks::<8>().0.iter().fold(0, |all, w| all | u64::from_le_bytes(*w));
-        if high & 0x8080_8080_8080_8080 != 0 {
+        let bytes = unsafe { from.cast::<[u8; BLOCK]>().read() };
+        let words = bytes.as_chunks::<8>().0;
+        let all = words.iter().fold(0, |all, word| all | u64::from_le_bytes(*word));
+        if all & Word::HIGH != 0 {
             return None;
         }
-        let signs = if R::FOLD { &SIGNS_FOLDED } else { &SIGNS };
-        let block = Classes {
-            classes: bytes.map(|byte| class::ASCII[usize::from(byte & 0x7f)]),
-            signs: bytes.map(|byte| signs[usize::from(byte & 0x7f)]),
-        };
-        Some(block.planes::<R>(BLOCK as u32))
+        let mut planes = Planes { n: BLOCK as u32, ..Planes::default() };
+        for (at, word) in words.iter().enumerate() {
+            Word(u64::from_le_bytes(*word)).add_to::<R>(&mut planes, 8 * at);
+        }
+        Some(planes)
     }
 
     #[inline(always)]
