@@ -20,11 +20,49 @@ pub(super) struct Classes {
     pub(super) signs: [u8; BLOCK],
 }
 
-/// One bit of each of eight bytes, gathered in the order of the bytes.
+/// Takes the top bits of eight bytes into a mask in the making: of eight such steps each shifts
+/// those before it down by one bit.
 #[inline(always)]
-const fn gather(bytes: u64, bit: u8) -> u64 {
-    let bits = bytes >> bit.trailing_zeros() & 0x0101_0101_0101_0101;
-    bits.wrapping_mul(0x0102_0408_1020_4080) >> 56
+const fn take(mask: &mut u64, bits: u64) {
+    *mask = *mask >> 1 | bits & Word::HIGH;
+}
+
+/// Turns what eight steps of [`take`] have made, bit `i` of byte `j` for byte `j` of step `i`, into
+/// a mask in the order of the bytes: transposes 8 by 8 bits.
+#[inline(always)]
+const fn order(mut bits: u64) -> u64 {
+    let swap = (bits ^ bits >> 7) & 0x00aa_00aa_00aa_00aa;
+    bits ^= swap ^ swap << 7;
+    let swap = (bits ^ bits >> 14) & 0x0000_cccc_0000_cccc;
+    bits ^= swap ^ swap << 14;
+    let swap = (bits ^ bits >> 28) & 0x0000_0000_f0f0_f0f0;
+    bits ^ swap ^ swap << 28
+}
+
+/// The masks of 64 characters, whose words have all been taken.
+#[inline(always)]
+fn ordered<R: Rules>(taken: Planes, n: u32) -> Planes {
+    let mut planes = Planes {
+        n,
+        letter: order(taken.letter),
+        number: order(taken.number),
+        space: order(taken.space),
+        newline: order(taken.newline),
+        sdmt: order(taken.sdmt),
+        el: order(taken.el),
+        vr: order(taken.vr),
+        ee: order(taken.ee),
+        apostrophe: order(taken.apostrophe),
+        blank: order(taken.blank),
+        ..Planes::default()
+    };
+    if R::CASE {
+        planes.upper = order(taken.upper);
+        planes.lower = order(taken.lower);
+        planes.either = order(taken.either);
+        planes.slash = order(taken.slash);
+    }
+    planes
 }
 
 /// Eight ASCII characters.
@@ -54,27 +92,26 @@ impl Word {
         Self::HIGH - (self.0 ^ Self::ONES * byte as u64)
     }
 
-    /// Sets the bits from `shift` on of all masks.
+    /// Takes what these are into all masks.
     #[inline(always)]
-    fn add_to<R: Rules>(self, planes: &mut Planes, shift: usize) {
-        let set = |mask: &mut u64, bits: u64| *mask |= gather(bits, 0x80) << shift;
+    fn add_to<R: Rules>(self, planes: &mut Planes) {
         let folded = Self(self.0 | Self::ONES * 0x20);
         let cased = if R::FOLD { folded } else { self };
-        set(&mut planes.letter, folded.within(b'a', b'z'));
-        set(&mut planes.number, self.within(b'0', b'9'));
-        set(&mut planes.space, self.within(b'\t', b'\r') | self.is(b' '));
-        set(&mut planes.newline, self.is(b'\n') | self.is(b'\r'));
-        set(&mut planes.blank, self.is(b' '));
+        take(&mut planes.letter, folded.within(b'a', b'z'));
+        take(&mut planes.number, self.within(b'0', b'9'));
+        take(&mut planes.space, self.within(b'\t', b'\r') | self.is(b' '));
+        take(&mut planes.newline, self.is(b'\n') | self.is(b'\r'));
+        take(&mut planes.blank, self.is(b' '));
         let one = cased.is(b's') | cased.is(b'd') | cased.is(b'm') | cased.is(b't');
-        set(&mut planes.apostrophe, self.is(b'\''));
-        set(&mut planes.sdmt, one);
-        set(&mut planes.el, cased.is(b'l'));
-        set(&mut planes.vr, cased.is(b'v') | cased.is(b'r'));
-        set(&mut planes.ee, cased.is(b'e'));
+        take(&mut planes.apostrophe, self.is(b'\''));
+        take(&mut planes.sdmt, one);
+        take(&mut planes.el, cased.is(b'l'));
+        take(&mut planes.vr, cased.is(b'v') | cased.is(b'r'));
+        take(&mut planes.ee, cased.is(b'e'));
         if R::CASE {
-            set(&mut planes.upper, self.within(b'A', b'Z'));
-            set(&mut planes.lower, self.within(b'a', b'z'));
-            set(&mut planes.slash, self.is(b'/'));
+            take(&mut planes.upper, self.within(b'A', b'Z'));
+            take(&mut planes.lower, self.within(b'a', b'z'));
+            take(&mut planes.slash, self.is(b'/'));
         }
     }
 }
@@ -83,29 +120,28 @@ impl Classes {
     /// Masks of the first `n` characters; bytes from `n` on are 0.
     #[inline(always)]
     fn planes<R: Rules>(&self, n: u32) -> Planes {
-        let mut planes = Planes { n, ..Planes::default() };
+        let mut planes = Planes::default();
         let words = self.classes.as_chunks::<8>().0.iter().zip(self.signs.as_chunks::<8>().0);
-        for (at, (class, sign)) in words.enumerate() {
+        for (class, sign) in words {
             let (class, sign) = (u64::from_le_bytes(*class), u64::from_le_bytes(*sign));
-            let shift = 8 * at;
-            planes.letter |= gather(class, LETTER) << shift;
-            planes.number |= gather(class, NUMBER) << shift;
-            planes.space |= gather(class, SPACE) << shift;
-            planes.newline |= gather(class, NEWLINE) << shift;
-            planes.sdmt |= gather(sign, SDMT) << shift;
-            planes.el |= gather(sign, EL) << shift;
-            planes.vr |= gather(sign, VR) << shift;
-            planes.ee |= gather(sign, EE) << shift;
-            planes.apostrophe |= gather(sign, APOSTROPHE) << shift;
-            planes.blank |= gather(sign, BLANK) << shift;
+            take(&mut planes.letter, class << LETTER.leading_zeros());
+            take(&mut planes.number, class << NUMBER.leading_zeros());
+            take(&mut planes.space, class << SPACE.leading_zeros());
+            take(&mut planes.newline, class << NEWLINE.leading_zeros());
+            take(&mut planes.sdmt, sign << SDMT.leading_zeros());
+            take(&mut planes.el, sign << EL.leading_zeros());
+            take(&mut planes.vr, sign << VR.leading_zeros());
+            take(&mut planes.ee, sign << EE.leading_zeros());
+            take(&mut planes.apostrophe, sign << APOSTROPHE.leading_zeros());
+            take(&mut planes.blank, sign << BLANK.leading_zeros());
             if R::CASE {
-                planes.upper |= gather(class, UPPER) << shift;
-                planes.lower |= gather(class, LOWER) << shift;
-                planes.either |= gather(class, EITHER) << shift;
-                planes.slash |= gather(sign, SLASH) << shift;
+                take(&mut planes.upper, class << UPPER.leading_zeros());
+                take(&mut planes.lower, class << LOWER.leading_zeros());
+                take(&mut planes.either, class << EITHER.leading_zeros());
+                take(&mut planes.slash, sign << SLASH.leading_zeros());
             }
         }
-        planes
+        ordered::<R>(planes, n)
     }
 }
 
@@ -192,11 +228,11 @@ impl Backend for Portable {
         if all & Word::HIGH != 0 {
             return None;
         }
-        let mut planes = Planes { n: BLOCK as u32, ..Planes::default() };
-        for (at, word) in words.iter().enumerate() {
-            Word(u64::from_le_bytes(*word)).add_to::<R>(&mut planes, 8 * at);
+        let mut planes = Planes::default();
+        for word in words {
+            Word(u64::from_le_bytes(*word)).add_to::<R>(&mut planes);
         }
-        Some(planes)
+        Some(ordered::<R>(planes, BLOCK as u32))
     }
 
     #[inline(always)]
