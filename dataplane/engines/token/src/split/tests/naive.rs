@@ -152,7 +152,9 @@ pub(super) fn split(grammar: Grammar, cut_at_end: bool, text: &[u8]) -> Vec<u32>
         at += match grammar {
             Grammar::Whole => chars.len() - at,
             Grammar::R50k => r50k(&chars[at..]),
-            Grammar::Cl100k { digits } => cl100k(&chars[at..], usize::from(digits), cut_at_end),
+            Grammar::Cl100k { digits } | Grammar::Llama3 { digits } => {
+                cl100k(&chars[at..], usize::from(digits), cut_at_end)
+            }
             Grammar::O200k => o200k(&chars[at..]),
         };
         ends.push(chars[at - 1].end as u32);

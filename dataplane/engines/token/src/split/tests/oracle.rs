@@ -20,14 +20,14 @@ fn pattern(grammar: Grammar, cut_at_end: bool) -> String {
             r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
                 .into()
         }
-        Grammar::Cl100k { digits } if cut_at_end => [
+        Grammar::Cl100k { digits } | Grammar::Llama3 { digits } if cut_at_end => [
             CONTRACTION,
             r"[^\r\n\p{L}\p{N}]?\p{L}+",
             &format!(r"\p{{N}}{{1,{digits}}}"),
             r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         ]
         .join("|"),
-        Grammar::Cl100k { .. } => [
+        Grammar::Cl100k { .. } | Grammar::Llama3 { .. } => [
             r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+",
             r" ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
         ]
