@@ -21,7 +21,7 @@ import sources
 
 LONGEST = 15  # bytes that fit a cell of the word table
 MOST_IDS = 4  # ids that fit a cell
-SHARES = {"english": 0.35, "code": 0.3, "multi": 0.35}
+SHARES = {"english": 0.42, "code": 0.35, "multi": 0.23}
 # How much a piece is worth to the vocabularies that need several tokens for it.
 VOCABULARIES = {"cl100k_base": 1.0, "o200k_base": 1.0, "p50k_base": 0.1, "r50k_base": 0.15}
 # A piece counts once for each stretch of text that has it: a name that one file is full of says
