@@ -1,7 +1,20 @@
 //! Exact byte-level tokenizer: vocabularies in, token ids out.
 
+mod bpe;
+mod decode;
+mod encode;
+pub mod formats;
 pub mod naive;
+pub mod split;
+mod stream;
 mod table;
+pub mod trie;
 pub mod vocab;
+mod vocabulary;
+mod words;
 
+pub use decode::DecodeError;
+pub use encode::{EncodeError, EncodeOptions, Encoder, SpecialPolicy};
+pub use stream::StreamState;
 pub use table::Table;
+pub use vocabulary::{VocabError, Vocabulary};

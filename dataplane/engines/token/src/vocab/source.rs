@@ -32,6 +32,13 @@ pub enum Grammar {
         /// Longest run of digits in one piece, 1 to 3.
         digits: u8,
     },
+    /// The pattern in the `tokenizer.json` of Llama 3 (`digits` 3) and Qwen 2 (1): as
+    /// [`Grammar::Cl100k`], but without its `\s++$`: whitespace that ends the text is cut after
+    /// its last line break.
+    Llama3 {
+        /// Longest run of digits in one piece, 1 to 3.
+        digits: u8,
+    },
     /// `o200k_base`.
     O200k,
 }

@@ -1,0 +1,102 @@
+//! Pieces of more than 64 bytes: windows, whose joints are checked.
+
+use super::merge::{WINDOW, merge};
+use super::{Bpe, Prefixes};
+
+/// Bytes at the end of a window whose tokens are left to the next one: what follows changes them
+/// too often.
+const SLACK: usize = 8;
+/// Bytes of a long piece that are taken at once.
+pub(crate) const BLOCK: usize = 8192;
+
+/// Buffers for the encoding of long pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// Numbers of the last block.
+    pub(crate) numbers: Vec<u32>,
+    prefixes: Prefixes,
+}
+
+impl Bpe {
+    /// Bytes of a long piece that are to be given to [`Bpe::settle`] at once.
+    pub(crate) fn block(&self) -> usize {
+        BLOCK.max(8 * self.longest)
+    }
+
+    /// Encodes the beginning of `text`, the rest of a piece from a border of tokens on, into
+    /// `scratch.numbers`. Gives the number of bytes that they are: all of `text`, or with `more` as
+    /// many as no further text can change; 0 asks for more text.
+    pub(crate) fn settle(&self, text: &[u8], more: bool, scratch: &mut Scratch) -> usize {
+        scratch.numbers.clear();
+        let windowed = self.windows(text, &mut scratch.numbers);
+        if windowed && !more {
+            return text.len();
+        }
+        if windowed && let Some(len) = self.cut(text, scratch) {
+            return len;
+        }
+        scratch.numbers.clear();
+        scratch.prefixes.fill(self, None, text);
+        let len = if more { scratch.prefixes.common(self, self.longest) } else { text.len() };
+        scratch.prefixes.tokens(self, len, &mut scratch.numbers);
+        len
+    }
+
+    /// Cuts the tokens of `text` off at a border that every continuation of it has; `None` where
+    /// the border tried is none.
+    ///
+    /// A continuation's encoding has a border among the last `longest` prefixes of `text`, for no
+    /// token is longer. If all of these have a border in common, then so has every continuation.
+    fn cut(&self, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
+        let target = text.len().checked_sub(2 * self.longest + 4 * WINDOW)?;
+        let (mut len, mut kept) = (0, 0);
+        for &number in &scratch.numbers {
+            if len + self.length(number) > target {
+                break;
+            }
+            len += self.length(number);
+            kept += 1;
+        }
+        let before = scratch.numbers[..kept].last().copied();
+        before?;
+        scratch.prefixes.fill(self, before, &text[len..]);
+        scratch.prefixes.all_known(self.longest).then(|| {
+            scratch.numbers.truncate(kept);
+            len
+        })
+    }
+
+    /// The tokens of `text` from windows; false where their joints do not come right, which only a
+    /// text made for it brings about, and tokens of more than a window.
+    fn windows(&self, text: &[u8], numbers: &mut Vec<u32>) -> bool {
+        let mut steps_back = 4 + text.len() / WINDOW;
+        let mut start = 0;
+        loop {
+            let end = text.len().min(start + WINDOW);
+            if start == end {
+                return true;
+            }
+            let merged = merge(self, &text[start..end]);
+            if let Some(&before) = numbers.last()
+                && !self.valid(before, merged.numbers[0])
+            {
+                if steps_back == 0 {
+                    return false;
+                }
+                steps_back -= 1;
+                start -= self.length(before);
+                numbers.pop();
+                continue;
+            }
+            let keep = if end == text.len() { end } else { end - SLACK };
+            for (i, number) in merged.iter().enumerate() {
+                let next = start + self.length(number);
+                if next > keep && i > 0 {
+                    break;
+                }
+                numbers.push(number);
+                start = next;
+            }
+        }
+    }
+}

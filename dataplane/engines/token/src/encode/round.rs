@@ -1,0 +1,215 @@
+//! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
+
+use super::sink::Sink;
+use crate::bpe::{Bpe, Scratch, WINDOW};
+use crate::vocabulary::Vocabulary;
+use crate::words::{Key, WORD_BYTES, WordView};
+
+/// Pieces whose cells are fetched before the first of them is looked at.
+const BLOCK: usize = 128;
+
+/// Some pieces of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Segment<'t> {
+    /// The text, whole: more of it may be read than the pieces are.
+    pub(super) text: &'t [u8],
+    /// Where the first piece begins in it.
+    pub(super) start: usize,
+    /// End of each piece, counted from `start`.
+    pub(super) ends: &'t [u32],
+}
+
+/// Keys of a block and the cells where they can be.
+pub(super) struct Keys {
+    keys: [Key; BLOCK],
+    slots: [u32; BLOCK],
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { keys: [Key { low: 0, high: 0 }; BLOCK], slots: [0; BLOCK] }
+    }
+}
+
+/// A place among the pieces of some segments.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    segment: usize,
+    piece: usize,
+    /// Where the piece begins, counted from the segment's `start`.
+    start: u32,
+}
+
+impl Keys {
+    /// Computes keys from `from` on, as many as fit. Gives their number and the place behind them.
+    #[inline(always)]
+    fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], mut from: Place) -> (usize, Place) {
+        let mut filled = 0;
+        while filled < BLOCK && from.segment < segments.len() {
+            let segment = segments[from.segment];
+            let left = &segment.ends[from.piece..];
+            let take = left.len().min(BLOCK - filled);
+            let keys = &mut self.keys[filled..filled + take];
+            let slots = &mut self.slots[filled..filled + take];
+            from.start = fill(words, segment, &left[..take], from.start, keys, slots);
+            filled += take;
+            from.piece += take;
+            if from.piece == segment.ends.len() {
+                from = Place { segment: from.segment + 1, ..Place::default() };
+            }
+        }
+        (filled, from)
+    }
+}
+
+/// Keys and slots of the pieces of `segment` that end at `ends`, the first of which begins at
+/// `start`. Gives the last end.
+#[inline(always)]
+fn fill(
+    words: WordView<'_>,
+    segment: Segment<'_>,
+    ends: &[u32],
+    mut start: u32,
+    keys: &mut [Key],
+    slots: &mut [u32],
+) -> u32 {
+    let text = segment.text;
+    // The last bytes of the text once more, with room to read 16 from each of them.
+    let mut tail = [0u8; 32];
+    let tail_start = text.len().saturating_sub(16);
+    tail[..text.len() - tail_start].copy_from_slice(&text[tail_start..]);
+    for ((&end, key), slot) in ends.iter().zip(keys).zip(slots) {
+        let at = segment.start + start as usize;
+        let len = (end - start) as usize;
+        let from = if at + 16 <= text.len() {
+            text.as_ptr().wrapping_add(at)
+        } else {
+            tail.as_ptr().wrapping_add(at - tail_start)
+        };
+        // SAFETY: 16 bytes from `at` on lie in the text; or `at` is one of its last 15 bytes, and
+        // `tail` has 16 bytes from the place of each of them on.
+        *key = unsafe { Key::load(from, len) };
+        *slot = words.slot(*key);
+        words.prefetch(*slot);
+        start = end;
+    }
+    start
+}
+
+/// What a round needs of a vocabulary and an encoder.
+pub(super) struct Round<'a> {
+    pub(super) vocab: &'a Vocabulary,
+    pub(super) bpe: &'a Bpe,
+    pub(super) keys: &'a mut Keys,
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl Round<'_> {
+    /// Encodes the pieces of `segments`. Calls `after` at the end of each.
+    #[inline(always)]
+    pub(super) fn run<S: Sink>(
+        &mut self,
+        segments: &[Segment<'_>],
+        sink: &mut S,
+        mut after: impl FnMut(&mut S),
+    ) {
+        let words = self.vocab.words.view();
+        let mut keyed = Place::default();
+        let mut done = Place::default();
+        loop {
+            let (count, next) = self.keys.fill(words, segments, keyed);
+            if count == 0 {
+                break;
+            }
+            keyed = next;
+            let mut at = 0;
+            while at < count {
+                let segment = segments[done.segment];
+                let take = (segment.ends.len() - done.piece).min(count - at);
+                let ends = &segment.ends[done.piece..done.piece + take];
+                done.start = self.probe(words, segment, ends, done.start, at, sink);
+                at += take;
+                done.piece += take;
+                if done.piece == segment.ends.len() {
+                    after(sink);
+                    done = Place { segment: done.segment + 1, ..Place::default() };
+                }
+            }
+        }
+        // Segments without pieces at the end.
+        segments[done.segment..].iter().for_each(|_| after(sink));
+    }
+
+    /// Looks up the pieces of `segment` that end at `ends`, whose keys begin at `first`. Gives the
+    /// last end.
+    #[inline(always)]
+    fn probe<S: Sink>(
+        &mut self,
+        words: WordView<'_>,
+        segment: Segment<'_>,
+        ends: &[u32],
+        mut start: u32,
+        first: usize,
+        sink: &mut S,
+    ) -> u32 {
+        let mut cursor = sink.open(ends.len());
+        for (at, &end) in ends.iter().enumerate() {
+            let cell = words.cell(self.keys.slots[first + at]);
+            if cell.is(&self.keys.keys[first + at]) {
+                // SAFETY: the cursor has room for every piece that is left; this is one of them.
+                cursor = unsafe { sink.word(cursor, cell, end - start) };
+            } else {
+                // SAFETY: the cursor comes from the sink's last opening.
+                unsafe { sink.close(cursor) };
+                let piece = segment.start + start as usize..segment.start + end as usize;
+                if let Some(piece) = segment.text.get(piece) {
+                    self.miss(piece, sink);
+                }
+                cursor = sink.open(ends.len() - at);
+            }
+            start = end;
+        }
+        // SAFETY: the cursor comes from the sink's last opening.
+        unsafe { sink.close(cursor) };
+        start
+    }
+
+    /// Encodes a piece that is not in the word table.
+    #[inline(never)]
+    fn miss<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
+        if piece.len() > WORD_BYTES
+            && let Some(id) = self.vocab.long_words.get(&self.vocab.tokens, piece)
+        {
+            sink.one(id, piece.len() as u32);
+        } else {
+            self.merged(piece, sink);
+        }
+    }
+
+    /// Encodes a piece, or the rest of one from a border of tokens on, by merging.
+    #[inline(always)]
+    pub(super) fn merged<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
+        if (1..=WINDOW).contains(&piece.len()) {
+            let bpe = self.bpe;
+            bpe.short(piece, |number| sink.one(bpe.id(number), bpe.length(number) as u32));
+        } else {
+            self.long(piece, sink);
+        }
+    }
+
+    /// Encodes a piece of more than 64 bytes, block by block.
+    #[inline(never)]
+    fn long<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
+        let mut rest = piece;
+        let mut block = self.bpe.block();
+        while !rest.is_empty() {
+            let take = rest.len().min(block);
+            let settled = self.bpe.settle(&rest[..take], take < rest.len(), self.scratch);
+            for &number in &self.scratch.numbers {
+                sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
+            }
+            rest = &rest[settled..];
+            block = if settled == 0 { block * 2 } else { self.bpe.block() };
+        }
+    }
+}

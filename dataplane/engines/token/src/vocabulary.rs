@@ -1,0 +1,268 @@
+//! A vocabulary ready to encode with.
+
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::bpe::Bpe;
+use crate::decode::{DecodeError, Tokens};
+use crate::formats::FormatError;
+use crate::trie::{Trie, TrieError};
+use crate::vocab::{Grammar, Mode, SourceError, Special, Unknown, VocabSource};
+use crate::words::{self, LongWords, WordTable};
+
+/// A vocabulary that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabError {
+    /// No shipped vocabulary and no file has this name.
+    #[error("`{name}` is no vocabulary: shipped are {}; else name a file that is there", shipped.join(", "))]
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// Names of those that are shipped.
+        shipped: &'static [&'static str],
+    },
+    /// Its file cannot be read or trusted.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// It breaks a rule that all vocabularies keep.
+    #[error("vocabulary `{name}`: {source}; correct its file")]
+    Source {
+        /// Its name.
+        name: String,
+        /// The rule.
+        #[source]
+        source: SourceError,
+    },
+    /// Its trie cannot be built.
+    #[error("cannot compile the vocabulary: {0}")]
+    Trie(#[from] TrieError),
+    /// It has more tokens than numbers are there for.
+    #[error("cannot compile {found} tokens, at most {most}; leave out tokens")]
+    TooMany {
+        /// Tokens that it has.
+        found: usize,
+        /// Most that can be.
+        most: usize,
+    },
+}
+
+/// What encodes what is not in the word table.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    /// Byte-pair encoding.
+    Bpe(Box<Bpe>),
+    /// Longest match.
+    Greedy(Box<Trie>),
+}
+
+/// A compiled vocabulary: read-only, to be shared by all encoders as an [`std::sync::Arc`].
+#[derive(Debug)]
+pub struct Vocabulary {
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    pub(crate) grammar: Grammar,
+    pub(crate) unknown: Unknown,
+    pub(crate) hash: [u8; 32],
+    pub(crate) specials: Vec<Special>,
+    pub(crate) tokens: Tokens,
+    pub(crate) words: WordTable,
+    pub(crate) long_words: LongWords,
+    pub(crate) engine: Engine,
+    /// Ordinary tokens and special ones.
+    count: usize,
+    longest: usize,
+    /// Finds the specials' texts; made when it is first needed.
+    finder: OnceLock<AhoCorasick>,
+}
+
+impl Vocabulary {
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    /// The source breaks a rule ([`VocabSource::check`]) or has too many tokens.
+    pub fn compile(source: &VocabSource) -> Result<Self, VocabError> {
+        Self::compile_with_words(source, std::iter::empty())
+    }
+
+    /// Compiles `source` with `words` that are expected in the texts: those that become two to four
+    /// tokens are looked up instead of being merged. Ids do not depend on them.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::compile`].
+    pub fn compile_with_words<'a>(
+        source: &VocabSource,
+        words: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, VocabError> {
+        let checked = source.check();
+        checked.map_err(|fault| VocabError::Source { name: source.name.clone(), source: fault })?;
+        let listed = source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        let mut table = words::Builder::default();
+        let engine = match source.mode {
+            Mode::Bpe => {
+                let bpe = Bpe::build(source)?;
+                table.add_bpe(&bpe, source, words);
+                Engine::Bpe(Box::new(bpe))
+            }
+            Mode::Greedy => {
+                for (id, bytes) in listed.clone() {
+                    table.add(bytes, &[id]);
+                }
+                Engine::Greedy(Box::new(Trie::build(listed.clone())?))
+            }
+        };
+        let whole: Box<dyn Fn(u32) -> bool> = match &engine {
+            Engine::Bpe(bpe) => Box::new(bpe.whole_pieces(source)),
+            Engine::Greedy(_) => Box::new(|_| true),
+        };
+        Ok(Self {
+            name: source.name.clone(),
+            mode: source.mode,
+            grammar: source.grammar,
+            unknown: source.unknown,
+            hash: source.content_hash(),
+            specials: source.specials.clone(),
+            tokens: spelled(source),
+            words: table.build(),
+            long_words: LongWords::build(listed.filter(|(id, _)| whole(*id))),
+            engine,
+            count: counted(source),
+            longest: source.tokens.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0),
+            finder: OnceLock::new(),
+        })
+    }
+
+    /// The shipped vocabulary of this name, compiled, or else that of the file at this path.
+    ///
+    /// # Errors
+    /// There is neither, or the file is no vocabulary.
+    pub fn open(name_or_path: &str) -> Result<Self, VocabError> {
+        match crate::vocab::shipped(name_or_path) {
+            Some(source) => Self::compile(&source),
+            None => Err(VocabError::NotFound {
+                name: name_or_path.to_owned(),
+                shipped: Self::shipped_names(),
+            }),
+        }
+    }
+
+    /// Names of the vocabularies that come with this crate.
+    #[must_use]
+    pub fn shipped_names() -> &'static [&'static str] {
+        crate::vocab::shipped_names()
+    }
+
+    /// Its name, for messages and reports.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How text becomes tokens.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How text is cut into pieces (BPE only).
+    #[must_use]
+    pub fn grammar(&self) -> Grammar {
+        self.grammar
+    }
+
+    /// Number of tokens, special ones included.
+    #[expect(clippy::len_without_is_empty, reason = "a vocabulary has tokens")]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes of the longest ordinary token.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// BLAKE3 of what the vocabulary says; see [`VocabSource::content_hash`].
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// The bytes of token `id`, a special one's text included; `None` where there is no such token.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<&[u8]> {
+        self.tokens.get(id)
+    }
+
+    /// Its special tokens, by ascending id.
+    #[must_use]
+    pub fn specials(&self) -> &[Special] {
+        &self.specials
+    }
+
+    /// Bytes of memory that its tables take together.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let engine = match &self.engine {
+            Engine::Bpe(bpe) => bpe.memory(),
+            Engine::Greedy(trie) => trie.memory(),
+        };
+        self.tokens.memory() + self.words.memory() + self.long_words.memory() + engine
+    }
+
+    /// Number of words that are encoded by one look-up.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Appends the bytes of `ids` to `out`: exactly those that were encoded.
+    ///
+    /// # Errors
+    /// At the first id that is no token; the bytes of those before it have been appended.
+    pub fn decode_into(&self, ids: &[u32], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        self.tokens.decode_into(ids, out)
+    }
+
+    /// Finds the specials' texts; `None` where there are no specials.
+    pub(crate) fn finder(&self) -> Option<&AhoCorasick> {
+        if self.specials.is_empty() {
+            return None;
+        }
+        Some(self.finder.get_or_init(|| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(self.specials.iter().map(|special| special.text.as_bytes()))
+                .expect("texts of at most 4 KiB each make no automaton too large")
+        }))
+    }
+}
+
+/// The bytes of all ids: ordinary tokens, the specials that are none of them, and those that bytes
+/// without a token get.
+fn spelled(source: &VocabSource) -> Tokens {
+    let mut all: Vec<(u32, Vec<u8>)> = source.tokens.clone();
+    let specials = source.specials.iter().filter(|special| source.token(special.id).is_none());
+    all.extend(specials.map(|special| (special.id, special.text.clone().into_bytes())));
+    if source.mode == Mode::Greedy && source.unknown == Unknown::AddBytes {
+        let next = all.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
+        let mut lacking = [true; 256];
+        for (_, bytes) in &source.tokens {
+            if let [byte] = bytes[..] {
+                lacking[usize::from(byte)] = false;
+            }
+        }
+        let bytes = (0..=255u8).filter(|byte| lacking[usize::from(*byte)]);
+        all.extend((next..).zip(bytes.map(|byte| vec![byte])));
+    }
+    all.sort_by_key(|(id, _)| *id);
+    Tokens::build(all.iter().map(|(id, bytes)| (*id, bytes.as_slice())))
+}
+
+/// Number of distinct ids.
+fn counted(source: &VocabSource) -> usize {
+    let specials = source.specials.iter().filter(|special| source.token(special.id).is_none());
+    source.tokens.len() + specials.count()
+}
