@@ -1,6 +1,7 @@
 //! Exact byte-level tokenizer: vocabularies in, token ids out.
 
 mod bpe;
+pub mod certain;
 mod decode;
 mod encode;
 pub mod formats;

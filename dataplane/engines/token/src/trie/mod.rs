@@ -67,7 +67,9 @@ pub enum TrieError {
     #[error("token id {NO_ID} is reserved for \"no token\"; give the token another id")]
     ReservedId,
     /// An id that the file format has no room for.
-    #[error("token id {id} is above 2147483647, the most that a .dat file can hold; write version 3")]
+    #[error(
+        "token id {id} is above 2147483647, the most that a .dat file can hold; write version 3"
+    )]
     IdTooLarge {
         /// The id.
         id: u32,
@@ -113,9 +115,7 @@ impl Trie {
     ///
     /// # Errors
     /// A token is empty, an id is [`NO_ID`], or there are more than about 16 million prefixes.
-    pub fn build<'a>(
-        tokens: impl IntoIterator<Item = (u32, &'a [u8])>,
-    ) -> Result<Self, TrieError> {
+    pub fn build<'a>(tokens: impl IntoIterator<Item = (u32, &'a [u8])>) -> Result<Self, TrieError> {
         build::build(tokens)
     }
 
@@ -130,8 +130,8 @@ impl Trie {
     #[must_use]
     pub fn get(&self, bytes: &[u8]) -> Option<u32> {
         let mut walk = self.start();
-        let ended = self.advance(&mut walk, bytes);
-        (!ended && walk.depth > 0 && walk.len == walk.depth).then_some(walk.id)
+        self.advance(&mut walk, bytes);
+        (walk.len > 0 && walk.len as usize == bytes.len()).then_some(walk.id)
     }
 
     /// A walk that has seen no byte.

@@ -118,7 +118,11 @@ mod tests {
     const ORIGINALS: [(&str, usize, &str); 4] = [
         ("r50k_base", 50_256, "5e60c911b5da8606450a7854ebe49de4952c86da03f51cea2ad9a3f3d40395e5"),
         ("p50k_base", 50_280, "d698d47c87c56af122ed68f3e74e06e3bd122a8cc66472a52d760012c6ea9100"),
-        ("cl100k_base", 100_256, "65afa6a4947e558c7e52ca1dc682285a6aff053a60ce9ba951bf154da0cb980f"),
+        (
+            "cl100k_base",
+            100_256,
+            "65afa6a4947e558c7e52ca1dc682285a6aff053a60ce9ba951bf154da0cb980f",
+        ),
         ("o200k_base", 199_998, "77500c1d2b9e0f606d2ab99ff39e9ebaed9221b4531c6d83a503c36def0b8be8"),
     ];
 

@@ -27,6 +27,7 @@ mod write;
 pub use image::Residence;
 pub use read::SectionReader;
 pub use write::SectionWriter;
+pub(crate) use write::replace;
 
 use bytemuck::{Pod, Zeroable};
 
@@ -99,6 +100,14 @@ fn hash_of(file: &[u8]) -> [u8; 32] {
     hasher.update(&[0; 32]);
     hasher.update(rest);
     hasher.finalize().into()
+}
+
+/// Gives a changed file the hash that it must name, as a hostile writer would.
+pub(crate) fn rehash(file: &mut [u8]) {
+    let hash = hash_of(file);
+    if let Some(stored) = file.get_mut(32..64) {
+        stored.copy_from_slice(&hash);
+    }
 }
 
 #[cfg(test)]

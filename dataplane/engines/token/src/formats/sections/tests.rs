@@ -10,12 +10,6 @@ fn sample() -> Vec<u8> {
     writer.finish().expect("good tags")
 }
 
-/// Hashes again what a test has changed, as a hostile writer would.
-fn rehash(file: &mut [u8]) {
-    let hash = hash_of(file);
-    file[32..64].copy_from_slice(&hash);
-}
-
 #[test]
 fn what_is_put_comes_back_aligned() {
     let mut reader = SectionReader::from_bytes(&sample()).unwrap();
