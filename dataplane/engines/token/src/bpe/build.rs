@@ -186,9 +186,9 @@ impl<'a> Rules<'a> {
         bytes.extend(source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice())));
         let ranks = match &source.ranks {
             Ranks::ById => None,
-            Ranks::Merges(list) => {
-                Some(list.iter().enumerate().map(|(rank, &pair)| (pair, rank as u32)).rev().collect())
-            }
+            Ranks::Merges(list) => Some(
+                list.iter().enumerate().map(|(rank, &pair)| (pair, rank as u32)).rev().collect(),
+            ),
         };
         Self { ids, bytes, ranks }
     }

@@ -18,6 +18,8 @@ mod merge;
 mod pairs;
 mod prefixes;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod valid;
 
 pub(crate) use long::Scratch;
@@ -99,9 +101,13 @@ impl Bpe {
         move |id| first || made.get(id as usize).is_some_and(|&made| made)
     }
 
-    /// Bytes of the longest number.
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
+    /// Every token that merging leads to, as (id, bytes).
+    pub(crate) fn spelled(&self) -> impl Iterator<Item = (u32, Vec<u8>)> {
+        (0..self.ids.len() as u32).map(|number| {
+            let mut bytes = Vec::with_capacity(self.length(number));
+            self.spell(number, &mut bytes);
+            (self.id(number), bytes)
+        })
     }
 
     /// Bytes of memory that it takes.

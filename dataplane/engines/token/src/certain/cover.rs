@@ -8,14 +8,14 @@
 
 use super::{WORDS, is_inside};
 
-/// Number of classes of left bytes: two planes of eight bits.
-pub(super) const CLASSES: usize = 16;
+/// Number of classes of left bytes: four planes of eight bits.
+pub(super) const CLASSES: usize = 32;
 
 /// The bits of each byte as a left and as a right neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cover {
-    pub(super) left: Box<[u16; 256]>,
-    pub(super) right: Box<[u16; 256]>,
+    pub(super) left: Box<[u32; 256]>,
+    pub(super) right: Box<[u32; 256]>,
 }
 
 /// The right neighbours of a left byte, one bit each.

@@ -34,7 +34,7 @@ fn portable(cover: &Cover, text: &[u8], from: usize, ends: &mut Vec<u32>) {
     }
 }
 
-/// AVX-512 with VBMI: four look-ups in tables of 256 bytes, held in registers.
+/// AVX-512 with VBMI: eight look-ups in tables of 256 bytes.
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use std::arch::x86_64::*;
@@ -48,7 +48,7 @@ mod avx512 {
     impl Lookup {
         /// The bytes of `bits` from bit `plane * 8` on.
         #[inline(always)]
-        fn new(bits: &[u16; 256], plane: u32) -> Self {
+        fn new(bits: &[u32; 256], plane: u32) -> Self {
             let bytes: [u8; 256] = bits.map(|bits| (bits >> (plane * 8)) as u8);
             // SAFETY: the loads take 64 bytes each from an array of 256.
             Self(std::array::from_fn(|i| unsafe {
@@ -77,8 +77,8 @@ mod avx512 {
     /// The features below must be available.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2,popcnt")]
     pub(super) unsafe fn ends(cover: &Cover, text: &[u8], ends: &mut Vec<u32>) {
-        let left = [Lookup::new(&cover.left, 0), Lookup::new(&cover.left, 1)];
-        let right = [Lookup::new(&cover.right, 0), Lookup::new(&cover.right, 1)];
+        let left: [Lookup; 4] = std::array::from_fn(|p| Lookup::new(&cover.left, p as u32));
+        let right: [Lookup; 4] = std::array::from_fn(|p| Lookup::new(&cover.right, p as u32));
         let mut at = 0;
         // A step looks at the 64 pairs that begin at `at`, the last of which ends 64 bytes on.
         while at + 64 < text.len() {
@@ -87,9 +87,11 @@ mod avx512 {
             let found = unsafe {
                 let a = _mm512_loadu_si512(text.as_ptr().add(at).cast());
                 let b = _mm512_loadu_si512(text.as_ptr().add(at + 1).cast());
-                let low = _mm512_and_si512(left[0].of(a), right[0].of(b));
-                let high = _mm512_and_si512(left[1].of(a), right[1].of(b));
-                _mm512_testn_epi8_mask(_mm512_or_si512(low, high), _mm512_set1_epi8(-1))
+                let mut held = 0;
+                for (left, right) in left.iter().zip(&right) {
+                    held |= _mm512_test_epi8_mask(left.of(a), right.of(b));
+                }
+                !held
             };
             // SAFETY: the features are those of this function.
             unsafe { append(found, at as u32 + 1, ends) };

@@ -101,6 +101,17 @@ impl CertainPairs {
         if ends.len() == before { 0 } else { ends[ends.len() - 1] as usize }
     }
 
+    /// The first boundary in `text` at offset `from` or after, as the offset after it; what lies
+    /// at the end of the text is none. Finds those, too, that the cutter passes over.
+    #[inline]
+    #[must_use]
+    pub fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let from = from.max(1);
+        let inside: &[u64] = &self.inside;
+        let pairs = text.get(from - 1..)?.windows(2);
+        Some(from + { pairs }.position(|pair| !is_inside(inside, pair[0], pair[1]))?)
+    }
+
     /// The last boundary in `text`, as the offset after it: what lies before is decided whatever
     /// follows. `None` where there is none.
     #[must_use]
@@ -118,7 +129,7 @@ fn is_inside(pairs: &[u64], left: u8, right: u8) -> bool {
 /// The instructions that the cutter is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// AVX-512 BW and VBMI: 64 bytes at a time.
+    /// AVX-512 F, BW, DQ, VL, VBMI and VBMI2: 64 bytes at a time.
     #[cfg(target_arch = "x86_64")]
     Avx512,
     /// Two table look-ups a byte, eight bytes at a time; runs everywhere.
@@ -136,12 +147,14 @@ impl Level {
         all.into_iter().filter(|level| level.is_available())
     }
 
-    fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
                     && is_x86_feature_detected!("bmi2")

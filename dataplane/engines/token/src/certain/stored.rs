@@ -12,7 +12,7 @@ const COVER: &str = "cover";
 impl Stored for CertainPairs {
     fn write(&self, writer: &mut SectionWriter) {
         writer.put::<u64>(PAIRS, &self.inside);
-        writer.put::<u16>(COVER, &[*self.cover.left, *self.cover.right].concat());
+        writer.put::<u32>(COVER, &[*self.cover.left, *self.cover.right].concat());
     }
 
     /// That the bitmap has the pairs of all tokens is not checked here, where there are none: see
@@ -26,7 +26,7 @@ impl Stored for CertainPairs {
         if inside.len() != WORDS {
             return Err(wrong(PAIRS, "not the bits of 65,536 pairs"));
         }
-        let bits: Table<u16> = reader.get(COVER)?;
+        let bits: Table<u32> = reader.get(COVER)?;
         let halves = bits.split_at_checked(256);
         let arrays = halves.and_then(|(l, r)| Some((l.try_into().ok()?, r.try_into().ok()?)));
         let (left, right) = arrays.ok_or_else(|| wrong(COVER, "not the bits of 2 × 256 bytes"))?;

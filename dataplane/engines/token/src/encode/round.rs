@@ -43,7 +43,12 @@ struct Place {
 impl Keys {
     /// Computes keys from `from` on, as many as fit. Gives their number and the place behind them.
     #[inline(always)]
-    fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], mut from: Place) -> (usize, Place) {
+    fn fill(
+        &mut self,
+        words: WordView<'_>,
+        segments: &[Segment<'_>],
+        mut from: Place,
+    ) -> (usize, Place) {
         let mut filled = 0;
         while filled < BLOCK && from.segment < segments.len() {
             let segment = segments[from.segment];

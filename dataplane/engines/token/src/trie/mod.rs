@@ -242,6 +242,18 @@ fn child(cells: &[u64], base: u32, byte: u8) -> Option<u64> {
     (label(cell) == byte).then_some(cell)
 }
 
+/// The longest token at a place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// [`NO_ID`] for none.
+    pub(crate) id: u32,
+    /// Its bytes; 0 for none.
+    pub(crate) len: usize,
+    /// Bytes that were looked at: where as many are equal, the same token is found. The end of the
+    /// text counts as a byte.
+    pub(crate) seen: usize,
+}
+
 /// The arrays of a [`Trie`], borrowed. Only made from a trie, so that what [`Trie`] says of its
 /// cells holds.
 #[derive(Clone, Copy)]
@@ -273,20 +285,44 @@ impl View<'_> {
     /// As [`Trie::longest`].
     #[inline(always)]
     pub(crate) fn longest(self, text: &[u8]) -> Option<(u32, usize)> {
+        let found = self.find(text);
+        (found.len != 0).then_some((found.id, found.len))
+    }
+
+    /// The longest token that `text` begins with, and how much of the text that rests on.
+    #[inline(always)]
+    pub(crate) fn find(self, text: &[u8]) -> Found {
         let [first, second, rest @ ..] = text else {
-            let cell = self.child(base(self.cells[0]), *text.first()?)?;
-            return (id(cell) != NO_ID).then_some((id(cell), 1));
+            return self.find_short(text);
         };
         let entry = self.pair(*first, *second);
-        let mut best = (id(entry), usize::from(label(entry)));
+        let mut found = Found { id: id(entry), len: usize::from(label(entry)), seen: 2 };
         let mut node = base(entry);
-        for (i, &byte) in rest.iter().enumerate() {
-            let Some(cell) = self.child(node, byte) else { break };
+        for &byte in rest {
+            found.seen += 1;
+            let Some(cell) = self.child(node, byte) else { return found };
             if id(cell) != NO_ID {
-                best = (id(cell), i + 3);
+                (found.id, found.len) = (id(cell), found.seen);
             }
             node = base(cell);
         }
-        (best.1 != 0).then_some(best)
+        found.seen += 1;
+        found
+    }
+
+    /// As [`View::find`], for a text of one byte or none.
+    #[cold]
+    fn find_short(self, text: &[u8]) -> Found {
+        let cell = text.first().and_then(|&byte| self.child(base(self.cells[0]), byte));
+        match cell {
+            Some(cell) if id(cell) != NO_ID => Found { id: id(cell), len: 1, seen: 2 },
+            _ => Found { id: NO_ID, len: 0, seen: 2 },
+        }
+    }
+
+    /// The address of the first cell and of the first entry of the pair table.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn addresses(self) -> (*const u64, *const u64) {
+        (self.cells.as_ptr(), self.pairs.as_ptr())
     }
 }

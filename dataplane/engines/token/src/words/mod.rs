@@ -9,12 +9,14 @@
 //! can make a look-up take longer than any other, and nothing in the table changes with the text.
 
 mod build;
+mod list;
 mod long;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use build::Builder;
+pub(crate) use list::listed;
 pub(crate) use long::LongWords;
 
 use bytemuck::{Pod, Zeroable};
@@ -100,7 +102,10 @@ impl Seed {
         let mut bytes = [0u8; 16];
         if getrandom::fill(&mut bytes).is_err() {
             let here = std::ptr::from_ref(&bytes) as u64;
-            return Self([here ^ 0x9e37_79b9_7f4a_7c15, here.rotate_left(32) ^ 0xbf58_476d_1ce4_e5b9]);
+            return Self([
+                here ^ 0x9e37_79b9_7f4a_7c15,
+                here.rotate_left(32) ^ 0xbf58_476d_1ce4_e5b9,
+            ]);
         }
         Self(bytemuck::cast(bytes))
     }

@@ -16,7 +16,8 @@ fn words(n: usize) -> Vec<(Vec<u8>, Vec<u32>)> {
     let mut state = 7u64;
     let mut seen = HashSet::new();
     while seen.len() < n {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let len = 1 + (state >> 40) as usize % WORD_BYTES;
         let letters = state.to_le_bytes().into_iter().chain((state ^ state << 7).to_le_bytes());
         seen.insert(letters.take(len).map(|b| b % 5).collect::<Vec<u8>>());
