@@ -130,7 +130,7 @@ impl Splitter {
     /// Qwen 2 has it, it is cut after its last newline, see [`cut_at_end`](Self::cut_at_end).
     #[must_use]
     pub fn new(grammar: Grammar) -> Self {
-        let cut_at_end = !matches!(grammar, Grammar::Cl100k { digits: 3 });
+        let cut_at_end = !matches!(grammar, Grammar::Cl100k { .. });
         Self { grammar, cut_at_end, level: Level::detect() }
     }
 
@@ -206,13 +206,15 @@ impl Splitter {
         match self.grammar {
             Grammar::Whole => scan.at = text.len(),
             Grammar::R50k => self.run(R50k, text, last, scan, ends),
-            Grammar::Cl100k { digits: 0 | 1 } => {
+            Grammar::Cl100k { digits: 0 | 1 } | Grammar::Llama3 { digits: 0 | 1 } => {
                 self.run(Cl100k::<1> { cut_at_end }, text, last, scan, ends);
             }
-            Grammar::Cl100k { digits: 2 } => {
+            Grammar::Cl100k { digits: 2 } | Grammar::Llama3 { digits: 2 } => {
                 self.run(Cl100k::<2> { cut_at_end }, text, last, scan, ends);
             }
-            Grammar::Cl100k { .. } => self.run(Cl100k::<3> { cut_at_end }, text, last, scan, ends),
+            Grammar::Cl100k { .. } | Grammar::Llama3 { .. } => {
+                self.run(Cl100k::<3> { cut_at_end }, text, last, scan, ends);
+            }
             Grammar::O200k => self.run(O200k, text, last, scan, ends),
         }
     }
