@@ -232,10 +232,7 @@ impl Splitter {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::avx2::run(rules, text, last, scan, ends) },
-            // SAFETY: needs no instruction set.
-            _ => unsafe {
-                backend::scan::<portable::Portable, R>(rules, text, last, scan, ends);
-            },
+            _ => portable::run(rules, text, last, scan, ends),
         }
     }
 }
