@@ -1,6 +1,6 @@
 //! Blocks by table, eight bytes of classes in a general register; runs everywhere.
 
-use super::backend::{BLOCK, Backend};
+use super::backend::{BLOCK, Backend, Scan, blocks, scan};
 use super::class::{self, EITHER, LETTER, LONG_S, LOWER, NEWLINE, NUMBER, SPACE, UPPER};
 use super::planes::{APOSTROPHE, BLANK, EE, EL, Planes, SDMT, SIGNS, SIGNS_FOLDED, SLASH, VR};
 use super::rules::Rules;
@@ -8,6 +8,12 @@ use super::rules::Rules;
 /// The portable backend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Portable;
+
+/// The loop over a text.
+pub(super) fn run<R: Rules>(rules: R, text: &[u8], last: bool, at: &mut Scan, ends: &mut Vec<u32>) {
+    // SAFETY: no instruction set is needed.
+    unsafe { scan::<Portable, R>(rules, text, last, at, ends, blocks::<Portable, R>) }
+}
 
 /// Places of the characters of a block and their count.
 #[derive(Debug)]
@@ -89,13 +95,13 @@ impl Word {
     /// The top bit of each byte that is `byte`; other bits are left as they come.
     #[inline(always)]
     const fn is(self, byte: u8) -> u64 {
-        Self::HIGH - (self.0 ^ Self::ONES * byte as u64)
+        Self::HIGH - (self.0 ^ (Self::ONES * byte as u64))
     }
 
     /// Takes what these are into all masks.
     #[inline(always)]
     fn add_to<R: Rules>(self, planes: &mut Planes) {
-        let folded = Self(self.0 | Self::ONES * 0x20);
+        let folded = Self(self.0 | (Self::ONES * 0x20));
         let cased = if R::FOLD { folded } else { self };
         take(&mut planes.letter, folded.within(b'a', b'z'));
         take(&mut planes.number, self.within(b'0', b'9'));

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::split::backend::{BLOCK, Backend, Scan, scan};
+use crate::split::backend::{BLOCK, Backend, Scan, blocks, scan};
 use crate::split::class::{EITHER, LETTER, LOWER, NEWLINE, NUMBER, SPACE, UPPER};
 use crate::split::planes::{APOSTROPHE, BLANK, EE, EL, Planes, SDMT, SLASH, VR};
 use crate::split::portable::{self, Places};
@@ -25,7 +25,25 @@ pub(in crate::split) unsafe fn run<R: Rules>(
     ends: &mut Vec<u32>,
 ) {
     // SAFETY: the features are those that the backend asks for.
-    unsafe { scan::<Avx2, R>(rules, text, last, at, ends) }
+    unsafe { scan::<Avx2, R>(rules, text, last, at, ends, some_blocks::<R>) }
+}
+
+/// The loop's part for other blocks than ASCII.
+///
+/// # Safety
+/// As of [`run`].
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline(never)]
+unsafe fn some_blocks<R: Rules>(
+    rules: R,
+    text: &[u8],
+    last: bool,
+    at: &mut Scan,
+    ends: &mut Vec<u32>,
+    memory: &mut <Avx2 as Backend>::Memory,
+) -> bool {
+    // SAFETY: the features are those that the backend asks for.
+    unsafe { blocks::<Avx2, R>(rules, text, last, at, ends, memory) }
 }
 
 /// 64 bytes.
