@@ -69,7 +69,7 @@ fn row(
 }
 
 /// The `most` strings of `text` with the highest scores, best first.
-fn ranked<'a>(text: &'a [u8], score: Score, most: usize) -> Vec<&'a [u8]> {
+fn ranked(text: &[u8], score: Score, most: usize) -> Vec<&[u8]> {
     let mut all: Vec<(&[u8], u32)> = Vec::new();
     let mut total = 0u64;
     for len in 1..=LONGEST {
