@@ -48,7 +48,7 @@ pub struct Greedy {
 pub struct Scratch {
     known: known::Scratch,
     #[cfg(target_arch = "x86_64")]
-    lanes: lanes::Scratch,
+    lanes: lanes::Jobs,
 }
 
 impl Greedy {
