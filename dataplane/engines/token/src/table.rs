@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use memmap2::Mmap;
 
-/// A read-only `[T]`, owned or borrowed from a mapped file that it keeps alive.
+use crate::pages::{Granted, Pages};
+
+/// A read-only `[T]`, owned (in huge pages where it is large) or borrowed from a mapped file that it keeps alive.
 ///
 /// The encoder takes the slice once per call, so that where it lies costs nothing per byte.
 #[derive(Clone, Debug)]
@@ -15,6 +17,7 @@ pub struct Table<T: Pod>(Backing<T>);
 #[derive(Clone, Debug)]
 enum Backing<T: Pod> {
     Owned(Arc<[T]>),
+    Pages { pages: Arc<Pages>, len: usize },
     Mapped { file: Arc<Mmap>, start: usize, len: usize },
 }
 
@@ -27,11 +30,24 @@ impl<T: Pod> Table<T> {
         bytemuck::try_cast_slice::<u8, T>(file.get(start..end)?).ok()?;
         Some(Self(Backing::Mapped { file, start, len }))
     }
+
+    /// What its memory lies in. A mapped file's pages are the page cache's.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        match &self.0 {
+            Backing::Pages { pages, .. } => pages.granted(),
+            Backing::Owned(_) | Backing::Mapped { .. } => Granted::Small,
+        }
+    }
 }
 
 impl<T: Pod> From<Vec<T>> for Table<T> {
     fn from(values: Vec<T>) -> Self {
-        Self(Backing::Owned(values.into()))
+        let len = values.len();
+        match Pages::copy_of(bytemuck::cast_slice(&values)) {
+            Some(pages) => Self(Backing::Pages { pages: Arc::new(pages), len }),
+            None => Self(Backing::Owned(values.into())),
+        }
     }
 }
 
@@ -41,6 +57,9 @@ impl<T: Pod> Deref for Table<T> {
     fn deref(&self) -> &[T] {
         match &self.0 {
             Backing::Owned(values) => values,
+            Backing::Pages { pages, len } => {
+                bytemuck::cast_slice(pages.bytes(len * size_of::<T>()))
+            }
             Backing::Mapped { file, start, len } => {
                 bytemuck::cast_slice(&file[*start..*start + len * size_of::<T>()])
             }

@@ -1,5 +1,6 @@
 //! A vocabulary ready to encode with.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -7,8 +8,12 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use crate::bpe::Bpe;
 use crate::decode::{DecodeError, Tokens};
 use crate::formats::FormatError;
-use crate::trie::{Trie, TrieError};
-use crate::vocab::{Grammar, Mode, SourceError, Special, Unknown, VocabSource};
+use crate::formats::sections::{SectionReader, SectionWriter, Stored};
+use crate::formats::{self, Loaded};
+use crate::greedy::Greedy;
+use crate::pages::Granted;
+use crate::trie::TrieError;
+use crate::vocab::{Grammar, Mode, Ranks, SourceError, Special, Unknown, VocabSource};
 use crate::words::{self, LongWords, WordTable};
 
 /// A vocabulary that cannot be used.
@@ -54,7 +59,7 @@ pub(crate) enum Engine {
     /// Byte-pair encoding.
     Bpe(Box<Bpe>),
     /// Longest match.
-    Greedy(Box<Trie>),
+    Greedy(Box<Greedy>),
 }
 
 /// A compiled vocabulary: read-only, to be shared by all encoders as an [`std::sync::Arc`].
@@ -63,9 +68,15 @@ pub struct Vocabulary {
     pub(crate) name: String,
     pub(crate) mode: Mode,
     pub(crate) grammar: Grammar,
-    pub(crate) unknown: Unknown,
+    ranks: Ranks,
+    whole_piece_first: bool,
+    unknown: Unknown,
     pub(crate) hash: [u8; 32],
     pub(crate) specials: Vec<Special>,
+    /// Ids of special tokens that are no ordinary tokens, ascending.
+    special_ids: Vec<u32>,
+    /// Highest id of an ordinary token.
+    last_ordinary: u32,
     pub(crate) tokens: Tokens,
     pub(crate) words: WordTable,
     pub(crate) long_words: LongWords,
@@ -78,26 +89,26 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Compiles `source`.
+    /// Compiles `source`, with the words that come with this crate.
     ///
     /// # Errors
-    /// The source breaks a rule ([`VocabSource::check`]) or has too many tokens.
+    /// As [`Vocabulary::compile_with_words`].
     pub fn compile(source: &VocabSource) -> Result<Self, VocabError> {
-        Self::compile_with_words(source, std::iter::empty())
+        let list = words::listed();
+        Self::compile_with_words(source, list.iter())
     }
 
     /// Compiles `source` with `words` that are expected in the texts: those that become two to four
     /// tokens are looked up instead of being merged. Ids do not depend on them.
     ///
     /// # Errors
-    /// As [`Vocabulary::compile`].
+    /// The source breaks a rule ([`VocabSource::check`]) or has too many tokens.
     pub fn compile_with_words<'a>(
         source: &VocabSource,
         words: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, VocabError> {
         let checked = source.check();
         checked.map_err(|fault| VocabError::Source { name: source.name.clone(), source: fault })?;
-        let listed = source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
         let mut table = words::Builder::default();
         let engine = match source.mode {
             Mode::Bpe => {
@@ -106,44 +117,136 @@ impl Vocabulary {
                 Engine::Bpe(Box::new(bpe))
             }
             Mode::Greedy => {
-                for (id, bytes) in listed.clone() {
-                    table.add(bytes, &[id]);
-                }
-                Engine::Greedy(Box::new(Trie::build(listed.clone())?))
+                let greedy = Greedy::compile(source)?;
+                greedy.words(words, &mut table);
+                Engine::Greedy(Box::new(greedy))
             }
         };
+        Ok(Self::of(source, engine, table.build()))
+    }
+
+    /// The vocabulary of `source` with what was compiled from it.
+    fn of(source: &VocabSource, engine: Engine, words: WordTable) -> Self {
         let whole: Box<dyn Fn(u32) -> bool> = match &engine {
             Engine::Bpe(bpe) => Box::new(bpe.whole_pieces(source)),
             Engine::Greedy(_) => Box::new(|_| true),
         };
-        Ok(Self {
+        let listed = source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        Self {
             name: source.name.clone(),
             mode: source.mode,
             grammar: source.grammar,
+            ranks: source.ranks.clone(),
+            whole_piece_first: source.whole_piece_first,
             unknown: source.unknown,
             hash: source.content_hash(),
             specials: source.specials.clone(),
+            special_ids: special_only(source).map(|special| special.id).collect(),
+            last_ordinary: source.tokens.last().map_or(0, |(id, _)| *id),
             tokens: spelled(source),
-            words: table.build(),
+            words,
             long_words: LongWords::build(listed.filter(|(id, _)| whole(*id))),
             engine,
             count: counted(source),
             longest: source.tokens.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0),
             finder: OnceLock::new(),
-        })
+        }
     }
 
-    /// The shipped vocabulary of this name, compiled, or else that of the file at this path.
+    /// The shipped vocabulary of this name, compiled, or else that of the file at this path, whose
+    /// format is told by its content.
     ///
     /// # Errors
     /// There is neither, or the file is no vocabulary.
     pub fn open(name_or_path: &str) -> Result<Self, VocabError> {
-        match crate::vocab::shipped(name_or_path) {
-            Some(source) => Self::compile(&source),
-            None => Err(VocabError::NotFound {
-                name: name_or_path.to_owned(),
-                shipped: Self::shipped_names(),
-            }),
+        if let Some(source) = crate::vocab::shipped(name_or_path) {
+            return Self::compile(&source);
+        }
+        let path = Path::new(name_or_path);
+        if !path.exists() {
+            let (name, shipped) = (name_or_path.to_owned(), Self::shipped_names());
+            return Err(VocabError::NotFound { name, shipped });
+        }
+        match formats::read(path)? {
+            Loaded::Source(source) => Self::compile(&source),
+            Loaded::Compiled(mut reader) => Self::from_sections(&mut reader),
+        }
+    }
+
+    /// The vocabulary that a v3 file holds; one that holds a source alone is compiled.
+    ///
+    /// # Errors
+    /// The file is damaged, or its parts contradict each other.
+    pub fn from_sections(reader: &mut SectionReader) -> Result<Self, VocabError> {
+        let source = VocabSource::read(reader)?;
+        if !reader.has("words") {
+            return Self::compile(&source);
+        }
+        let checked = source.check();
+        checked.map_err(|fault| VocabError::Source { name: source.name.clone(), source: fault })?;
+        let words = WordTable::read(reader)?;
+        let engine = match source.mode {
+            Mode::Bpe => Engine::Bpe(Box::new(Bpe::read(reader)?)),
+            Mode::Greedy => Engine::Greedy(Box::new(Greedy::read(reader)?)),
+        };
+        let vocab = Self::of(&source, engine, words);
+        vocab.check_compiled(&source)?;
+        Ok(vocab)
+    }
+
+    /// Refuses tables that are not those of `source`: tokens spelled otherwise, words whose ids are
+    /// not their bytes.
+    fn check_compiled(&self, source: &VocabSource) -> Result<(), FormatError> {
+        let wrong = |table, cell, cause| FormatError::Cell { table, cell, cause };
+        if let Engine::Bpe(bpe) = &self.engine {
+            for (at, (id, bytes)) in bpe.spelled().enumerate() {
+                if source.token(id) != Some(&bytes) {
+                    return Err(wrong("bpe", at, "its id is not the token of its bytes"));
+                }
+            }
+        }
+        let greedy = matches!(self.engine, Engine::Greedy(_));
+        for (at, (word, ids)) in self.words.words().enumerate() {
+            let mut spelled = Vec::with_capacity(word.len());
+            let known = self.tokens.decode_into(&ids, &mut spelled).is_ok();
+            // An id for unknown bytes spells nothing, or another byte.
+            if !greedy && (!known || spelled != word) {
+                return Err(wrong("words", at, "its ids are not its bytes"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the vocabulary with its compiled tables, for [`Vocabulary::open`] to map.
+    ///
+    /// # Errors
+    /// The file cannot be written; what was at `path` is then still there.
+    pub fn write_v3(&self, path: &Path) -> Result<(), VocabError> {
+        let mut writer = SectionWriter::new();
+        self.source().write(&mut writer);
+        self.words.write(&mut writer);
+        match &self.engine {
+            Engine::Bpe(bpe) => bpe.write(&mut writer),
+            Engine::Greedy(greedy) => greedy.write(&mut writer),
+        }
+        writer.write_to(path)?;
+        Ok(())
+    }
+
+    /// What the vocabulary says: the source that it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> VocabSource {
+        let ordinary = self.tokens.iter().take_while(|(id, _)| *id <= self.last_ordinary);
+        let ordinary = ordinary.filter(|(id, _)| self.special_ids.binary_search(id).is_err());
+        VocabSource {
+            name: self.name.clone(),
+            mode: self.mode,
+            tokens: ordinary.map(|(id, bytes)| (id, bytes.to_vec())).collect(),
+            ranks: self.ranks.clone(),
+            whole_piece_first: self.whole_piece_first,
+            grammar: self.grammar,
+            specials: self.specials.clone(),
+            unknown: self.unknown,
         }
     }
 
@@ -207,9 +310,15 @@ impl Vocabulary {
     pub fn memory(&self) -> usize {
         let engine = match &self.engine {
             Engine::Bpe(bpe) => bpe.memory(),
-            Engine::Greedy(trie) => trie.memory(),
+            Engine::Greedy(greedy) => greedy.memory(),
         };
         self.tokens.memory() + self.words.memory() + self.long_words.memory() + engine
+    }
+
+    /// What the word table's memory lies in.
+    #[must_use]
+    pub fn granted(&self) -> Granted {
+        self.words.granted()
     }
 
     /// Number of words that are encoded by one look-up.
@@ -244,8 +353,7 @@ impl Vocabulary {
 /// without a token get.
 fn spelled(source: &VocabSource) -> Tokens {
     let mut all: Vec<(u32, Vec<u8>)> = source.tokens.clone();
-    let specials = source.specials.iter().filter(|special| source.token(special.id).is_none());
-    all.extend(specials.map(|special| (special.id, special.text.clone().into_bytes())));
+    all.extend(special_only(source).map(|s| (s.id, s.text.clone().into_bytes())));
     if source.mode == Mode::Greedy && source.unknown == Unknown::AddBytes {
         let next = all.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
         let mut lacking = [true; 256];
@@ -263,6 +371,10 @@ fn spelled(source: &VocabSource) -> Tokens {
 
 /// Number of distinct ids.
 fn counted(source: &VocabSource) -> usize {
-    let specials = source.specials.iter().filter(|special| source.token(special.id).is_none());
-    source.tokens.len() + specials.count()
+    source.tokens.len() + special_only(source).count()
+}
+
+/// The special tokens that are no ordinary ones.
+fn special_only(source: &VocabSource) -> impl Iterator<Item = &Special> {
+    source.specials.iter().filter(|special| source.token(special.id).is_none())
 }

@@ -5,6 +5,7 @@ use foldhash::{HashMap, HashMapExt};
 use super::merge::{Joins, merge_any};
 use super::pairs;
 use super::{Bpe, MOST_NUMBERS, NONE};
+use crate::split::Level;
 use crate::trie::Trie;
 use crate::vocab::{Ranks, SourceError, VocabSource};
 use crate::vocabulary::VocabError;
@@ -89,6 +90,7 @@ impl<'a> Work<'a> {
             shorter: shorter.into(),
             trie,
             rising,
+            level: Level::detect(),
         })
     }
 }

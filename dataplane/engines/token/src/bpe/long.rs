@@ -1,6 +1,7 @@
 //! Pieces of more than 64 bytes: windows, whose joints are checked.
 
-use super::merge::{WINDOW, merge};
+use super::isa::Isa;
+use super::merge::WINDOW;
 use super::{Bpe, Prefixes};
 
 /// Bytes at the end of a window whose tokens are left to the next one: what follows changes them
@@ -23,20 +24,25 @@ impl Bpe {
         BLOCK.max(8 * self.longest)
     }
 
-    /// Encodes the beginning of `text`, the rest of a piece from a border of tokens on, into
-    /// `scratch.numbers`. Gives the number of bytes that they are: all of `text`, or with `more` as
-    /// many as no further text can change; 0 asks for more text.
-    pub(crate) fn settle(&self, text: &[u8], more: bool, scratch: &mut Scratch) -> usize {
+    /// As [`Bpe::settle`].
+    #[inline(always)]
+    pub(super) fn settle_with(
+        &self,
+        isa: impl Isa,
+        text: &[u8],
+        more: bool,
+        scratch: &mut Scratch,
+    ) -> usize {
         scratch.numbers.clear();
-        let windowed = self.windows(text, &mut scratch.numbers);
+        let windowed = self.windows(isa, text, &mut scratch.numbers);
         if windowed && !more {
             return text.len();
         }
-        if windowed && let Some(len) = self.cut(text, scratch) {
+        if windowed && let Some(len) = self.cut(isa, text, scratch) {
             return len;
         }
         scratch.numbers.clear();
-        scratch.prefixes.fill(self, None, text);
+        scratch.prefixes.fill(isa, self, None, text);
         let len = if more { scratch.prefixes.common(self, self.longest) } else { text.len() };
         scratch.prefixes.tokens(self, len, &mut scratch.numbers);
         len
@@ -47,7 +53,8 @@ impl Bpe {
     ///
     /// A continuation's encoding has a border among the last `longest` prefixes of `text`, for no
     /// token is longer. If all of these have a border in common, then so has every continuation.
-    fn cut(&self, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
+    #[inline(always)]
+    fn cut(&self, isa: impl Isa, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
         let target = text.len().checked_sub(2 * self.longest + 4 * WINDOW)?;
         let (mut len, mut kept) = (0, 0);
         for &number in &scratch.numbers {
@@ -59,7 +66,7 @@ impl Bpe {
         }
         let before = scratch.numbers[..kept].last().copied();
         before?;
-        scratch.prefixes.fill(self, before, &text[len..]);
+        scratch.prefixes.fill(isa, self, before, &text[len..]);
         scratch.prefixes.all_known(self.longest).then(|| {
             scratch.numbers.truncate(kept);
             len
@@ -68,7 +75,10 @@ impl Bpe {
 
     /// The tokens of `text` from windows; false where their joints do not come right, which only a
     /// text made for it brings about, and tokens of more than a window.
-    fn windows(&self, text: &[u8], numbers: &mut Vec<u32>) -> bool {
+    #[inline(always)]
+    fn windows(&self, isa: impl Isa, text: &[u8], numbers: &mut Vec<u32>) -> bool {
+        // Repetitive text has equal windows one after the other.
+        let (mut last, mut merged) = (&text[..0], None);
         let mut steps_back = 4 + text.len() / WINDOW;
         let mut start = 0;
         loop {
@@ -76,9 +86,13 @@ impl Bpe {
             if start == end {
                 return true;
             }
-            let merged = merge(self, &text[start..end]);
+            let window = &text[start..end];
+            if window != last {
+                (last, merged) = (window, None);
+            }
+            let merged = merged.get_or_insert_with(|| isa.merge(self, window));
             if let Some(&before) = numbers.last()
-                && !self.valid(before, merged.numbers[0])
+                && !self.valid(isa, before, merged.numbers[0])
             {
                 if steps_back == 0 {
                     return false;

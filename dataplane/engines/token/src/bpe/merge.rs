@@ -10,7 +10,7 @@ use super::{Bpe, NONE};
 pub(crate) const WINDOW: usize = 64;
 
 /// Bits of a position beside a rank.
-const POSITION_BITS: u32 = 6;
+pub(super) const POSITION_BITS: u32 = 6;
 
 /// What two neighbours merge into, wherever that is written.
 pub(super) trait Joins {
@@ -31,7 +31,7 @@ impl Joins for Bpe {
 
     #[inline(always)]
     fn numbers(&self, left: u32, right: u32) -> u32 {
-        self.join(left, right)
+        self.pairs.get(left, right)
     }
 }
 
@@ -55,7 +55,7 @@ impl Merged {
 }
 
 #[inline(always)]
-const fn order(rank: u32, position: usize) -> u32 {
+pub(super) const fn order(rank: u32, position: usize) -> u32 {
     rank << POSITION_BITS | position as u32
 }
 

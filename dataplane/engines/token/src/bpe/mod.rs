@@ -13,11 +13,14 @@
 //!   again, which takes a text made for it, encoding goes on from prefix to prefix ([`prefixes`]).
 
 mod build;
+mod isa;
 mod long;
 mod merge;
 mod pairs;
 mod prefixes;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod valid;
 
 pub(crate) use long::Scratch;
@@ -25,6 +28,7 @@ pub(crate) use merge::WINDOW;
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;
+use crate::split::Level;
 use crate::trie::Trie;
 use crate::vocab::VocabSource;
 use pairs::Pairs;
@@ -56,15 +60,11 @@ pub(crate) struct Bpe {
     rising: bool,
     /// Bytes of the longest number.
     longest: usize,
+    /// Instruction set of the loops, which this processor has.
+    level: Level,
 }
 
 impl Bpe {
-    /// What `left` and `right` merge into; [`NONE`] for nothing.
-    #[inline(always)]
-    fn join(&self, left: u32, right: u32) -> u32 {
-        self.pairs.get(left, right)
-    }
-
     /// The id of `number`.
     #[inline(always)]
     pub(crate) fn id(&self, number: u32) -> u32 {
@@ -82,12 +82,6 @@ impl Bpe {
         unsafe { *self.lengths.get_unchecked(number as usize) as usize }
     }
 
-    /// Gives the numbers of `piece`, of 1 to 64 bytes, to `emit`.
-    #[inline]
-    pub(crate) fn short(&self, piece: &[u8], emit: impl FnMut(u32)) {
-        merge::merge(self, piece).iter().for_each(emit);
-    }
-
     /// Says of an id whether a piece of its bytes becomes that one token.
     pub(crate) fn whole_pieces(&self, source: &VocabSource) -> impl Fn(u32) -> bool + use<> {
         let mut made = vec![];
@@ -99,9 +93,13 @@ impl Bpe {
         move |id| first || made.get(id as usize).is_some_and(|&made| made)
     }
 
-    /// Bytes of the longest number.
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
+    /// Every token that merging leads to, as (id, bytes).
+    pub(crate) fn spelled(&self) -> impl Iterator<Item = (u32, Vec<u8>)> {
+        (0..self.ids.len() as u32).map(|number| {
+            let mut bytes = Vec::with_capacity(self.length(number));
+            self.spell(number, &mut bytes);
+            (self.id(number), bytes)
+        })
     }
 
     /// Bytes of memory that it takes.

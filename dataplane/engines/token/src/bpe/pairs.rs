@@ -8,14 +8,14 @@ use crate::Table;
 /// A free cell: no pair has such numbers.
 const FREE: u64 = u64::MAX;
 /// Bits of the result in a cell; above them the right and the left number have 21 each.
-const RESULT_BITS: u32 = 22;
+pub(super) const RESULT_BITS: u32 = 22;
 /// Clears the result.
-const PAIR: u64 = !((1 << RESULT_BITS) - 1);
+pub(super) const PAIR: u64 = !((1 << RESULT_BITS) - 1);
 
 /// A cache line of cells. Cells fill from the first on; a full line goes on in the next.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line([u64; 8]);
+pub(super) struct Line(pub(super) [u64; 8]);
 
 /// The table: a line per bucket, a power of two of them and as many more lines as the last bucket
 /// runs over into.
@@ -44,9 +44,9 @@ const fn bucket(pair: u64, shift: u32) -> usize {
     ((pair >> RESULT_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
 }
 
-/// The result at `pair` in the buckets of `lines`.
+/// The result at `pair` in the buckets of `lines`, by a search of a line.
 #[inline(always)]
-fn get(lines: &[Line], shift: u32, pair: u64) -> u32 {
+fn get(lines: &[Line], shift: u32, pair: u64, find: impl Fn(&Line, u64) -> u32) -> u32 {
     let mut at = bucket(pair, shift);
     loop {
         let Some(line) = lines.get(at) else { return NONE };
@@ -79,7 +79,7 @@ impl Builder {
     }
 
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right))
+        get(&self.lines, self.shift, pair(left, right), find)
     }
 
     /// Adds a pair that is not there.
@@ -111,7 +111,13 @@ impl Pairs {
     /// What the pair merges into; [`NONE`] for nothing.
     #[inline(always)]
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right))
+        get(&self.lines, self.shift, pair(left, right), find)
+    }
+
+    /// As [`Pairs::get`], with another search of a line.
+    #[inline(always)]
+    pub(super) fn get_with(&self, left: u32, right: u32, find: impl Fn(&Line, u64) -> u32) -> u32 {
+        get(&self.lines, self.shift, pair(left, right), find)
     }
 
     /// The lines and the shift, for storing.

@@ -3,6 +3,7 @@
 //! Each prefix of a text has one last token. It is the one token that ends there and stands validly
 //! behind the last token of the prefix before it.
 
+use super::isa::Isa;
 use super::{Bpe, NONE};
 
 /// The last tokens of the prefixes of a text, from one of its token borders on.
@@ -16,7 +17,8 @@ pub(crate) struct Prefixes {
 impl Prefixes {
     /// Finds the last token of each prefix of `text`, which begins at a border of tokens, behind
     /// token `before` (`None` at the beginning of a piece).
-    pub(super) fn fill(&mut self, bpe: &Bpe, before: Option<u32>, text: &[u8]) {
+    #[inline(always)]
+    pub(super) fn fill(&mut self, isa: impl Isa, bpe: &Bpe, before: Option<u32>, text: &[u8]) {
         self.last.clear();
         self.last.resize(text.len() + 1, NONE);
         for at in 0..text.len() {
@@ -27,7 +29,7 @@ impl Prefixes {
             let mut next = bpe.trie.longest(&text[at..]).map_or(NONE, |(number, _)| number);
             while next != NONE {
                 let end = &mut self.last[at + bpe.length(next)];
-                if *end == NONE && left.is_none_or(|left| bpe.valid(left, next)) {
+                if *end == NONE && left.is_none_or(|left| bpe.valid(isa, left, next)) {
                     *end = next;
                 }
                 next = bpe.shorter[next as usize];

@@ -4,6 +4,7 @@ use super::pairs::{Line, Pairs};
 use super::{Bpe, MOST_NUMBERS, NONE};
 use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
+use crate::split::Level;
 use crate::trie::Trie;
 
 impl Stored for Bpe {
@@ -35,6 +36,7 @@ impl Stored for Bpe {
             trie: Trie::read(reader)?,
             rising: rising != 0,
             longest: longest as usize,
+            level: Level::detect(),
         };
         check(&bpe)?;
         Ok(bpe)
@@ -119,12 +121,12 @@ fn check_pairs(bpe: &Bpe) -> Result<(), FormatError> {
     }
     for number in 256..count {
         let [left, right] = bpe.halves[number as usize];
-        if bpe.join(left, right) != number {
+        if bpe.pairs.get(left, right) != number {
             return Err(wrong(number as usize, "its pair is not found"));
         }
     }
     for (at, &number) in bpe.bytes.iter().enumerate() {
-        if number != bpe.join(at as u32 >> 8, at as u32 & 255) {
+        if number != bpe.pairs.get(at as u32 >> 8, at as u32 & 255) {
             return Err(wrong(at, "bytes merge otherwise than their numbers"));
         }
     }

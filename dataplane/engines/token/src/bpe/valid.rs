@@ -1,5 +1,6 @@
 //! Whether two tokens stand side by side in the encoding of their bytes.
 
+use super::isa::Isa;
 use super::merge::merge_any;
 use super::{Bpe, NONE};
 
@@ -9,15 +10,15 @@ impl Bpe {
     /// Undoes the merges that made them, the latest first, and asks at each stage whether the two
     /// tokens that then met would have merged before either was taken by its own side. Equal ranks
     /// merge from left to right: `left`'s own merge precedes, `right`'s follows.
-    #[inline]
-    pub(super) fn valid(&self, left: u32, right: u32) -> bool {
+    #[inline(always)]
+    pub(super) fn valid(&self, isa: impl Isa, left: u32, right: u32) -> bool {
         if !self.rising {
             return self.encodes_as(left, right);
         }
         let (mut left, mut right) = (left, right);
         let (mut left_taken, mut right_taken) = (NONE, NONE);
         loop {
-            let joined = self.join(left, right);
+            let joined = isa.join(self, left, right);
             if joined < left_taken && joined <= right_taken {
                 return false;
             }
@@ -35,6 +36,7 @@ impl Bpe {
     }
 
     /// As [`Bpe::valid`], by encoding.
+    #[cold]
     fn encodes_as(&self, left: u32, right: u32) -> bool {
         let mut bytes = Vec::new();
         self.spell(left, &mut bytes);

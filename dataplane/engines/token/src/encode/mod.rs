@@ -6,12 +6,15 @@ mod round;
 mod sink;
 mod special;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use error::{EncodeError, EncodeOptions, SpecialPolicy};
 
 use std::sync::Arc;
 
 use crate::bpe::Scratch;
+use crate::greedy;
 use crate::split::{SplitState, Splitter};
 use crate::vocabulary::{Engine, Vocabulary};
 use round::{Keys, Round, Segment};
@@ -29,6 +32,7 @@ pub struct Encoder {
     ends: Vec<u32>,
     keys: Box<Keys>,
     scratch: Scratch,
+    greedy: greedy::Scratch,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -57,6 +61,7 @@ impl Encoder {
             ends: Vec::with_capacity(CHUNK),
             keys: Box::default(),
             scratch: Scratch::default(),
+            greedy: greedy::Scratch::default(),
         }
     }
 
@@ -100,7 +105,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode_into`].
     pub fn count(&mut self, text: &[u8]) -> Result<usize, EncodeError> {
-        let mut count = Count(0);
+        let mut count = Count::default();
         self.encode(text, &mut count)?;
         Ok(count.len())
     }
@@ -114,8 +119,11 @@ impl Encoder {
     /// Encodes text without regard to special tokens.
     fn plain<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
         let vocab = Arc::clone(&self.vocab);
-        let Engine::Bpe(bpe) = &vocab.engine else {
-            return self.greedy(text, sink);
+        let bpe = match &vocab.engine {
+            Engine::Bpe(bpe) => bpe,
+            Engine::Greedy(greedy) => {
+                return sink.greedy(greedy, &vocab.words, &mut self.greedy, text);
+            }
         };
         let (mut start, mut seen) = (0, 0);
         let mut state = SplitState::default();
@@ -131,11 +139,5 @@ impl Encoder {
             round.run(&[segment], sink, |_| {});
             start += consumed;
         }
-    }
-
-    /// Encodes by longest match.
-    fn greedy<S: Sink>(&mut self, text: &[u8], sink: &mut S) {
-        let _ = (text, sink);
-        unreachable!("longest match is not connected yet")
     }
 }

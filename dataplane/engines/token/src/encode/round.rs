@@ -195,8 +195,9 @@ impl Round<'_> {
     #[inline(always)]
     pub(super) fn merged<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
         if (1..=WINDOW).contains(&piece.len()) {
-            let bpe = self.bpe;
-            bpe.short(piece, |number| sink.one(bpe.id(number), bpe.length(number) as u32));
+            for number in self.bpe.short(piece).iter() {
+                sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
+            }
         } else {
             self.long(piece, sink);
         }

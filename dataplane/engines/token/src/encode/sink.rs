@@ -3,7 +3,8 @@
 //! A sink is written through a cursor that the hot loop holds in registers.
 
 use crate::decode::Tokens;
-use crate::words::{Cell, WORD_IDS};
+use crate::greedy::{Greedy, Scratch};
+use crate::words::{Cell, WORD_IDS, WordTable};
 
 /// Where ids go.
 pub(super) trait Sink {
@@ -31,6 +32,9 @@ pub(super) trait Sink {
 
     /// Ids added so far.
     fn len(&self) -> usize;
+
+    /// Adds the ids of `text` by longest match. No cursor is open.
+    fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]);
 }
 
 /// Room for `pieces` words at the end of `ids`, and where it begins.
@@ -85,6 +89,10 @@ impl Sink for Ids<'_> {
 
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
+        greedy.encode_into(Some(words), scratch, text, self.0);
     }
 }
 
@@ -143,16 +151,25 @@ impl Sink for Offsets<'_> {
     fn len(&self) -> usize {
         self.ids.len()
     }
+
+    fn greedy(&mut self, greedy: &Greedy, _: &WordTable, _: &mut Scratch, text: &[u8]) {
+        greedy.each(text, |id, len| self.one(id, len));
+    }
 }
 
 /// Counts ids.
-pub(super) struct Count(pub(super) usize);
+#[derive(Default)]
+pub(super) struct Count {
+    pub(super) count: usize,
+    /// Ids that are only counted.
+    buffer: Vec<u32>,
+}
 
 impl Sink for Count {
     type Cursor = usize;
 
     fn open(&mut self, _pieces: usize) -> usize {
-        self.0
+        self.count
     }
 
     #[inline(always)]
@@ -161,14 +178,18 @@ impl Sink for Count {
     }
 
     unsafe fn close(&mut self, cursor: usize) {
-        self.0 = cursor;
+        self.count = cursor;
     }
 
     fn one(&mut self, _id: u32, _len: u32) {
-        self.0 += 1;
+        self.count += 1;
     }
 
     fn len(&self) -> usize {
-        self.0
+        self.count
+    }
+
+    fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
+        self.count += greedy.count(Some(words), scratch, text, &mut self.buffer);
     }
 }

@@ -7,8 +7,9 @@ use super::sink::{Ids, Sink};
 use super::special::special_id;
 use super::{CHUNK, EncodeError, Encoder, SpecialPolicy};
 use crate::bpe::Bpe;
+use crate::greedy::GreedyStream;
 use crate::split::SplitState;
-use crate::stream::StreamState;
+use crate::stream::{Pieces, State, StreamState};
 use crate::vocabulary::{Engine, Vocabulary};
 
 /// Bytes of a part that are added to the unfinished piece at once: enough to finish most.
@@ -33,35 +34,47 @@ impl Encoder {
         if self.options.specials == SpecialPolicy::AsText || self.vocab.specials.is_empty() {
             return Ok(self.feed(state, part, sink));
         }
-        self.push_with_specials(state, part, sink)
+        self.push_with_specials(state, part, false, sink)
     }
 
     /// Ends the stream: appends the ids of what is kept, and leaves `state` ready for another text.
-    pub fn finish(&mut self, state: &mut StreamState, ids: &mut Vec<u32>) {
+    ///
+    /// # Errors
+    /// The end of the text is a special token's text, which might have become that of another, and
+    /// the policy is [`SpecialPolicy::Deny`]; `state` is ready all the same.
+    pub fn finish(
+        &mut self,
+        state: &mut StreamState,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), EncodeError> {
         let sink = &mut Ids(ids);
-        let held = std::mem::take(&mut state.held);
-        self.feed(state, &held, sink);
+        if state.held.is_some() {
+            self.push_with_specials(state, &[], true, sink)?;
+        }
         self.end(state, sink);
+        Ok(())
     }
 
     /// As [`Encoder::push`], where texts of special tokens are looked for.
-    fn push_with_specials<S: Sink>(
+    fn push_with_specials(
         &mut self,
         state: &mut StreamState,
         part: &[u8],
-        sink: &mut S,
+        last: bool,
+        sink: &mut Ids<'_>,
     ) -> Result<usize, EncodeError> {
         let vocab = Arc::clone(&self.vocab);
         let Some(finder) = vocab.finder() else { return Ok(self.feed(state, part, sink)) };
-        let before = state.held.len() as i64;
-        let mut joined = std::mem::take(&mut state.held);
+        let mut joined = state.held.take().map_or_else(Vec::new, |held| *held);
+        let before = joined.len() as i64;
         let text = if joined.is_empty() {
             part
         } else {
             joined.extend_from_slice(part);
             &joined
         };
-        let sure = text.len() - beginning_of_special(&vocab, text);
+        let open = if last { 0 } else { beginning_of_special(&vocab, text) };
+        let sure = text.len() - open;
         let (mut start, mut flushes) = (0, 0);
         // A match that begins behind `sure` may yet become a longer one.
         for found in finder.find_iter(text).take_while(|found| found.start() < sure) {
@@ -77,35 +90,68 @@ impl Encoder {
         }
         let sure = sure.max(start);
         flushes += self.feed(state, &text[start..sure], sink);
-        state.held.extend_from_slice(&text[sure..]);
+        state.held =
+            Some(&text[sure..]).filter(|held| !held.is_empty()).map(|h| Box::new(h.to_vec()));
         Ok(flushes)
     }
 
     /// Encodes what is kept as the end of the text.
-    fn end<S: Sink>(&mut self, state: &mut StreamState, sink: &mut S) {
+    fn end(&mut self, state: &mut StreamState, sink: &mut Ids<'_>) {
         let vocab = Arc::clone(&self.vocab);
-        let Engine::Bpe(bpe) = &vocab.engine else { return };
-        self.cut(&vocab, bpe, state, false, sink);
+        match (&vocab.engine, mode(state, &vocab)) {
+            (Engine::Bpe(bpe), State::Bpe(pieces)) => self.end_pieces(&vocab, bpe, pieces, sink),
+            (Engine::Greedy(greedy), State::Greedy(stream)) => greedy.finish(stream, sink.0),
+            _ => {}
+        }
+    }
+
+    fn end_pieces(
+        &mut self,
+        vocab: &Vocabulary,
+        bpe: &Bpe,
+        state: &mut Pieces,
+        sink: &mut Ids<'_>,
+    ) {
+        self.cut(vocab, bpe, state, false, sink);
         state.carry.clear();
         state.doublings = 0;
     }
 
     /// Takes text without special tokens. Gives the number of forced ends.
-    fn feed<S: Sink>(&mut self, state: &mut StreamState, part: &[u8], sink: &mut S) -> usize {
+    fn feed(&mut self, state: &mut StreamState, part: &[u8], sink: &mut Ids<'_>) -> usize {
         let vocab = Arc::clone(&self.vocab);
-        let Engine::Bpe(bpe) = &vocab.engine else { return 0 };
+        match (&vocab.engine, mode(state, &vocab)) {
+            (Engine::Bpe(bpe), State::Bpe(pieces)) => {
+                return self.feed_pieces(&vocab, bpe, pieces, part, sink);
+            }
+            (Engine::Greedy(greedy), State::Greedy(stream)) => {
+                let words = Some(&vocab.words);
+                greedy.push(words, &mut self.greedy, stream, part, sink.0);
+            }
+            _ => {}
+        }
+        0
+    }
+
+    fn feed_pieces(
+        &mut self,
+        vocab: &Vocabulary,
+        bpe: &Bpe,
+        state: &mut Pieces,
+        mut part: &[u8],
+        sink: &mut Ids<'_>,
+    ) -> usize {
         let mut flushes = 0;
-        let mut part = part;
         while !part.is_empty() {
             let kept = state.carry.len();
             if state.is_empty() {
-                let (start, seen) = self.direct(&vocab, bpe, &mut state.split, part, sink);
+                let (start, seen) = self.direct(vocab, bpe, &mut state.split, part, sink);
                 state.carry.extend_from_slice(&part[start..seen]);
                 part = &part[seen..];
             } else {
                 let (now, rest) = part.split_at(part.len().min(FEED));
                 state.carry.extend_from_slice(now);
-                let consumed = self.cut(&vocab, bpe, state, true, sink);
+                let consumed = self.cut(vocab, bpe, state, true, sink);
                 if consumed > 0 && consumed >= kept {
                     // What is left begins in this part: take it from there.
                     part = &part[consumed - kept..];
@@ -118,7 +164,7 @@ impl Encoder {
             }
             self.settle(bpe, state, sink);
             if self.options.max_carry.is_some_and(|most| state.carry.len() > most) {
-                self.end(state, sink);
+                self.end_pieces(vocab, bpe, state, sink);
                 flushes += 1;
             }
         }
@@ -154,7 +200,7 @@ impl Encoder {
         &mut self,
         vocab: &Vocabulary,
         bpe: &Bpe,
-        state: &mut StreamState,
+        state: &mut Pieces,
         more: bool,
         sink: &mut S,
     ) -> usize {
@@ -178,7 +224,7 @@ impl Encoder {
     }
 
     /// Encodes what is decided of a long unfinished piece.
-    fn settle<S: Sink>(&mut self, bpe: &Bpe, state: &mut StreamState, sink: &mut S) {
+    fn settle<S: Sink>(&mut self, bpe: &Bpe, state: &mut Pieces, sink: &mut S) {
         let firm = state.split.settled();
         if firm < bpe.block() << state.doublings {
             return;
@@ -195,6 +241,16 @@ impl Encoder {
         state.split.forget(settled);
         (state.inside, state.doublings) = (true, 0);
     }
+}
+
+/// The state by mode, which is that of `vocab`: a state that keeps nothing takes on any.
+fn mode<'a>(state: &'a mut StreamState, vocab: &Vocabulary) -> &'a mut State {
+    match (&vocab.engine, &state.mode) {
+        (Engine::Bpe(_), State::Greedy(_)) => state.mode = State::Bpe(Pieces::default()),
+        (Engine::Greedy(_), State::Bpe(_)) => state.mode = State::Greedy(GreedyStream::default()),
+        _ => {}
+    }
+    &mut state.mode
 }
 
 /// Bytes at the end of `text` that the text of a special token begins with and goes on from.

@@ -234,7 +234,8 @@ mod tests {
             back(&writer.finish().expect("good tags"))
         };
         assert_eq!(rewrite(&|_, _| {}).unwrap(), good);
-        let lies: [&dyn Fn(&mut Meta, &mut VocabSource); 9] = [
+        type Lie<'a> = &'a dyn Fn(&mut Meta, &mut VocabSource);
+        let lies: [Lie<'_>; 9] = [
             &|m, _| m.hash[0] ^= 1,
             &|m, _| m.alphabet[0] ^= 1,
             &|m, _| m.longest += 1,

@@ -211,7 +211,8 @@ mod tests {
             let error = with(bad.as_bytes()).unwrap_err();
             assert!(matches!(error, FormatError::Line { line: 257, .. }), "{bad}: {error}");
         }
-        let cases: [(&[u8], fn(&SourceError) -> bool); 4] = [
+        type Case<'a> = (&'a [u8], fn(&SourceError) -> bool);
+        let cases: [Case<'_>; 4] = [
             (b"YQ== 300", |e| matches!(e, SourceError::Duplicate { first: 97, .. })),
             (b"YWI= 97", |e| matches!(e, SourceError::Order { id: 97 })),
             (b"YWI= 99999999", |e| matches!(e, SourceError::Id { id: 99_999_999 })),

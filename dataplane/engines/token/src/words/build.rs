@@ -39,7 +39,7 @@ impl Builder {
                 self.add(bytes, &[*id]);
             } else if bytes.len() <= WORD_BYTES {
                 ids.clear();
-                bpe.short(bytes, |number| ids.push(bpe.id(number)));
+                ids.extend(bpe.short(bytes).iter().map(|number| bpe.id(number)));
                 self.add(bytes, &ids);
             }
         }
@@ -49,7 +49,7 @@ impl Builder {
         for word in words {
             if (1..=WORD_BYTES).contains(&word.len()) && known.insert(word) {
                 ids.clear();
-                bpe.short(word, |number| ids.push(bpe.id(number)));
+                ids.extend(bpe.short(word).iter().map(|number| bpe.id(number)));
                 self.add(word, &ids);
             }
         }

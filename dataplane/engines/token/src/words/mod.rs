@@ -9,17 +9,20 @@
 //! can make a look-up take longer than any other, and nothing in the table changes with the text.
 
 mod build;
+mod list;
 mod long;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use build::Builder;
+pub(crate) use list::listed;
 pub(crate) use long::LongWords;
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Table;
+use crate::pages::Granted;
 
 /// Most bytes of a word in the table.
 pub(crate) const WORD_BYTES: usize = 15;
@@ -181,11 +184,17 @@ pub(crate) struct WordTable {
 
 impl WordTable {
     /// The ids of `word`, if it is in the table.
+    #[cfg(test)]
     pub(crate) fn get(&self, word: &[u8]) -> Option<([u32; WORD_IDS], usize)> {
         let key = Key::of(word);
         let view = self.view();
         let cell = view.cell(view.slot(key));
         cell.is(&key).then(|| (cell.ids(), cell.count()))
+    }
+
+    /// What the cells lie in.
+    pub(crate) fn granted(&self) -> Granted {
+        self.cells.granted()
     }
 
     /// Number of words.
