@@ -98,19 +98,29 @@ mod x86 {
     impl Isa for Avx512 {
         #[inline(always)]
         fn join(self, bpe: &Bpe, left: u32, right: u32) -> u32 {
-            bpe.pairs.get_with(left, right, |line, pair| {
+            let (pair, mut at) = bpe.pairs.place(left, right);
+            loop {
+                let Some(line) = bpe.pairs.line(at) else { return NONE };
                 // SAFETY: an `Avx512` is made only in functions with these features. A line is
                 // 64 bytes, aligned to 64.
-                unsafe {
+                let here = unsafe {
                     let cells = _mm512_load_si512(std::ptr::from_ref(line).cast());
                     let other = _mm512_xor_si512(cells, _mm512_set1_epi64(pair as i64));
                     let limit = _mm512_set1_epi64(1 << pairs::RESULT_BITS);
-                    let here = _mm512_cmplt_epu64_mask(other, limit);
-                    let at = here.trailing_zeros() as usize % 8;
-                    let result = (line.0[at] & !pairs::PAIR) as u32;
-                    if here == 0 { NONE } else { result }
+                    _mm512_cmplt_epu64_mask(other, limit)
+                };
+                let result = (line.0[here.trailing_zeros() as usize % 8] & !pairs::PAIR) as u32;
+                // Whether there is such a pair cannot be foretold: no branch on it, but for a line
+                // that has run over.
+                let found = result | (u32::from(here == 0).wrapping_neg() & NONE);
+                if !line.is_full() {
+                    return found;
                 }
-            })
+                if found != NONE {
+                    return found;
+                }
+                at += 1;
+            }
         }
 
         #[inline(always)]

@@ -41,6 +41,12 @@ pub(crate) struct Merged {
     pub(crate) live: u64,
 }
 
+impl Default for Merged {
+    fn default() -> Self {
+        Self { numbers: [0; WINDOW], live: 0 }
+    }
+}
+
 impl Merged {
     /// The numbers in order.
     #[inline(always)]

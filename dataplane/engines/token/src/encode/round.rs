@@ -157,10 +157,13 @@ impl Round<'_> {
         first: usize,
         sink: &mut S,
     ) -> u32 {
-        let mut cursor = sink.open(ends.len());
-        for (at, &end) in ends.iter().enumerate() {
-            let cell = words.cell(self.keys.slots[first + at]);
-            if cell.is(&self.keys.keys[first + at]) {
+        let block = first..first + ends.len();
+        let mut left = ends.len();
+        let mut cursor = sink.open(left);
+        // By index, so that a miss can borrow the whole round.
+        for (at, &end) in block.zip(ends) {
+            let cell = words.cell(self.keys.slots[at % BLOCK]);
+            if cell.is(&self.keys.keys[at % BLOCK]) {
                 // SAFETY: the cursor has room for every piece that is left; this is one of them.
                 cursor = unsafe { sink.word(cursor, cell, end - start) };
             } else {
@@ -170,8 +173,9 @@ impl Round<'_> {
                 if let Some(piece) = segment.text.get(piece) {
                     self.miss(piece, sink);
                 }
-                cursor = sink.open(ends.len() - at);
+                cursor = sink.open(left);
             }
+            left -= 1;
             start = end;
         }
         // SAFETY: the cursor comes from the sink's last opening.
