@@ -397,7 +397,10 @@ mod tests {
             ranks: Ranks::ById,
             whole_piece_first: true,
             grammar: Grammar::R50k,
-            specials: vec![Special { id: 1, text: "<s>".into() }, Special { id: 4, text: "x".into() }],
+            specials: vec![
+                Special { id: 1, text: "<s>".into() },
+                Special { id: 4, text: "x".into() },
+            ],
             unknown: Unknown::AddBytes,
         }
     }
