@@ -1,6 +1,6 @@
 //! The inner loops by instruction set.
 
-use super::merge::{self, Joins, Merged};
+use super::merge::{self, Joins, Merged, SHORT, Short};
 use super::{Bpe, Scratch};
 use crate::split::Level;
 
@@ -43,6 +43,19 @@ impl Bpe {
         }
     }
 
+    /// The tokens of two pieces of 1 to 16 bytes, merged side by side: each waits for memory while
+    /// the other goes on.
+    #[inline]
+    pub(crate) fn two(&self, pieces: [&[u8]; 2]) -> [Short; 2] {
+        debug_assert!(pieces.iter().all(|piece| (1..=SHORT).contains(&piece.len())));
+        match self.level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: tables have a level only where that is available.
+            Level::Avx512 => unsafe { x86::two512(self, pieces) },
+            _ => pieces.map(|piece| self.short(piece).into()),
+        }
+    }
+
     /// Encodes the beginning of `text`, the rest of a piece from a border of tokens on, into
     /// `scratch.numbers`. Gives the number of bytes that they are: all of `text`, or with `more` as
     /// many as no further text can change; 0 asks for more text.
@@ -63,7 +76,7 @@ impl Bpe {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Bpe, Isa, Merged, Portable, Scratch};
+    use super::{Bpe, Isa, Merged, Portable, SHORT, Scratch, Short};
     use crate::bpe::NONE;
     use crate::bpe::merge::{POSITION_BITS, WINDOW, order};
     use crate::bpe::pairs;
@@ -128,30 +141,39 @@ mod x86 {
             // SAFETY: an `Avx512` is made only in functions with these features.
             unsafe {
                 match piece.len() {
-                    0..=16 => self.merge_in::<1>(bpe, piece),
-                    17..=32 => self.merge_in::<2>(bpe, piece),
-                    _ => self.merge_in::<4>(bpe, piece),
+                    0..=16 => Work::<1, 16>::merged(bpe, piece),
+                    17..=32 => Work::<2, 32>::merged(bpe, piece),
+                    _ => Work::<4, 64>::merged(bpe, piece),
                 }
             }
         }
     }
 
-    impl Avx512 {
-        /// As [`crate::bpe::merge::merge`], with the ranks in `R` registers.
+    /// A piece while it merges: `N` slots, their orders in `R` registers.
+    struct Work<const R: usize, const N: usize> {
+        numbers: [u32; N],
+        orders: [__m512i; R],
+        live: u64,
+        least: u32,
+    }
+
+    impl<const R: usize, const N: usize> Work<R, N> {
+        /// `piece`, of 1 to `N` bytes, byte by byte.
         ///
         /// # Safety
         /// The processor must have the features that an `Avx512` stands for.
         #[inline(always)]
-        unsafe fn merge_in<const R: usize>(self, bpe: &Bpe, piece: &[u8]) -> Merged {
+        unsafe fn new(bpe: &Bpe, piece: &[u8]) -> Self {
+            const { assert!(N == R * LANES && N <= WINDOW) };
             let len = piece.len();
-            debug_assert!((1..=R * LANES).contains(&len));
-            let mut numbers = [0u32; WINDOW];
+            debug_assert!((1..=N).contains(&len));
+            let mut numbers = [0u32; N];
             // SAFETY: features by the caller. Loads and gathers are masked to the bytes of `piece`
             // and to pairs of bytes, for each of which the table has an entry; `numbers` has room
             // for the `R` times 16 lanes stored.
             unsafe {
                 let mut orders = [_mm512_set1_epi32(-1); R];
-                for r in 0..R {
+                for (r, order) in orders.iter_mut().enumerate() {
                     let first = r * LANES;
                     let here = low(len.saturating_sub(first));
                     let paired = low((len - 1).saturating_sub(first));
@@ -169,56 +191,98 @@ mod x86 {
                         _mm512_set1_epi32(first as i32),
                     );
                     let ranks = _mm512_slli_epi32::<{ POSITION_BITS }>(ranks);
-                    orders[r] = _mm512_or_si512(ranks, lanes);
+                    *order = _mm512_or_si512(ranks, lanes);
                 }
-                let live = self.run(bpe, &mut numbers, &mut orders, u64::MAX >> (WINDOW - len));
-                Merged { numbers, live }
+                let least = least_of(&orders);
+                Self { numbers, orders, live: u64::MAX >> (WINDOW - len), least }
             }
         }
 
-        /// Merges until nothing more can; gives the live slots.
-        ///
-        /// The least of the orders that a merge leaves as they are is found while its new
-        /// neighbours are looked up.
+        /// Whether nothing more merges.
+        #[inline(always)]
+        fn is_done(&self) -> bool {
+            self.least >= NONE << POSITION_BITS
+        }
+
+        /// The next merge. The least of the orders that it leaves as they are is found while its
+        /// new neighbours are looked up.
         ///
         /// # Safety
-        /// As for [`Avx512::merge_in`].
+        /// As for [`Work::new`].
         #[inline(always)]
-        unsafe fn run<const R: usize>(
-            self,
-            bpe: &Bpe,
-            numbers: &mut [u32; WINDOW],
-            orders: &mut [__m512i; R],
-            mut live: u64,
-        ) -> u64 {
+        unsafe fn step(&mut self, bpe: &Bpe) {
+            let at = self.least as usize % N;
+            let number = self.least >> POSITION_BITS;
+            let above = self.live & (u64::MAX << at << 1);
+            let taken = above & above.wrapping_neg();
+            self.live ^= taken;
+            let above = above ^ taken;
+            let below = self.live & ((1 << at) - 1);
+            // Where there is no neighbour, some slot: what comes of it is dropped.
+            let after = above.trailing_zeros() as usize % N;
+            let before = (63 - (below | 1).leading_zeros() as usize) % N;
+            let right = Avx512(()).join(bpe, number, self.numbers[after]);
+            let left = Avx512(()).join(bpe, self.numbers[before], number);
+            self.numbers[at] = number;
+            let right = order(if above == 0 { NONE } else { right }, at);
+            let left = order(if below == 0 { NONE } else { left }, before);
+            let before = if below == 0 { 0 } else { 1 << before };
             // SAFETY: features by the caller.
             unsafe {
-                let mut least = least_of(orders);
-                while least < NONE << POSITION_BITS {
-                    let at = least as usize % WINDOW;
-                    let number = least >> POSITION_BITS;
-                    let above = live & (u64::MAX << at << 1);
-                    let taken = above & above.wrapping_neg();
-                    live ^= taken;
-                    let above = above ^ taken;
-                    let below = live & ((1 << at) - 1);
-                    // Where there is no neighbour, some slot: what comes of it is dropped.
-                    let after = above.trailing_zeros() as usize % WINDOW;
-                    let before = 63 - (below | 1).leading_zeros() as usize;
-                    let right = self.join(bpe, number, numbers[after]);
-                    let left = self.join(bpe, numbers[before], number);
-                    numbers[at] = number;
-                    let right = order(if above == 0 { NONE } else { right }, at);
-                    let left = order(if below == 0 { NONE } else { left }, before);
-                    let before = if below == 0 { 0 } else { 1 << before };
-                    put(orders, before | 1 << at | taken, u32::MAX);
-                    let others = least_of(orders);
-                    put(orders, before, left);
-                    put(orders, 1 << at, right);
-                    least = others.min(left).min(right);
-                }
-                live
+                put(&mut self.orders, before | 1 << at | taken, u32::MAX);
+                let others = least_of(&self.orders);
+                put(&mut self.orders, before, left);
+                put(&mut self.orders, 1 << at, right);
+                self.least = others.min(left).min(right);
             }
+        }
+
+        /// Merges until nothing more can.
+        ///
+        /// # Safety
+        /// As for [`Work::new`].
+        #[inline(always)]
+        unsafe fn finish(&mut self, bpe: &Bpe) {
+            while !self.is_done() {
+                // SAFETY: features by the caller.
+                unsafe { self.step(bpe) };
+            }
+        }
+
+        /// As [`crate::bpe::merge::merge`].
+        ///
+        /// # Safety
+        /// As for [`Work::new`].
+        #[inline(always)]
+        unsafe fn merged(bpe: &Bpe, piece: &[u8]) -> Merged {
+            // SAFETY: features by the caller.
+            let work = unsafe {
+                let mut work = Self::new(bpe, piece);
+                work.finish(bpe);
+                work
+            };
+            let mut merged = Merged { numbers: [0; WINDOW], live: work.live };
+            merged.numbers[..N].copy_from_slice(&work.numbers);
+            merged
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn two512(bpe: &Bpe, [first, second]: [&[u8]; 2]) -> [Short; 2] {
+        // SAFETY: this function has the features.
+        unsafe {
+            let mut first = Work::<1, SHORT>::new(bpe, first);
+            let mut second = Work::<1, SHORT>::new(bpe, second);
+            while !first.is_done() && !second.is_done() {
+                first.step(bpe);
+                second.step(bpe);
+            }
+            first.finish(bpe);
+            second.finish(bpe);
+            [
+                Short { numbers: first.numbers, live: first.live as u16 },
+                Short { numbers: second.numbers, live: second.live as u16 },
+            ]
         }
     }
 
@@ -231,7 +295,7 @@ mod x86 {
     /// Sets the lanes of `slots` to `value`.
     ///
     /// # Safety
-    /// As for [`Avx512::merge_in`].
+    /// As for [`Work::new`].
     #[inline(always)]
     unsafe fn put<const R: usize>(orders: &mut [__m512i; R], slots: u64, value: u32) {
         for (r, register) in orders.iter_mut().enumerate() {
@@ -244,7 +308,7 @@ mod x86 {
     /// The least order.
     ///
     /// # Safety
-    /// As for [`Avx512::merge_in`].
+    /// As for [`Work::new`].
     #[inline(always)]
     unsafe fn least_of<const R: usize>(orders: &[__m512i; R]) -> u32 {
         // SAFETY: features by the caller.

@@ -24,7 +24,7 @@ mod tests;
 mod valid;
 
 pub(crate) use long::Scratch;
-pub(crate) use merge::WINDOW;
+pub(crate) use merge::{Short, WINDOW};
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;

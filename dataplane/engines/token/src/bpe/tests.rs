@@ -46,6 +46,12 @@ fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
         if piece.len() <= WINDOW {
             ways.push(ids(&bpe.short(piece).iter().collect::<Vec<_>>()));
         }
+        let (head, tail) = piece.split_at(piece.len() / 2);
+        if (1..=merge::SHORT).contains(&head.len()) && (1..=merge::SHORT).contains(&tail.len()) {
+            let [first, second] = bpe.two([head, tail]);
+            assert_eq!(first.iter().collect::<Vec<_>>(), merge::merge_any(&bpe, head));
+            assert_eq!(second.iter().collect::<Vec<_>>(), merge::merge_any(&bpe, tail));
+        }
         let mut scratch = Scratch::default();
         assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
         ways.push(ids(&scratch.numbers));
