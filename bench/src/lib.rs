@@ -10,4 +10,5 @@ pub mod ring;
 pub mod rx;
 pub mod spec;
 pub mod stats;
+pub mod token;
 pub mod veth;
