@@ -4,6 +4,9 @@ use super::merge::{self, Joins, Merged, SHORT, Short};
 use super::{Bpe, Scratch};
 use crate::split::Level;
 
+/// Pieces that merge side by side.
+pub(crate) const BESIDE: usize = 4;
+
 /// What the loops over windows and prefixes call.
 pub(super) trait Isa: Copy {
     /// What two numbers merge into; [`super::NONE`] for nothing.
@@ -43,15 +46,15 @@ impl Bpe {
         }
     }
 
-    /// The tokens of two pieces of 1 to 16 bytes, merged side by side: each waits for memory while
-    /// the other goes on.
+    /// The tokens of some pieces of 1 to 16 bytes, merged side by side: each waits for memory while
+    /// the others go on.
     #[inline]
-    pub(crate) fn two(&self, pieces: [&[u8]; 2]) -> [Short; 2] {
+    pub(crate) fn beside(&self, pieces: [&[u8]; BESIDE]) -> [Short; BESIDE] {
         debug_assert!(pieces.iter().all(|piece| (1..=SHORT).contains(&piece.len())));
         match self.level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: tables have a level only where that is available.
-            Level::Avx512 => unsafe { x86::two512(self, pieces) },
+            Level::Avx512 => unsafe { x86::beside512(self, pieces) },
             _ => pieces.map(|piece| self.short(piece).into()),
         }
     }
@@ -76,7 +79,7 @@ impl Bpe {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Bpe, Isa, Merged, Portable, SHORT, Scratch, Short};
+    use super::{BESIDE, Bpe, Isa, Merged, Portable, SHORT, Scratch, Short};
     use crate::bpe::NONE;
     use crate::bpe::merge::{POSITION_BITS, WINDOW, order};
     use crate::bpe::pairs;
@@ -268,21 +271,37 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn two512(bpe: &Bpe, [first, second]: [&[u8]; 2]) -> [Short; 2] {
+    pub(super) fn beside512(bpe: &Bpe, pieces: [&[u8]; BESIDE]) -> [Short; BESIDE] {
+        let [a, b, c, d] = pieces;
         // SAFETY: this function has the features.
         unsafe {
-            let mut first = Work::<1, SHORT>::new(bpe, first);
-            let mut second = Work::<1, SHORT>::new(bpe, second);
-            while !first.is_done() && !second.is_done() {
-                first.step(bpe);
-                second.step(bpe);
+            let mut a = Work::<1, SHORT>::new(bpe, a);
+            let mut b = Work::<1, SHORT>::new(bpe, b);
+            let mut c = Work::<1, SHORT>::new(bpe, c);
+            let mut d = Work::<1, SHORT>::new(bpe, d);
+            while !(a.is_done() || b.is_done() || c.is_done() || d.is_done()) {
+                a.step(bpe);
+                b.step(bpe);
+                c.step(bpe);
+                d.step(bpe);
             }
-            first.finish(bpe);
-            second.finish(bpe);
-            [
-                Short { numbers: first.numbers, live: first.live as u16 },
-                Short { numbers: second.numbers, live: second.live as u16 },
-            ]
+            for [one, other] in [[&mut a, &mut b], [&mut c, &mut d]] {
+                while !one.is_done() && !other.is_done() {
+                    one.step(bpe);
+                    other.step(bpe);
+                }
+                one.finish(bpe);
+                other.finish(bpe);
+            }
+            [a.short(), b.short(), c.short(), d.short()]
+        }
+    }
+
+    impl Work<1, SHORT> {
+        /// The tokens of a finished piece.
+        #[inline(always)]
+        fn short(&self) -> Short {
+            Short { numbers: self.numbers, live: self.live as u16 }
         }
     }
 

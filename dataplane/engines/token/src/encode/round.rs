@@ -1,7 +1,7 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
 use super::sink::Sink;
-use crate::bpe::{Bpe, Scratch, Short, WINDOW};
+use crate::bpe::{BESIDE, Bpe, Scratch, Short, WINDOW};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
@@ -162,7 +162,7 @@ impl Round<'_> {
     /// Looks up the pieces of `segment` that end at `ends`, whose keys begin at `first`. Gives the
     /// last end.
     ///
-    /// Three passes: which pieces are not in the table; those, two by two; and all ids in order.
+    /// Three passes: which pieces are not in the table; those, several at once; and all ids in order.
     #[inline(always)]
     fn probe<S: Sink>(
         &mut self,
@@ -210,7 +210,7 @@ impl Round<'_> {
     /// Merges the pieces of up to 15 bytes that are missed.
     #[inline(always)]
     fn merge_missed(&mut self, segment: Segment<'_>, ends: &[u32], start: u32, missed: &[u64]) {
-        let mut waiting: Option<(usize, &[u8])> = None;
+        let (mut waiting, mut pieces, mut places) = (0, [&[][..]; BESIDE], [0; BESIDE]);
         for (word, &mask) in missed.iter().enumerate() {
             let mut mask = mask;
             while mask != 0 {
@@ -222,17 +222,17 @@ impl Round<'_> {
                 if !(1..=WORD_BYTES).contains(&piece.len()) {
                     continue;
                 }
-                match waiting.take() {
-                    None => waiting = Some((at, piece)),
-                    Some((before, other)) => {
-                        let [first, second] = self.bpe.two([other, piece]);
-                        self.keys.merged[before % BLOCK] = first;
-                        self.keys.merged[at % BLOCK] = second;
+                (pieces[waiting % BESIDE], places[waiting % BESIDE]) = (piece, at);
+                waiting += 1;
+                if waiting == BESIDE {
+                    for (short, at) in self.bpe.beside(pieces).into_iter().zip(places) {
+                        self.keys.merged[at % BLOCK] = short;
                     }
+                    waiting = 0;
                 }
             }
         }
-        if let Some((at, piece)) = waiting {
+        for (piece, at) in pieces[..waiting].iter().zip(places) {
             self.keys.merged[at % BLOCK] = self.bpe.short(piece).into();
         }
     }
