@@ -52,7 +52,8 @@ enum Step {
 }
 
 fn print<T: Serialize>(measured: Result<T, String>) -> ExitCode {
-    let line = measured.and_then(|it| serde_json::to_string(&it).map_err(|error| error.to_string()));
+    let line =
+        measured.and_then(|it| serde_json::to_string(&it).map_err(|error| error.to_string()));
     match line {
         Ok(line) => {
             println!("{line}");

@@ -113,8 +113,12 @@ impl Contender {
             command.arg(places.peers.join(format!("{profile}.json")));
         }
         command.arg(sample).arg(passes.to_string());
-        command.env("RAYON_NUM_THREADS", "1").env("CARGO_TARGET_DIR", places.target());
-        said(&mut command).map_err(|error| format!("{} on {}: {error}", self.name, sample.display()))
+        command
+            .env("RAYON_NUM_THREADS", "1")
+            .env("CRAYON_PIECE", "15000")
+            .env("CARGO_TARGET_DIR", places.target());
+        said(&mut command)
+            .map_err(|error| format!("{} on {}: {error}", self.name, sample.display()))
     }
 }
 

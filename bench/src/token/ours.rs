@@ -187,7 +187,9 @@ pub fn write_ids(engine: &str, name: &str, file: &Path, sample: &Path) -> Result
             let encoded = one.encoder.encode_batch(&texts, &mut ids, &mut Vec::new());
             encoded.map_err(|error| error.to_string())?;
         }
-        "pfs-stream" => texts.iter().try_for_each(|text| stream(&mut one.encoder, text, &mut ids))?,
+        "pfs-stream" => {
+            texts.iter().try_for_each(|text| stream(&mut one.encoder, text, &mut ids))?
+        }
         _ => return Err(format!("no engine {engine}: pfs, pfs-batch, pfs-stream, pfs-greedy")),
     }
     let raw: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
