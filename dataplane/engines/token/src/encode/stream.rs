@@ -79,8 +79,7 @@ impl Encoder {
         }
         let sure = sure.max(start);
         flushes += self.feed(state, &text[start..sure], sink);
-        state.held =
-            Some(&text[sure..]).filter(|held| !held.is_empty()).map(|h| Box::new(h.to_vec()));
+        state.held = Some(&text[sure..]).filter(|held| !held.is_empty()).map(|h| Box::new(h.to_vec()));
         Ok(flushes)
     }
 
