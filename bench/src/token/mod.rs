@@ -1,15 +1,15 @@
 //! The tokenizer against its peers: each contender in a process of its own, in turn, over the same
 //! samples; ids are held against the reference's.
 
-mod contender;
-mod cores;
+pub mod contender;
+pub mod cores;
 pub mod memory;
 pub mod ours;
-mod plan;
-mod row;
-mod sample;
-mod targets;
-mod trial;
+pub mod plan;
+pub mod row;
+pub mod sample;
+pub mod targets;
+pub mod trial;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -188,7 +188,7 @@ pub fn write_ids(engine: &str, name: &str, file: &Path, sample: &Path) -> Result
             encoded.map_err(|error| error.to_string())?;
         }
         "pfs-stream" => {
-            texts.iter().try_for_each(|text| stream(&mut one.encoder, text, &mut ids))?
+            texts.iter().try_for_each(|text| stream(&mut one.encoder, text, &mut ids))?;
         }
         _ => return Err(format!("no engine {engine}: pfs, pfs-batch, pfs-stream, pfs-greedy")),
     }
