@@ -12,13 +12,12 @@ pub mod targets;
 pub mod trial;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::report::Report;
 use crate::stats::Shuffle;
 
 pub use contender::Places;
-use contender::{Contender, Maker, said};
+use contender::{Contender, Maker, alone, said};
 use cores::Cores;
 use memory::Memory;
 use plan::Scene;
@@ -151,7 +150,7 @@ fn own_trial<T: serde::de::DeserializeOwned>(
     report: &mut Report,
 ) -> Option<T> {
     let sample: PathBuf = sample::prepare(&settings.places.corpora, "english", cut).ok()?;
-    let mut command = Command::new(&settings.places.program);
+    let mut command = alone(&settings.places.program);
     command.args([what, "cl100k_base"]).arg(sample).arg(settings.rounds.max(5).to_string());
     said(&mut command).map_err(|error| note(report, format!("{what}: {error}"))).ok()
 }
