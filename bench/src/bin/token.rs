@@ -46,13 +46,14 @@ enum Step {
     /// Memory and time to compile.
     #[command(hide = true)]
     Memory { vocabulary: String, sample: PathBuf, rounds: usize },
-    /// The ids of a file as little-endian `u32`, to standard output: for `bench/token/exact.py`.
+    /// The ids of a sample as little-endian `u32`, to standard output: for `bench/token/exact.py`.
     #[command(hide = true)]
-    Ids { engine: String, vocabulary: String, file: PathBuf, text: PathBuf },
+    Ids { engine: String, vocabulary: String, file: PathBuf, sample: PathBuf },
 }
 
 fn print<T: Serialize>(measured: Result<T, String>) -> ExitCode {
-    let line = measured.and_then(|it| serde_json::to_string(&it).map_err(|error| error.to_string()));
+    let line =
+        measured.and_then(|it| serde_json::to_string(&it).map_err(|error| error.to_string()));
     match line {
         Ok(line) => {
             println!("{line}");
@@ -76,8 +77,8 @@ fn step(step: Step) -> ExitCode {
         Step::Memory { vocabulary, sample, rounds } => {
             print(ours::memory(&vocabulary, &sample, rounds))
         }
-        Step::Ids { engine, vocabulary, file, text } => {
-            match ours::write_ids(&engine, &vocabulary, &file, &text) {
+        Step::Ids { engine, vocabulary, file, sample } => {
+            match ours::write_ids(&engine, &vocabulary, &file, &sample) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("{error}");

@@ -98,8 +98,7 @@ impl Contender {
     /// When the process cannot be started, fails, or does not print a trial.
     pub fn measure(&self, places: &Places, sample: &Path, passes: usize) -> Result<Trial, String> {
         let profile = self.vocabulary.rsplit(':').next().unwrap_or_default();
-        let mut command = Command::new("setsid");
-        command.args(["-w", "sh", "-c", ALONE, "_"]).arg(self.program(places));
+        let mut command = alone(&self.program(places));
         match self.maker {
             Maker::Ours => command.args(["trial", self.engine, self.vocabulary]),
             Maker::Native => command.args([self.engine, profile]),
@@ -113,8 +112,12 @@ impl Contender {
             command.arg(places.peers.join(format!("{profile}.json")));
         }
         command.arg(sample).arg(passes.to_string());
-        command.env("RAYON_NUM_THREADS", "1").env("CARGO_TARGET_DIR", places.target());
-        said(&mut command).map_err(|error| format!("{} on {}: {error}", self.name, sample.display()))
+        command
+            .env("RAYON_NUM_THREADS", "1")
+            .env("CRAYON_PIECE", "15000")
+            .env("CARGO_TARGET_DIR", places.target());
+        said(&mut command)
+            .map_err(|error| format!("{} on {}: {error}", self.name, sample.display()))
     }
 }
 
@@ -122,6 +125,14 @@ impl Places {
     fn target(&self) -> &Path {
         self.peers.parent().unwrap_or(&self.peers)
     }
+}
+
+/// A command for `program` in a session and a scheduling group of its own.
+#[must_use]
+pub fn alone(program: &Path) -> Command {
+    let mut command = Command::new("setsid");
+    command.args(["-w", "sh", "-c", ALONE, "_"]).arg(program);
+    command
 }
 
 /// What a command prints, read as JSON.

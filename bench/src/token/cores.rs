@@ -53,10 +53,8 @@ pub fn measure<E: Engine + Send>(
     let half = |odd: usize| texts.iter().skip(odd).step_by(2).copied().collect::<Vec<_>>();
     let halves = [half(0), half(1)];
     let mut engines = [engine(), engine()];
-    let mut found = Cores {
-        bytes: texts.iter().map(|text| text.len() as u64).sum(),
-        ..Cores::default()
-    };
+    let mut found =
+        Cores { bytes: texts.iter().map(|text| text.len() as u64).sum(), ..Cores::default() };
     for _ in 0..rounds {
         let [one, two] = &mut engines;
         found.one_ns.push(together([(*first, &mut *one, texts)]));

@@ -1,24 +1,23 @@
 //! The tokenizer against its peers: each contender in a process of its own, in turn, over the same
 //! samples; ids are held against the reference's.
 
-mod contender;
-mod cores;
+pub mod contender;
+pub mod cores;
 pub mod memory;
 pub mod ours;
-mod plan;
-mod row;
-mod sample;
-mod targets;
-mod trial;
+pub mod plan;
+pub mod row;
+pub mod sample;
+pub mod targets;
+pub mod trial;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::report::Report;
 use crate::stats::Shuffle;
 
 pub use contender::Places;
-use contender::{Contender, Maker, said};
+use contender::{Contender, Maker, alone, said};
 use cores::Cores;
 use memory::Memory;
 use plan::Scene;
@@ -56,15 +55,19 @@ pub fn run(settings: &Settings) -> Report {
             Ok(sample) => rows.extend(measure(settings, &scene, &sample, &mut report)),
             Err(error) => {
                 let corpora = settings.places.corpora.display();
-                note(&mut report, format!(
-                    "no text {} in {corpora} ({error}); `python3 bench/token/corpora.py` makes it",
-                    scene.corpus
-                ));
+                note(
+                    &mut report,
+                    format!(
+                        "no text {} in {corpora} ({error}); `python3 bench/token/corpora.py` makes it",
+                        scene.corpus
+                    ),
+                );
             }
         }
     }
     let own = settings.only.is_empty() && settings.contenders.is_empty();
-    let cores = own.then(|| own_trial::<Cores>(settings, "cores", Cut::Bulk, &mut report)).flatten();
+    let cores =
+        own.then(|| own_trial::<Cores>(settings, "cores", Cut::Bulk, &mut report)).flatten();
     let memory =
         own.then(|| own_trial::<Memory>(settings, "memory", Cut::Packets, &mut report)).flatten();
     report.tables = row::tables(&rows);
@@ -100,7 +103,9 @@ fn measure(settings: &Settings, scene: &Scene, sample: &Path, report: &mut Repor
     for _ in 0..*rounds {
         shuffle.shuffle(&mut order);
         for &index in &order {
-            let (Some(one), Some(taken)) = (there.get(index), trials.get_mut(index)) else { continue };
+            let (Some(one), Some(taken)) = (there.get(index), trials.get_mut(index)) else {
+                continue;
+            };
             match one.measure(places, sample, PASSES) {
                 Ok(trial) => taken.push(trial),
                 Err(error) => {
@@ -114,14 +119,20 @@ fn measure(settings: &Settings, scene: &Scene, sample: &Path, report: &mut Repor
         Row::of(scene, one.name, trials, reference.as_ref())
     };
     let rows: Vec<Row> = there.iter().zip(&trials).filter_map(row).collect();
-    let ours = |row: &&Row| row.name.starts_with("pfs") && row.vocabulary != plan::CRAYON_5.vocabulary;
+    let ours =
+        |row: &&Row| row.name.starts_with("pfs") && row.vocabulary != plan::CRAYON_5.vocabulary;
     report.right &= rows.iter().filter(ours).all(|row| row.exact != Some(false));
     eprintln!("{} {} {}", scene.corpus, scene.cut.name(), scene.reference.vocabulary);
     rows
 }
 
 /// One untimed trial of the scene's reference; `None`, and a note, when it is not there.
-fn reference(settings: &Settings, scene: &Scene, sample: &Path, report: &mut Report) -> Option<Trial> {
+fn reference(
+    settings: &Settings,
+    scene: &Scene,
+    sample: &Path,
+    report: &mut Report,
+) -> Option<Trial> {
     let one = scene.reference;
     if !one.is_installed(&settings.places) {
         note(report, format!("{} is not installed: its ids were not compared", one.name));
@@ -139,7 +150,7 @@ fn own_trial<T: serde::de::DeserializeOwned>(
     report: &mut Report,
 ) -> Option<T> {
     let sample: PathBuf = sample::prepare(&settings.places.corpora, "english", cut).ok()?;
-    let mut command = Command::new(&settings.places.program);
+    let mut command = alone(&settings.places.program);
     command.args([what, "cl100k_base"]).arg(sample).arg(settings.rounds.max(5).to_string());
     said(&mut command).map_err(|error| note(report, format!("{what}: {error}"))).ok()
 }

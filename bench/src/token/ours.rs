@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use pfs_token::formats::{self, Loaded, ReadOptions};
 use pfs_token::vocab::{Grammar, Mode, Unknown, VocabSource, shipped};
-use pfs_token::{Encoder, Vocabulary};
+use pfs_token::{Encoder, StreamState, Vocabulary};
 
 use super::cores::{self, Cores};
 use super::memory::{Memory, live_bytes};
+use super::sample::PACKET;
 use super::trial::{Engine, Sample, Trial, run};
 use crate::stats::Spread;
 
@@ -165,20 +166,42 @@ pub fn memory(name: &str, sample: &Path, rounds: usize) -> Result<Memory, String
     Ok(Memory { shared_bytes: shared, private_bytes, compile_ms })
 }
 
-/// Writes the ids of a file to standard output as little-endian `u32`.
+/// Writes the ids of a sample's texts to standard output as little-endian `u32`, text after text:
+/// of whole texts, of batches, or of streams that bring a packet at a time.
 ///
 /// # Errors
-/// When the file or the vocabulary cannot be read, or nothing can be written.
-pub fn write_ids(engine: &str, name: &str, file: &Path, text: &Path) -> Result<(), String> {
+/// When the sample or the vocabulary cannot be read, or nothing can be written.
+pub fn write_ids(engine: &str, name: &str, file: &Path, sample: &Path) -> Result<(), String> {
+    let sample = Sample::read(sample).map_err(|error| error.to_string())?;
     let vocabulary = match engine {
-        "pfs" => open(name)?,
         "pfs-greedy" => compile(&longest_match(name, file)?)?,
-        _ => return Err(format!("no engine {engine}: pfs, pfs-greedy")),
+        _ => open(name)?,
     };
-    let text = fs::read(text).map_err(|error| format!("{}: {error}", text.display()))?;
+    let mut one = OneByOne::new(&vocabulary);
     let mut ids = Vec::new();
-    let encoded = Encoder::new(vocabulary).encode_into(&text, &mut ids);
-    encoded.map_err(|error| error.to_string())?;
+    let texts = sample.texts().unwrap_or_default();
+    match engine {
+        "pfs" | "pfs-greedy" => texts.iter().for_each(|text| one.ids(text, &mut ids)),
+        "pfs-batch" => {
+            let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+            let encoded = one.encoder.encode_batch(&texts, &mut ids, &mut Vec::new());
+            encoded.map_err(|error| error.to_string())?;
+        }
+        "pfs-stream" => {
+            texts.iter().try_for_each(|text| stream(&mut one.encoder, text, &mut ids))?;
+        }
+        _ => return Err(format!("no engine {engine}: pfs, pfs-batch, pfs-stream, pfs-greedy")),
+    }
     let raw: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     std::io::Write::write_all(&mut std::io::stdout(), &raw).map_err(|error| error.to_string())
+}
+
+/// Encodes `text` as packets bring it, cut wherever they end.
+fn stream(encoder: &mut Encoder, text: &str, ids: &mut Vec<u32>) -> Result<(), String> {
+    let mut state = StreamState::default();
+    for part in text.as_bytes().chunks(PACKET) {
+        encoder.push(&mut state, part, ids).map_err(|error| error.to_string())?;
+    }
+    encoder.finish(&mut state, ids);
+    Ok(())
 }

@@ -91,7 +91,14 @@ impl Row {
 #[must_use]
 pub fn tables(rows: &[Row]) -> Vec<Table> {
     const HEAD: [&str; 9] = [
-        "engine", "warm MB/s", "first MB/s", "Mtok/s", "tokens", "B/token", "ids", "open ms",
+        "engine",
+        "warm MB/s",
+        "first MB/s",
+        "Mtok/s",
+        "tokens",
+        "B/token",
+        "ids",
+        "open ms",
         "MiB",
     ];
     let mut tables: Vec<Table> = Vec::new();

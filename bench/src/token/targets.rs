@@ -83,7 +83,8 @@ fn against(rows: Rows<'_>, line: &Line) -> Option<Target> {
     let &(part, vocabulary, scene, name, pass, times, peers) = line;
     let ours = pass.of(rows.get(part, scene, vocabulary, name)?);
     let peers = peers.iter().filter_map(|peer| rows.get(part, scene, vocabulary, peer));
-    let (rate, best) = peers.map(|row| (pass.of(row), row.name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (rate, best) =
+        peers.map(|row| (pass.of(row), row.name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     let with = match part {
         Part::Exact => vocabulary,
         Part::Greedy => "longest match",
