@@ -8,6 +8,9 @@ use crate::words::{Key, WORD_BYTES, WordView};
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 128;
 
+/// A piece in which nothing merges.
+const NOTHING: &[u8] = &[0];
+
 /// Some pieces of a text.
 #[derive(Clone, Copy)]
 pub(super) struct Segment<'t> {
@@ -210,7 +213,7 @@ impl Round<'_> {
     /// Merges the pieces of up to 15 bytes that are missed.
     #[inline(always)]
     fn merge_missed(&mut self, segment: Segment<'_>, ends: &[u32], start: u32, missed: &[u64]) {
-        let (mut waiting, mut pieces, mut places) = (0, [&[][..]; BESIDE], [0; BESIDE]);
+        let (mut waiting, mut pieces, mut places) = (0, [NOTHING; BESIDE], [0; BESIDE]);
         for (word, &mask) in missed.iter().enumerate() {
             let mut mask = mask;
             while mask != 0 {
@@ -222,18 +225,26 @@ impl Round<'_> {
                 if !(1..=WORD_BYTES).contains(&piece.len()) {
                     continue;
                 }
-                (pieces[waiting % BESIDE], places[waiting % BESIDE]) = (piece, at);
+                (pieces[waiting], places[waiting]) = (piece, at);
                 waiting += 1;
                 if waiting == BESIDE {
-                    for (short, at) in self.bpe.beside(pieces).into_iter().zip(places) {
-                        self.keys.merged[at % BLOCK] = short;
-                    }
-                    waiting = 0;
+                    self.merge_beside(pieces, places, waiting);
+                    (waiting, pieces) = (0, [NOTHING; BESIDE]);
                 }
             }
         }
-        for (piece, at) in pieces[..waiting].iter().zip(places) {
-            self.keys.merged[at % BLOCK] = self.bpe.short(piece).into();
+        match waiting {
+            0 => {}
+            1 => self.keys.merged[places[0] % BLOCK] = self.bpe.short(pieces[0]).into(),
+            _ => self.merge_beside(pieces, places, waiting),
+        }
+    }
+
+    /// Merges the first `count` of `pieces`, for the places of the block that `places` says.
+    #[inline(always)]
+    fn merge_beside(&mut self, pieces: [&[u8]; BESIDE], places: [usize; BESIDE], count: usize) {
+        for (short, at) in self.bpe.beside(pieces).into_iter().zip(places).take(count) {
+            self.keys.merged[at % BLOCK] = short;
         }
     }
 
