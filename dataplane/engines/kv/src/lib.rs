@@ -1,1 +1,6 @@
 //! Durable, ordered key/value store.
+
+mod index;
+mod log;
+mod memory;
+mod record;
