@@ -1,6 +1,12 @@
 //! Durable, ordered key/value store.
 
+mod change;
 mod index;
 mod log;
 mod memory;
+mod op;
 mod record;
+mod shard;
+
+pub use op::{ABSOLUTE_MAX, Condition, Expiry, KEY_MAX, Op, OpError, Replies, Reply, Space, VALUE_MAX};
+pub use shard::{BURST, Row, Scan, ScanRows, Shard, ShardSettings, Usage};

@@ -170,16 +170,16 @@ impl Log {
         &mut self,
         head: Head,
         draft: &Draft<'_>,
-        bound: u64,
+        bound: impl FnOnce() -> u64,
     ) -> Result<Loc, AppendError> {
         let len = self.padded(draft.len());
         let tip = self.tips[head as usize];
         let tip = if tip.slice != NONE && tip.used as usize + len <= SLICE {
             tip
         } else if len > SHARED_MAX {
-            return self.append_large(draft, len, bound);
+            return self.append_large(draft, len, bound());
         } else {
-            self.open(head, bound)?
+            self.open(head, bound())?
         };
         let offset = tip.slice as usize * SLICE + tip.used as usize;
         self.write(offset, draft, len);
@@ -188,6 +188,15 @@ impl Log {
         slice.used += len as u32;
         slice.live += len as u32;
         Ok((offset >> self.shift) as Loc)
+    }
+
+    /// Appends a copy of the record at `from`; `None` when there is no room within `bound`.
+    pub(crate) fn copy(&mut self, head: Head, from: Loc, bound: u64) -> Option<Loc> {
+        let record = self.record(from);
+        // SAFETY: only the borrow's length is changed: `append` writes unused bytes, frees no slice
+        // in use, and moves nothing; the record stays where it is, unchanged.
+        let draft = unsafe { std::mem::transmute::<Draft<'_>, Draft<'static>>(record.draft()) };
+        self.append(head, &draft, || bound).ok()
     }
 
     fn write(&mut self, offset: usize, draft: &Draft<'_>, len: usize) {
@@ -256,7 +265,20 @@ impl Log {
         Ok(first as u32)
     }
 
-    /// Marks the record at `loc` dead; a large one's slices are free at the next [`Log::sweep`].
+    /// Writes another value of the same length over that of the record at `loc`.
+    pub(crate) fn overwrite(&mut self, loc: Loc, value: &[u8]) {
+        let old = self.record(loc).value;
+        assert_eq!(old.len(), value.len(), "a value in place keeps its length");
+        let offset = old.as_ptr() as usize - self.memory.base().as_ptr() as usize;
+        // SAFETY: the value lies in the reservation at `offset`, and is as long; `&mut self`
+        // excludes references to it, so that `value` lies elsewhere.
+        unsafe {
+            let at = self.memory.base().add(offset);
+            at.copy_from_nonoverlapping(std::ptr::NonNull::from(value).cast(), value.len());
+        }
+    }
+
+    /// Marks the record at `loc` dead; a large one's slices are the cleaner's next victim.
     pub(crate) fn kill(&mut self, loc: Loc) {
         let len = self.padded(self.record(loc).len());
         let at = self.at(loc);
@@ -326,5 +348,22 @@ impl Log {
         let released =
             unsafe { self.memory.release(first as usize * SLICE, run as usize * SLICE) };
         debug_assert!(released.is_ok(), "{released:?}");
+    }
+}
+
+impl Log {
+    /// How far into the log `value`, which lies in it, begins.
+    #[inline(always)]
+    pub(crate) fn offset_of(&self, value: &[u8]) -> usize {
+        value.as_ptr() as usize - self.memory.base().as_ptr() as usize
+    }
+
+    /// The bytes of a value that [`Log::offset_of`] placed, since when nothing was written.
+    #[inline(always)]
+    pub(crate) fn bytes_at(&self, start: usize, len: usize) -> &[u8] {
+        debug_assert!(start + len <= self.memory.len());
+        // SAFETY: a value lay there, and the caller knows that nothing was written or freed since;
+        // only `&mut self` does either.
+        unsafe { std::slice::from_raw_parts(self.memory.base().add(start).as_ptr(), len) }
     }
 }

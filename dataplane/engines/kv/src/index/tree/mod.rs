@@ -72,6 +72,11 @@ impl Tree {
         self.nodes.iter().map(|node| node.bytes()).sum()
     }
 
+    /// Whether there is not even a leaf: leaves are counted from 1.
+    const fn rootless(&self) -> bool {
+        self.height == 0 && self.root == 0
+    }
+
     /// Adds `key` at `loc`; the tree must not have the key.
     pub(crate) fn insert(
         &mut self,
@@ -80,7 +85,7 @@ impl Tree {
         key: &[u8],
         loc: Loc,
     ) -> std::io::Result<()> {
-        if self.root == 0 {
+        if self.rootless() {
             self.root = arena.allocate(8, 0)?;
         }
         let (mut path, mut leaf) = self.descend(key);
@@ -103,7 +108,7 @@ impl Tree {
 
     /// Lets the entry of `key` at `from` be at `to`; false when there is none.
     pub(crate) fn replace(&self, arena: &mut LeafArena, key: &[u8], from: Loc, to: Loc) -> bool {
-        if self.root == 0 {
+        if self.rootless() {
             return false;
         }
         let (_, leaf) = self.descend(key);
@@ -114,7 +119,7 @@ impl Tree {
 
     /// Removes the entry of `key` at `loc`; false when there is none.
     pub(crate) fn remove(&mut self, arena: &mut LeafArena, log: &Log, key: &[u8], loc: Loc) -> bool {
-        if self.root == 0 {
+        if self.rootless() {
             return false;
         }
         let (path, mut leaf) = self.descend(key);

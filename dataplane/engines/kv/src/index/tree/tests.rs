@@ -23,7 +23,7 @@ impl Rig {
 
     fn put(&mut self, key: &[u8]) {
         let draft = Draft { space: 0, flags: 0, expiry: 0, key, value: b"" };
-        let loc = self.log.append(Head::Write, &draft, u64::MAX).unwrap();
+        let loc = self.log.append(Head::Write, &draft, || u64::MAX).unwrap();
         match self.model.insert(key.to_vec(), loc) {
             Some(old) => assert!(self.tree.replace(&mut self.arena, key, old, loc)),
             None => self.tree.insert(&mut self.arena, &self.log, key, loc).unwrap(),

@@ -18,7 +18,7 @@ pub(crate) struct Walk<'a> {
 impl Tree {
     /// A walk that begins with the first key not less than `from`.
     pub(crate) fn walk<'a>(&'a self, arena: &'a LeafArena, log: &Log, from: &[u8]) -> Walk<'a> {
-        if self.root == 0 {
+        if self.rootless() {
             return Walk { tree: self, arena, path: Path::new(), at: None };
         }
         let (path, leaf) = self.descend(from);
@@ -29,7 +29,7 @@ impl Tree {
     /// The location with the greatest key.
     pub(crate) fn last(&self, arena: &LeafArena) -> Option<Loc> {
         let rightmost = |at: u32, level: u32| -> Option<Loc> { self.last_below(arena, at, level) };
-        if self.root == 0 { None } else { rightmost(self.root, self.height) }
+        if self.rootless() { None } else { rightmost(self.root, self.height) }
     }
 
     fn last_below(&self, arena: &LeafArena, at: u32, level: u32) -> Option<Loc> {
@@ -42,7 +42,7 @@ impl Tree {
 
     /// Gives every node back; the tree is empty afterwards.
     pub(crate) fn clear(&mut self, arena: &mut LeafArena) {
-        if self.root != 0 {
+        if !self.rootless() {
             self.release_below(arena, self.root, self.height);
         }
         *self = Self::default();
