@@ -7,6 +7,8 @@ pub(crate) enum Change<'a> {
     Put { space: u16, hidden: bool, expiry: u64, key: &'a [u8], value: &'a [u8] },
     /// The key is gone.
     Delete { space: u16, key: &'a [u8] },
+    /// The key, which stays as it is otherwise, goes at this time; 0 for never.
+    Expire { space: u16, expiry: u64, key: &'a [u8] },
     /// The keys with this prefix are gone, up to `last` and including it.
     Purge { space: u16, prefix: &'a [u8], last: &'a [u8] },
     /// The absolute key has this value.

@@ -161,6 +161,13 @@ impl Log {
         prefetch(at.wrapping_add(64));
     }
 
+    /// Fetches the first three lines of the record at `loc` ahead.
+    #[inline(always)]
+    pub(crate) fn prefetch_row(&self, loc: Loc) {
+        self.prefetch(loc);
+        prefetch(self.at(loc).as_ptr().wrapping_add(128));
+    }
+
     const fn padded(&self, len: usize) -> usize {
         len.next_multiple_of(1 << self.shift)
     }
@@ -274,7 +281,7 @@ impl Log {
         // excludes references to it, so that `value` lies elsewhere.
         unsafe {
             let at = self.memory.base().add(offset);
-            at.copy_from_nonoverlapping(std::ptr::NonNull::from(value).cast(), value.len());
+            at.copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
         }
     }
 

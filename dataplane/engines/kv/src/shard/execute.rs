@@ -99,6 +99,11 @@ impl Shard {
         replies: &mut Replies,
         journal: &mut impl Journal,
     ) {
+        if let Some(reason) = self.refused
+            && !op.reads()
+        {
+            return replies.push(Reply::Failed(reason));
+        }
         let reply = match *op {
             Op::Get { space, key } => {
                 match self.find(tag, space, key) {
@@ -169,7 +174,7 @@ impl Shard {
         if expired { Reply::Missing } else { Reply::Done }
     }
 
-    fn expire(
+    pub(super) fn expire(
         &mut self,
         tag: u32,
         space: Space,
@@ -190,9 +195,12 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         scratch.extend_from_slice(self.log.record(loc).value);
-        let done = self.put(tag, Some(loc), &Put { space, key, value: &scratch, expiry, flags }, journal);
+        let put = Put { space, key, value: &scratch, expiry, flags };
+        let done = self.put(tag, Some(loc), &put, &mut NoJournal);
         self.scratch = scratch;
-        done.map(|()| Reply::Done)
+        done?;
+        journal.note(&Change::Expire { space: space.0, expiry, key });
+        Ok(Reply::Done)
     }
 
     fn add(

@@ -117,6 +117,8 @@ pub struct Shard {
     sweep_at: usize,
     expired: Vec<Loc>,
     scratch: Vec<u8>,
+    /// Why writes are refused, if they are.
+    refused: Option<crate::op::OpError>,
     /// Slice being cleaned, and where in it.
     cleaning: Option<(u32, Loc)>,
     /// Bytes written since the cleaner last worked.
@@ -168,6 +170,7 @@ impl Shard {
             sweep_at: 0,
             expired: Vec::with_capacity(64),
             scratch: Vec::new(),
+            refused: None,
             cleaning: None,
             debt: 0,
             origin: (SHARDS.fetch_add(1, Relaxed), 0),
@@ -183,6 +186,11 @@ impl Shard {
     /// Tells the time, in milliseconds since 1970: what expires is told by it alone.
     pub const fn set_clock(&mut self, now: u64) {
         self.now = now;
+    }
+
+    /// Refuses writes for this reason from now on; reads go on.
+    pub(crate) const fn refuse(&mut self, reason: Option<crate::op::OpError>) {
+        self.refused = reason;
     }
 
     /// The time that it was last told.

@@ -42,7 +42,8 @@ pub struct ScanRows<'a> {
     log: &'a Log,
     walk: Option<Walk<'a>>,
     run: &'a [Loc],
-    next_run: &'a [Loc],
+    /// The run behind it, once it was asked for.
+    next_run: Option<&'a [Loc]>,
     at: usize,
     prefix: &'a [u8],
     after: Option<&'a [u8]>,
@@ -70,10 +71,10 @@ impl Shard {
         let space = self.space(scan.space);
         let mut walk = space.map(|space| space.order.walk(&self.arena, &self.log, from));
         let run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
-        run.iter().take(AHEAD).for_each(|&loc| self.log.prefetch(loc));
-        let next_run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
+        run.iter().take(AHEAD).for_each(|&loc| self.log.prefetch_row(loc));
         let Scan { prefix, after, hidden, .. } = *scan;
-        ScanRows { log: &self.log, walk, run, next_run, at: 0, prefix, after, hidden, now: 0 }
+        let log = &self.log;
+        ScanRows { log, walk, run, next_run: None, at: 0, prefix, after, hidden, now: 0 }
     }
 
     /// The least and the greatest key of `space`, hidden and expired ones included.
@@ -86,30 +87,45 @@ impl Shard {
     }
 }
 
+impl<'a> ScanRows<'a> {
+    /// The location that comes next; fetches ahead one that comes later.
+    #[inline(always)]
+    fn step(&mut self) -> Option<Loc> {
+        let ahead = self.at + AHEAD;
+        if let Some(&later) = self.run.get(ahead) {
+            self.log.prefetch_row(later);
+        } else {
+            self.step_over(ahead);
+        }
+        let loc = *self.run.get(self.at)?;
+        self.at += 1;
+        Some(loc)
+    }
+
+    /// The same near the end of a run.
+    fn step_over(&mut self, ahead: usize) {
+        let walk = &mut self.walk;
+        let fetch = || walk.as_mut().and_then(Walk::run).unwrap_or_default();
+        let next = *self.next_run.get_or_insert_with(fetch);
+        if let Some(&later) = ahead.checked_sub(self.run.len()).and_then(|at| next.get(at)) {
+            self.log.prefetch_row(later);
+        }
+        if self.at == self.run.len() {
+            (self.run, self.at, self.next_run) = (next, 0, None);
+        }
+    }
+}
+
 impl<'a> Iterator for ScanRows<'a> {
     type Item = Row<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
         loop {
-            let Some(&loc) = self.run.get(self.at) else {
-                if self.next_run.is_empty() {
-                    return None;
-                }
-                self.run = self.next_run;
-                self.next_run = self.walk.as_mut().and_then(Walk::run).unwrap_or_default();
-                self.at = 0;
-                continue;
-            };
-            let ahead = self.at + AHEAD;
-            let next = self.run.get(ahead).or_else(|| self.next_run.get(ahead - self.run.len()));
-            if let Some(&next) = next {
-                self.log.prefetch(next);
-            }
-            self.at += 1;
+            let loc = self.step()?;
             let record = self.log.record(loc);
             if !record.key.starts_with(self.prefix) {
-                (self.run, self.next_run) = (&[], &[]);
+                (self.walk, self.run, self.next_run) = (None, &[], None);
                 return None;
             }
             if let Some(after) = self.after {

@@ -6,7 +6,7 @@ use super::execute::Put;
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
 use crate::log::{AppendError, Head, Loc};
-use crate::op::{KEY_MAX, OpError, Space, VALUE_MAX};
+use crate::op::{Expiry, KEY_MAX, OpError, Space, VALUE_MAX};
 use crate::record::{Draft, EXPIRES, HIDDEN};
 
 pub(super) fn system(error: &io::Error) -> OpError {
@@ -141,6 +141,11 @@ impl Shard {
                 if let Some((loc, _)) = self.find(tag, Space(space), key) {
                     self.delete(tag, loc);
                 }
+            }
+            Change::Expire { space, expiry, key } => {
+                let tag = self.tag(Space(space), key);
+                let expiry = if expiry == 0 { Expiry::Never } else { Expiry::At(expiry) };
+                self.expire(tag, Space(space), key, expiry, &mut NoJournal)?;
             }
             Change::Purge { space, prefix, last } => {
                 self.delete_range(Space(space), prefix, last);

@@ -89,6 +89,7 @@ impl Tree {
             self.root = arena.allocate(8, 0)?;
         }
         let (mut path, mut leaf) = self.descend(key);
+        arena.prefetch(leaf);
         let (mut position, mut slice) = arena.lower_bound(leaf, log, key);
         if arena.count(leaf) == LEAF_MAX {
             let ascending = self.recent == (leaf, position.wrapping_sub(1));

@@ -22,6 +22,7 @@ impl Tree {
             return Walk { tree: self, arena, path: Path::new(), at: None };
         }
         let (path, leaf) = self.descend(from);
+        arena.prefetch(leaf);
         let (position, _) = arena.lower_bound(leaf, log, from);
         Walk { tree: self, arena, path, at: Some((leaf, position)) }
     }
