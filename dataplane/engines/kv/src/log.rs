@@ -82,8 +82,6 @@ pub(crate) struct Log {
     backed: usize,
     live: u64,
     used: u64,
-    /// Counts slices given up; locations from before a change may be gone.
-    epoch: u64,
 }
 
 impl Log {
@@ -102,7 +100,6 @@ impl Log {
             backed: 0,
             live: 0,
             used: 0,
-            epoch: 0,
         })
     }
 
@@ -124,11 +121,6 @@ impl Log {
     /// Bytes of slices that are backed and empty.
     pub(crate) fn spare(&self) -> u64 {
         (self.kept.len() * SLICE) as u64
-    }
-
-    /// Changes whenever a location may have become invalid.
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.epoch
     }
 
     #[inline(always)]
@@ -246,7 +238,12 @@ impl Log {
         Ok(tip)
     }
 
-    fn append_large(&mut self, draft: &Draft<'_>, len: usize, bound: u64) -> Result<Loc, AppendError> {
+    fn append_large(
+        &mut self,
+        draft: &Draft<'_>,
+        len: usize,
+        bound: u64,
+    ) -> Result<Loc, AppendError> {
         let lead = 64;
         let run = (len + lead).div_ceil(SLICE);
         let first = self.back_run(run, bound)?;
@@ -319,7 +316,9 @@ impl Log {
             .slices
             .iter()
             .enumerate()
-            .filter(|(_, slice)| sealed(slice) && !(matches!(slice.what, Use::Large(_)) && slice.live > 0))
+            .filter(|(_, slice)| {
+                sealed(slice) && !(matches!(slice.what, Use::Large(_)) && slice.live > 0)
+            })
             .min_by_key(|(_, slice)| slice.live)?;
         let limit = (SLICE as u64 * u64::from(share) / 256) as u32;
         (least.1.live <= limit).then_some(least.0 as u32)
@@ -348,7 +347,6 @@ impl Log {
         assert_eq!(live, 0, "a slice with live records is not free");
         let lead = if slice == 0 && what == Use::Sealed { 64 } else { 0 };
         self.used -= u64::from(used) - lead;
-        self.epoch += 1;
         match what {
             Use::Large(run) => self.unback(slice, run),
             _ if self.kept.len() < KEPT => {
@@ -366,8 +364,7 @@ impl Log {
         self.backed -= run as usize;
         // SAFETY: nothing live lies there, no index entry leads there, and `&mut self` excludes
         // references to records.
-        let released =
-            unsafe { self.memory.release(first as usize * SLICE, run as usize * SLICE) };
+        let released = unsafe { self.memory.release(first as usize * SLICE, run as usize * SLICE) };
         debug_assert!(released.is_ok(), "{released:?}");
     }
 }

@@ -106,7 +106,11 @@ impl DurableShard {
         match this.next_segment(0) {
             Err(error) if no_space(&error) => this.full = Some(Instant::now()),
             Err(source) => {
-                return Err(DurableError::Io { doing: "making a segment in", path: folder.into(), source });
+                return Err(DurableError::Io {
+                    doing: "making a segment in",
+                    path: folder.into(),
+                    source,
+                });
             }
             // What salvage left out must not be in the way again.
             Ok(()) if !this.recovered.lost.is_empty() => this.snapshot()?,
@@ -197,6 +201,23 @@ impl DurableShard {
             _ => self.syncer.durable(),
         };
         ticket.0 <= reached
+    }
+
+    /// Waits until the write with `ticket` may be acknowledged.
+    ///
+    /// # Errors
+    /// When it cannot be made durable: the store takes no more writes.
+    pub fn wait(&mut self, ticket: Ticket) -> Result<(), DurableError> {
+        if ticket.0 > self.written {
+            self.write_open();
+        }
+        let grouped = matches!(self.settings.fsync, Fsync::Group { .. });
+        if grouped && !self.poisoned && ticket.0 <= self.written {
+            self.poisoned |= !self.syncer.wait(ticket.0);
+        } else if !self.acknowledged(ticket) {
+            self.flush()?;
+        }
+        if self.acknowledged(ticket) { Ok(()) } else { Err(DurableError::Poisoned) }
     }
 
     /// Makes everything durable now.

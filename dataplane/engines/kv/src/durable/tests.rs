@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::files::list;
 use super::segment::LEAD;
 use super::*;
 use crate::op::{Condition, Expiry, Op, OpError, Replies, Reply, Space};
@@ -59,8 +60,8 @@ fn copy(folder: &Path) -> TempDir {
     copy
 }
 
-fn last_log(folder: &Path) -> std::path::PathBuf {
-    super::files::list(folder).unwrap().segments.pop().unwrap().1
+fn last_log(folder: &Path) -> PathBuf {
+    list(folder).unwrap().segments.pop().unwrap().1
 }
 
 proptest! {
@@ -216,7 +217,7 @@ fn missing_and_foreign_files_are_refused() {
         put(&mut shard, &n.to_be_bytes(), &[1; 500]);
     }
     drop(shard);
-    let segments = super::files::list(folder.path()).unwrap().segments;
+    let segments = list(folder.path()).unwrap().segments;
     assert!(segments.len() > 5);
     for (index, (_, path)) in segments.iter().enumerate() {
         let taken = copy(folder.path());
@@ -235,7 +236,8 @@ fn missing_and_foreign_files_are_refused() {
         assert!(matches!(error, DurableError::Foreign { .. }), "{error}");
     }
     let settings = ShardSettings { shards: 2, ..ShardSettings::single(16 << 20) };
-    let error = DurableShard::open(folder.path(), settings, DurableSettings::default()).unwrap_err();
+    let error =
+        DurableShard::open(folder.path(), settings, DurableSettings::default()).unwrap_err();
     assert!(matches!(error, DurableError::Shards { was: 1, asked: 2, .. }), "{error}");
 }
 
@@ -245,7 +247,7 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     let settings = DurableSettings { snapshot_bytes: 40_000, ..settings(Fsync::Never) };
     let mut shard = open_with(folder.path(), settings).unwrap();
     for n in 0..2000u32 {
-        put(&mut shard, &(n % 300).to_be_bytes(), &vec![n as u8; 200]);
+        put(&mut shard, &(n % 300).to_be_bytes(), &[n as u8; 200]);
         if n % 10 == 0 {
             let insert = Op::Insert { space: Space(2), value: &n.to_be_bytes() };
             assert_eq!(run(&mut shard, &[insert]), [Reply::Absolute(u64::from(n) / 10 + 1)]);
@@ -255,8 +257,10 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     shard.snapshot().unwrap();
     let want = state(&shard);
     drop(shard);
-    let bytes: u64 = fs::read_dir(folder.path()).unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
     assert!(bytes < 300_000, "{bytes} bytes for 300 keys");
     let mut shard = open(folder.path()).unwrap();
     assert_eq!(state(&shard), want);
@@ -265,7 +269,7 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     let insert = Op::Insert { space: Space(2), value: b"" };
     assert_eq!(run(&mut shard, &[insert]), [Reply::Absolute(201)], "200 is not given out again");
     drop(shard);
-    let path = super::files::list(folder.path()).unwrap().snapshots.pop().unwrap().1;
+    let path = list(folder.path()).unwrap().snapshots.pop().unwrap().1;
     let whole = fs::read(&path).unwrap();
     for byte in (0..whole.len()).step_by(whole.len() / 40) {
         let mut bytes = whole.clone();
@@ -292,11 +296,17 @@ fn groups_are_acknowledged_when_they_are_synced() {
     let crashed = copy(folder.path());
     assert_eq!(state(&open(crashed.path()).unwrap()).len(), 0);
     let third = shard.execute(&[Op::put(S, b"c", &[1; 4000])], &mut replies);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !shard.acknowledged(third) && std::time::Instant::now() < deadline {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !shard.acknowledged(third) && Instant::now() < deadline {
         std::thread::yield_now();
     }
     assert!(shard.acknowledged(third), "the full group was synced in the background");
+    let fourth = shard.execute(&[Op::delete(S, b"none"), Op::put(S, b"d", b"")], &mut replies);
+    assert!(!shard.acknowledged(fourth));
+    shard.wait(fourth).unwrap();
+    assert!(shard.acknowledged(fourth));
+    shard.execute(&[Op::delete(S, b"d")], &mut replies);
+    shard.flush().unwrap();
     let crashed = copy(folder.path());
     assert_eq!(state(&open(crashed.path()).unwrap()).len(), 3);
     let reads = shard.execute(&[Op::get(S, b"a")], &mut replies);
@@ -321,7 +331,12 @@ fn expiry_and_hidden_keys_survive() {
     let mut shard = open(folder.path()).unwrap();
     let far = unix_ms() + 1_000_000;
     let put = |key: &'static [u8], at| Op::Put {
-        space: S, key, value: b"v", expiry: Expiry::At(at), condition: Condition::Always, hidden: true,
+        space: S,
+        key,
+        value: b"v",
+        expiry: Expiry::At(at),
+        condition: Condition::Always,
+        hidden: true,
     };
     run(&mut shard, &[put(b"gone", 5), put(b"later", far), put(b"moved", far)]);
     run(&mut shard, &[Op::Expire { space: S, key: b"moved", expiry: Expiry::Never }]);
@@ -346,9 +361,8 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = scratch();
         let flags = nix::mount::MsFlags::empty();
-        let mounted = nix::mount::mount(
-            Some("tmpfs"), folder.path(), Some("tmpfs"), flags, Some("size=1m"),
-        );
+        let mounted =
+            nix::mount::mount(Some("tmpfs"), folder.path(), Some("tmpfs"), flags, Some("size=1m"));
         if let Err(error) = mounted {
             println!("skipped: mounting a small file system: {error}; run as root");
             return None;
@@ -373,7 +387,10 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_space() {
     let mut replies = Replies::new();
     let mut stored = 0u32;
     loop {
-        shard.execute(&[Op::put(S, &stored.to_be_bytes(), &[1; 1000]), Op::get(S, b"x")], &mut replies);
+        shard.execute(
+            &[Op::put(S, &stored.to_be_bytes(), &[1; 1000]), Op::get(S, b"x")],
+            &mut replies,
+        );
         match replies.get(0) {
             Some(Reply::Done) => stored += 1,
             other => break assert_eq!(other, Some(Reply::Failed(OpError::ReadOnly))),
@@ -385,10 +402,42 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_space() {
     assert!(shard.is_full() && !shard.is_poisoned());
     assert_eq!(state(&shard).len(), stored as usize);
     fs::remove_file(&ballast).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(60));
     put(&mut shard, &stored.to_be_bytes(), &[1; 1000]);
     assert!(!shard.is_full());
     drop(shard);
     let shard = open_with(&folder, settings).unwrap();
     assert_eq!(state(&shard).len(), stored as usize + 1);
+}
+
+#[test]
+fn mangled_logs_and_snapshots_break_no_promise() {
+    let (folder, _) = small_log();
+    let log = fs::read(last_log(folder.path())).unwrap();
+    let mut shard = open(folder.path()).unwrap();
+    shard.snapshot().unwrap();
+    let path = list(folder.path()).unwrap().snapshots.pop().unwrap().1;
+    let snapshot = fs::read(path).unwrap();
+    let mut seed = 5u64;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    for _ in 0..cases() * 4 {
+        for (bytes, target) in [
+            (&log[LEAD..1024], crate::fuzzing::log_recovery as fn(&[u8])),
+            (&snapshot[..], crate::fuzzing::snapshot_read),
+        ] {
+            let mut bytes = bytes.to_vec();
+            for _ in 0..next(4) {
+                let (at, from) = (next(bytes.len()), next(bytes.len()));
+                match next(3) {
+                    0 => bytes[at] ^= 1 << next(8),
+                    1 => bytes.truncate(at + 1),
+                    _ => bytes.copy_within(from.min(at)..at, from / 2),
+                }
+            }
+            target(&bytes);
+        }
+    }
 }

@@ -31,6 +31,10 @@ pub(crate) struct Tree {
     /// A leaf when `height` is 0; no node at all when it is 0 as well.
     root: u32,
     height: u32,
+    #[allow(
+        clippy::vec_box,
+        reason = "a node has 1.3 KiB: growth of the list is not to move all of them"
+    )]
     nodes: Vec<Box<Inner>>,
     free: Vec<u32>,
     len: u64,
@@ -93,7 +97,13 @@ impl Tree {
         let (mut position, mut slice) = arena.lower_bound(leaf, log, key);
         if arena.count(leaf) == LEAF_MAX {
             let ascending = self.recent == (leaf, position.wrapping_sub(1));
-            self.split_leaf(arena, log, &path, leaf, (ascending && position == LEAF_MAX).then_some(key))?;
+            self.split_leaf(
+                arena,
+                log,
+                &path,
+                leaf,
+                (ascending && position == LEAF_MAX).then_some(key),
+            )?;
             (path, leaf) = self.descend(key);
             (position, slice) = arena.lower_bound(leaf, log, key);
         }
@@ -119,7 +129,13 @@ impl Tree {
     }
 
     /// Removes the entry of `key` at `loc`; false when there is none.
-    pub(crate) fn remove(&mut self, arena: &mut LeafArena, log: &Log, key: &[u8], loc: Loc) -> bool {
+    pub(crate) fn remove(
+        &mut self,
+        arena: &mut LeafArena,
+        log: &Log,
+        key: &[u8],
+        loc: Loc,
+    ) -> bool {
         if self.rootless() {
             return false;
         }
