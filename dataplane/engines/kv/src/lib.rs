@@ -91,7 +91,8 @@ mod summary;
 pub use databases::{DATABASES_MAX, Database, Databases, valid_name};
 pub use durable::{DurableError, DurableSettings, DurableShard, Fsync, Recovered, Ticket};
 pub use op::{
-    ABSOLUTE_MAX, Condition, Expiry, KEY_MAX, Op, OpError, Replies, Reply, Space, VALUE_MAX,
+    ABSOLUTE_MAX, BURST_MAX, Condition, Expiry, KEY_MAX, Op, OpError, Replies, Reply, Space,
+    VALUE_MAX,
 };
 pub use shard::{BURST, Row, Scan, ScanRows, Shard, ShardSettings, Usage};
 pub use store::{MergedRows, SHARDS_MAX, Store, StoreSettings, StoreShard, pair_of, pair_value};

@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::sync::Syncer;
 use super::{DurableError, DurableSettings, Fsync};
 use crate::change::Change;
-use crate::op::{Op, OpError, Replies, Space};
+use crate::op::{BURST_MAX, Op, OpError, Replies, Space};
 use crate::shard::{Journal, Shard, ShardSettings};
 
 /// How long a full disk is left alone before it is tried again.
@@ -317,6 +317,9 @@ impl DurableShard {
         if self.is_poisoned() {
             self.poisoned = true;
             return Err(OpError::Poisoned);
+        }
+        if len > BURST_MAX {
+            return Err(OpError::BurstTooLong { len });
         }
         let needed = (self.open.len() + len + HEAD) as u64;
         if self.segment.as_ref().is_some_and(|segment| segment.fits(needed)) {
