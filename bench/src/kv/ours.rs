@@ -13,8 +13,8 @@ const SPACE: Space = Space(0);
 const GROUP: usize = 1000;
 /// Single durable commits.
 const SINGLES: usize = 2000;
-/// Memory that a shard may use.
-const MEMORY: u64 = 16 << 30;
+/// Memory that a shard may use: locations count units of 2 bytes up to here.
+const MEMORY: u64 = 4 << 30;
 
 fn rate(n: usize, seconds: f64) -> f64 {
     n as f64 / seconds / 1e6

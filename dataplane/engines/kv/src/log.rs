@@ -204,12 +204,17 @@ impl Log {
     }
 
     /// Appends a copy of the record at `from`; `None` when there is no room within `bound`.
-    pub(crate) fn copy(&mut self, head: Head, from: Loc, bound: u64) -> Option<Loc> {
+    pub(crate) fn copy(
+        &mut self,
+        head: Head,
+        from: Loc,
+        bound: impl FnOnce() -> u64,
+    ) -> Option<Loc> {
         let record = self.record(from);
         // SAFETY: only the borrow's length is changed: `append` writes unused bytes, frees no slice
         // in use, and moves nothing; the record stays where it is, unchanged.
         let draft = unsafe { std::mem::transmute::<Draft<'_>, Draft<'static>>(record.draft()) };
-        self.append(head, &draft, || bound).ok()
+        self.append(head, &draft, bound).ok()
     }
 
     fn write(&mut self, offset: usize, draft: &Draft<'_>, len: usize) {
