@@ -58,15 +58,27 @@ impl Shard {
                 self.table.prefetch(*tag);
             }
         }
-        for (op, &tag) in burst.iter().zip(&tags) {
-            if key_of(op).is_some() {
-                let loc = self.table.likely(tag);
-                if loc != 0 {
-                    self.log.prefetch(loc);
-                }
-            }
-        }
+        let keyed = |op: &Op<'_>| key_of(op).is_some();
+        let found = burst.iter().zip(&tags).filter(|(op, _)| keyed(op));
+        self.fetch_records(found.map(|(_, &tag)| tag));
         tags
+    }
+
+    /// Fetches ahead the records that at most [`BURST`] `tags` most likely lead to: their headers,
+    /// then, by what these say, the ends of their values.
+    #[inline(always)]
+    fn fetch_records(&self, tags: impl Iterator<Item = u32>) {
+        let (mut locs, mut count) = ([0; BURST], 0);
+        for (tag, place) in tags.zip(&mut locs) {
+            *place = self.table.likely(tag);
+            if *place != 0 {
+                self.log.prefetch_line(*place);
+            }
+            count += 1;
+        }
+        for &loc in locs[..count].iter().filter(|&&loc| loc != 0) {
+            self.log.prefetch_value(loc);
+        }
     }
 
     /// Calls `each` with the index and the value of every key of `keys`, fetched ahead in bursts.
@@ -82,12 +94,7 @@ impl Shard {
                 *tag = self.tag(space, key);
                 self.table.prefetch(*tag);
             }
-            for &tag in &tags[..keys.len()] {
-                let loc = self.table.likely(tag);
-                if loc != 0 {
-                    self.log.prefetch(loc);
-                }
-            }
+            self.fetch_records(tags[..keys.len()].iter().copied());
             for (index, (key, &tag)) in keys.iter().zip(&tags).enumerate() {
                 let found = self.find(tag, space, key).map(|(_, record)| record);
                 let value = found.filter(|record| !record.expired(self.now));

@@ -82,6 +82,11 @@ impl Shard {
         let mut walk = space.map(|space| space.order.walk(&self.arena, &self.log, from));
         let run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
         let left = scan.limit.unwrap_or(usize::MAX);
+        if let Some(walk) = &mut walk
+            && left > run.len()
+        {
+            walk.prefetch();
+        }
         // One more for the row at the cursor.
         let first = AHEAD.min(left.saturating_add(1));
         run.iter().take(first).for_each(|&loc| self.log.prefetch_line(loc));
@@ -135,6 +140,11 @@ impl<'a> ScanRows<'a> {
         }
         if self.at == self.run.len() {
             (self.run, self.at, self.next_run) = (next, 0, None);
+            if let Some(walk) = walk
+                && self.left > next.len()
+            {
+                walk.prefetch();
+            }
         }
     }
 }

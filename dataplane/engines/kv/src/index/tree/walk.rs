@@ -11,7 +11,7 @@ pub(crate) struct Walk<'a> {
     tree: &'a Tree,
     arena: &'a LeafArena,
     path: Path,
-    /// Leaf to go on with, and the position in it; none at the end.
+    /// Leaf to go on with, and the position in it; none when that is behind the path's end.
     at: Option<(u32, usize)>,
 }
 
@@ -67,12 +67,21 @@ impl<'a> Walk<'a> {
     #[inline]
     pub(crate) fn run(&mut self) -> Option<&'a [Loc]> {
         loop {
-            let (leaf, position) = self.at?;
-            self.at = self.next_leaf().map(|leaf| (leaf, 0));
+            let (leaf, position) = match self.at.take() {
+                Some(at) => at,
+                None => (self.next_leaf()?, 0),
+            };
             let run = &self.arena.locs(leaf)[position..];
             if !run.is_empty() {
                 return Some(run);
             }
+        }
+    }
+
+    /// Fetches the leaf behind the run given out last ahead.
+    pub(crate) fn prefetch(&mut self) {
+        if self.at.is_none() {
+            self.at = self.next_leaf().map(|leaf| (leaf, 0));
         }
     }
 
