@@ -64,20 +64,14 @@ impl Shard {
         tags
     }
 
-    /// Fetches ahead the records that at most [`BURST`] `tags` most likely lead to: their headers,
-    /// then, by what these say, the ends of their values.
+    /// Fetches ahead the records that `tags` most likely lead to.
     #[inline(always)]
     fn fetch_records(&self, tags: impl Iterator<Item = u32>) {
-        let (mut locs, mut count) = ([0; BURST], 0);
-        for (tag, place) in tags.zip(&mut locs) {
-            *place = self.table.likely(tag);
-            if *place != 0 {
-                self.log.prefetch_line(*place);
+        for tag in tags {
+            let loc = self.table.likely(tag);
+            if loc != 0 {
+                self.log.prefetch(loc);
             }
-            count += 1;
-        }
-        for &loc in locs[..count].iter().filter(|&&loc| loc != 0) {
-            self.log.prefetch_value(loc);
         }
     }
 
