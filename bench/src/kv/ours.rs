@@ -91,8 +91,8 @@ fn churn(work: &Workload, shard: &mut Shard, replies: &mut Replies) -> u64 {
     let (mut random, mut refused) = (Random(3), 0);
     let n = work.keys.len();
     for _ in 0..n {
-        let key = work.keys.get((random.next() % n as u64) as usize);
-        let value = work.values.get((random.next() % n as u64) as usize);
+        let key = work.keys.get((random.draw() % n as u64) as usize);
+        let value = work.values.get((random.draw() % n as u64) as usize);
         shard.execute(&[Op::put(SPACE, key, value)], replies);
         refused += u64::from(replies.get(0) != Some(Reply::Done));
     }

@@ -12,7 +12,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next one.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -88,9 +88,9 @@ pub fn touch(value: &[u8]) -> u64 {
 
 fn key(random: &mut Random, prefix: usize) -> Vec<u8> {
     let mut key = format!("ns{prefix:03}:").into_bytes();
-    let len = 10 + (random.next() % 25) as usize;
+    let len = 10 + (random.draw() % 25) as usize;
     let alphabet = b"abcdefghijklmnopqrstuvwxyz234567";
-    key.extend((0..len).map(|_| alphabet[(random.next() % 32) as usize]));
+    key.extend((0..len).map(|_| alphabet[(random.draw() % 32) as usize]));
     key
 }
 
@@ -100,11 +100,11 @@ impl Workload {
         let mut random = Random(7);
         let mut work = Self::default();
         for index in 0..keys {
-            let prefix = (random.next() % PREFIXES as u64) as usize;
+            let prefix = (random.draw() % PREFIXES as u64) as usize;
             work.keys.push(&key(&mut random, prefix));
-            let mut value = vec![0u8; 32 + (random.next() % 225) as usize];
+            let mut value = vec![0u8; 32 + (random.draw() % 225) as usize];
             value.chunks_mut(8).for_each(|chunk| {
-                let bytes = random.next().to_le_bytes();
+                let bytes = random.draw().to_le_bytes();
                 chunk.copy_from_slice(&bytes[..chunk.len()]);
             });
             value[8..16].copy_from_slice(&(index as u64).to_le_bytes());
@@ -112,18 +112,18 @@ impl Workload {
             work.values.push(&value);
         }
         for _ in 0..keys {
-            let index = (random.next() % keys as u64) as usize;
+            let index = (random.draw() % keys as u64) as usize;
             work.get_sum = work.get_sum.wrapping_add(touch(work.values.get(index)));
             work.asked.push(work.keys.get(index));
         }
         for _ in 0..seeks {
-            let prefix = (random.next() % PREFIXES as u64) as usize;
+            let prefix = (random.draw() % PREFIXES as u64) as usize;
             let place = key(&mut random, prefix);
             work.seeks.push(&place[..6]);
             work.places.push(&place[..9]);
         }
         let mut order: Vec<usize> = (0..PREFIXES).collect();
-        order.sort_by_cached_key(|_| random.next());
+        order.sort_by_cached_key(|_| random.draw());
         order.iter().for_each(|prefix| work.prefixes.push(format!("ns{prefix:03}:").as_bytes()));
         work
     }

@@ -5,7 +5,7 @@
 //! lies in its home or, when that is full, in the next one that is not. Used slots come first in a
 //! bucket, hence "full" is "the last slot is used", and a search ends at a bucket that is not.
 //!
-//! The table grows by an eighth at a time and in place: tags above a falling threshold already
+//! The table grows by a twelfth at a time and in place: tags above a falling threshold already
 //! live where the larger table wants them, those below where the smaller one did. Each insertion
 //! lowers the threshold by a few buckets. All of that needs the tags alone, never the keys.
 
@@ -19,7 +19,7 @@ const SLOTS: usize = 8;
 /// Buckets behind the last home, for what the last homes cannot hold.
 const TAIL: usize = 64;
 /// Full at this many entries per 256 slots.
-const FULL: usize = 230;
+const FULL: usize = 232;
 /// Buckets moved per insertion while growing: more than is needed to finish before the next time.
 const STRIDE: usize = 3;
 
@@ -222,7 +222,7 @@ impl TagTable {
                 self.grow_step();
             }
         } else if self.len >= self.new as usize * SLOTS / 256 * FULL {
-            let wanted = self.new + self.new / 8 + 1;
+            let wanted = self.new + self.new / 12 + 1;
             self.back(wanted as usize + TAIL)?;
             (self.old, self.new, self.threshold) = (self.new, wanted, 1 << 32);
         }
