@@ -1,1 +1,3 @@
 //! Durable, ordered key/value store.
+
+pub mod resp;
