@@ -1,3 +1,4 @@
 //! Durable, ordered key/value store.
 
+pub mod grammar;
 pub mod resp;

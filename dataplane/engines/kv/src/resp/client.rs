@@ -49,7 +49,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Io`].
     pub fn connect(server: &str, timeout: Duration) -> Result<Self, ClientError> {
-        let failed = |source| ClientError::Io { doing: "connecting to", server: server.into(), source };
+        let failed =
+            |source| ClientError::Io { doing: "connecting to", server: server.into(), source };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in server.to_socket_addrs().map_err(failed)? {
             match TcpStream::connect_timeout(&address, timeout) {
@@ -73,7 +74,10 @@ impl Client {
     }
 
     /// Adds a command to those that [`Client::flush`] sends.
-    pub fn push<T: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) {
+    pub fn push<T: AsRef<[u8]>>(
+        &mut self,
+        args: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) {
         let args = args.into_iter();
         let mut encoder = super::Encoder::new(&mut self.write, super::Version::Resp2);
         encoder.array(args.len());
@@ -98,9 +102,8 @@ impl Client {
     /// [`ClientError`]; the connection is of no use afterwards.
     pub fn reply(&mut self) -> Result<Reply, ClientError> {
         loop {
-            let found = Reply::read(&self.read[self.done..], &self.limits).map_err(|source| {
-                ClientError::Reply { server: self.server.clone(), source }
-            })?;
+            let found = Reply::read(&self.read[self.done..], &self.limits)
+                .map_err(|source| ClientError::Reply { server: self.server.clone(), source })?;
             if let Some((reply, len)) = found {
                 self.done += len;
                 if self.done == self.read.len() {

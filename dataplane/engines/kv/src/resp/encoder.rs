@@ -153,7 +153,8 @@ mod tests {
             encoder.bulk(b"");
             encoder.array(2);
         };
-        let text = "+OK\r\n+PONG\r\n:-9223372036854775808\r\n:0\r\n$4\r\na\0\r\n\r\n$0\r\n\r\n*2\r\n";
+        let text =
+            "+OK\r\n+PONG\r\n:-9223372036854775808\r\n:0\r\n$4\r\na\0\r\n\r\n$0\r\n\r\n*2\r\n";
         assert_eq!(written(Version::Resp2, both), text);
         assert_eq!(written(Version::Resp3, both), text);
         assert_eq!(written(Version::Resp2, |e| e.null()), "$-1\r\n");

@@ -15,6 +15,7 @@ mod request;
 mod tests;
 
 pub use client::{Client, ClientError};
+pub(crate) use encoder::decimal;
 pub use encoder::{Encoder, Version};
 pub use error::ProtocolError;
 pub use reply::{Reply, ReplyError, ReplyLimits};

@@ -44,7 +44,9 @@ impl Default for ReplyLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// The first byte names no kind of reply.
-    #[error("a reply begins with byte {0:#04x}, which names no kind: the server does not speak RESP")]
+    #[error(
+        "a reply begins with byte {0:#04x}, which names no kind: the server does not speak RESP"
+    )]
     Kind(u8),
     /// A number that is none, or a line that does not end.
     #[error("a reply's number or line is malformed")]
@@ -167,7 +169,8 @@ fn number(line: &[u8]) -> Result<i64, ReplyError> {
 mod tests {
     use super::*;
 
-    const EVERY_KIND: &[u8] = b"*9\r\n+OK\r\n-ERR no\r\n:-12\r\n$3\r\na\r\n\r\n$-1\r\n%1\r\n+k\r\n_\r\n\
+    const EVERY_KIND: &[u8] =
+        b"*9\r\n+OK\r\n-ERR no\r\n:-12\r\n$3\r\na\r\n\r\n$-1\r\n%1\r\n+k\r\n_\r\n\
         ,1.5\r\n#t\r\n!5\r\nERR x\r\n";
 
     fn read(input: &[u8]) -> Result<Option<(Reply, usize)>, ReplyError> {
