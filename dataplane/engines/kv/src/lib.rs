@@ -1,4 +1,5 @@
 //! Durable, ordered key/value store.
 
+pub mod frame;
 pub mod grammar;
 pub mod resp;
