@@ -36,6 +36,8 @@ pub fn parsed_in_pieces(data: &[u8], piece: usize) -> (Vec<Vec<Vec<u8>>>, Option
             let mut requests = Requests::new();
             let Parsed { consumed, need, error } = parser.parse(input, &LIMITS, 3, &mut requests);
             assert!(consumed <= input.len() && requests.len() <= 3);
+            let last = requests.bytes_of(requests.len());
+            assert!(last <= consumed);
             commands.extend(requests.iter().map(|command| {
                 assert!(!command.is_empty() && command.len() <= LIMITS.inline_bytes);
                 assert!(command.iter().all(|arg| arg.range().end <= consumed));

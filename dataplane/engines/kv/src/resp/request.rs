@@ -63,8 +63,8 @@ impl Default for RequestLimits {
 #[derive(Debug, Default)]
 pub struct Requests {
     args: Vec<Span>,
-    /// Where in `args` each command ends.
-    ends: Vec<u32>,
+    /// Where each command ends: in `args`, and in the input.
+    ends: Vec<(u32, u32)>,
 }
 
 impl Requests {
@@ -100,8 +100,24 @@ impl Requests {
     /// When `index` is not below [`Requests::len`].
     #[must_use]
     pub fn command(&self, index: usize) -> &[Span] {
-        let first = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.args[first as usize..self.ends[index] as usize]
+        let first = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        &self.args[first as usize..self.ends[index].0 as usize]
+    }
+
+    /// Bytes of the input that the first `count` commands are.
+    ///
+    /// # Panics
+    /// When `count` is above [`Requests::len`].
+    #[must_use]
+    pub fn bytes_of(&self, count: usize) -> usize {
+        count.checked_sub(1).map_or(0, |last| self.ends[last].1 as usize)
+    }
+
+    /// The arguments from `first` on are a command that ends at `at`; none are none.
+    fn end_command(&mut self, first: usize, at: usize) {
+        if self.args.len() > first {
+            self.ends.push((self.args.len() as u32, at as u32));
+        }
     }
 
     /// All commands, in order.
@@ -225,9 +241,7 @@ impl Parser {
             }
         }
         self.finish();
-        if requests.args.len() > first {
-            requests.ends.push(requests.args.len() as u32);
-        }
+        requests.end_command(first, at);
         Ok(Some(at))
     }
 
@@ -254,9 +268,7 @@ impl Parser {
             requests.args.truncate(before);
         })?;
         self.finish();
-        if requests.args.len() > before {
-            requests.ends.push(requests.args.len() as u32);
-        }
+        requests.end_command(before, start + end + 1);
         Ok(Some(start + end + 1))
     }
 

@@ -32,8 +32,11 @@ pub(super) trait Service {
     /// the log up to which everything is.
     fn commit(&mut self) -> u64;
 
-    /// Called some ten times a second, with the milliseconds since 1970.
-    fn tick(&mut self, now: u64);
+    /// Called before each turn, with the milliseconds since 1970.
+    fn begin(&mut self, now: u64);
+
+    /// Called some ten times a second.
+    fn tick(&mut self);
 
     /// Does a piece of what is to be done in the background; `false` when there is nothing.
     fn work(&mut self) -> bool;

@@ -7,13 +7,19 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Nothing to listen on.
-    #[error("no address to listen on: give one for RESP (--resp 127.0.0.1:6379) or for the line grammar (--cheetah 127.0.0.1:4455)")]
+    #[error(
+        "no address to listen on: give one for RESP (--resp 127.0.0.1:6379) or for the line grammar (--cheetah 127.0.0.1:4455)"
+    )]
     NoAddress,
     /// Other machines could reach a server that asks for no password.
-    #[error("{0} can be reached from other machines and no password is set: set one (--auth), or listen on 127.0.0.1")]
+    #[error(
+        "{0} can be reached from other machines and no password is set: set one (--auth), or listen on 127.0.0.1"
+    )]
     Unprotected(SocketAddr),
     /// The address cannot be listened on.
-    #[error("listening on {address}: {source}; choose another port, or find its owner with `ss -ltnp`")]
+    #[error(
+        "listening on {address}: {source}; choose another port, or find its owner with `ss -ltnp`"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -21,7 +27,9 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The process may open too few files.
-    #[error("{connections} connections need {need} open files and this process may open {have}: raise it (`ulimit -n {need}`), or allow fewer connections")]
+    #[error(
+        "{connections} connections need {need} open files and this process may open {have}: raise it (`ulimit -n {need}`), or allow fewer connections"
+    )]
     OpenFiles {
         /// Connections asked for.
         connections: usize,

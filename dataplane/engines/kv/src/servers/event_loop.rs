@@ -24,6 +24,13 @@ pub(super) struct Common {
     pub(super) stop: AtomicBool,
 }
 
+impl Common {
+    pub(super) fn new(limits: Limits, loops: usize) -> Self {
+        let (counters, journal) = (Shared::default(), Journal::default());
+        Self { limits, loops, counters, journal, stop: AtomicBool::new(false) }
+    }
+}
+
 /// Wakes one loop from another thread.
 #[derive(Clone, Debug)]
 pub(super) struct Waker(Arc<EventFd>);
@@ -128,6 +135,7 @@ impl<V: Service> EventLoop<V> {
                 Err(error) => return Err(ServeError::io("epoll_wait")(error)),
             };
             self.now = milliseconds();
+            self.service.begin(self.now);
             for event in &events[..count] {
                 self.event(event.data(), event.events());
             }
@@ -135,7 +143,7 @@ impl<V: Service> EventLoop<V> {
             busy = self.service.work();
             // A clock that was set back must not stop the ticks.
             if self.now >= next_tick || next_tick > self.now + TICK {
-                self.service.tick(self.now);
+                self.service.tick();
                 next_tick = self.now + TICK;
                 if self.resting {
                     self.resting = false;
@@ -216,8 +224,7 @@ impl<V: Service> EventLoop<V> {
         connection: &mut Connection<V::Session>,
     ) -> Result<(), Reason> {
         let blocked = connection.output.len() > self.common.limits.output_bytes;
-        let interest =
-            (connection.closing.is_none() && !blocked, connection.output.ready() > 0);
+        let interest = (connection.closing.is_none() && !blocked, connection.output.ready() > 0);
         if interest == connection.interest {
             return Ok(());
         }
@@ -374,7 +381,9 @@ impl<V: Service> EventLoop<V> {
     fn release(&mut self) {
         let durable = self.service.commit();
         for slot in std::mem::take(&mut self.held) {
-            let Some(mut connection) = self.slots[slot as usize].connection.take() else { continue };
+            let Some(mut connection) = self.slots[slot as usize].connection.take() else {
+                continue;
+            };
             if !connection.listed {
                 // The one that waited is gone, and another has its place.
                 self.slots[slot as usize].connection = Some(connection);
@@ -517,7 +526,12 @@ fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
+/// Microseconds since 1970.
+pub(super) fn microseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
 /// Milliseconds since 1970.
 pub(super) fn milliseconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    microseconds() / 1000
 }

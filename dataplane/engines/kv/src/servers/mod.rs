@@ -8,6 +8,7 @@ mod auth;
 mod connection;
 mod counters;
 mod cursors;
+mod engine;
 mod errors;
 mod event_loop;
 mod glob;
@@ -15,7 +16,9 @@ mod journal;
 mod limits;
 mod listen;
 mod output;
+mod redis;
 mod serve;
+mod service;
 mod system;
 
 pub use auth::Secret;

@@ -92,7 +92,8 @@ impl Reading {
 /// CPU seconds that this process has used.
 fn process_seconds() -> Option<f64> {
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).ok()?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     Some(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
@@ -127,7 +128,9 @@ mod tests {
         }
         let snapshot = system.snapshot();
         assert!(snapshot.threads >= 1 && snapshot.cores >= 1, "{sum} {snapshot:?}");
-        assert!(snapshot.resident_bytes > 100_000 && snapshot.virtual_bytes > snapshot.resident_bytes);
+        assert!(
+            snapshot.resident_bytes > 100_000 && snapshot.virtual_bytes > snapshot.resident_bytes
+        );
         assert!(snapshot.process_cpu_pct > 0.0);
     }
 }
