@@ -1,6 +1,7 @@
 //! Durable, ordered key/value store.
 
 mod change;
+mod durable;
 pub mod frame;
 pub mod grammar;
 mod index;
@@ -12,6 +13,7 @@ pub mod resp;
 pub mod servers;
 mod shard;
 
+pub use durable::{DurableError, DurableSettings, DurableShard, Fsync, Recovered, Ticket};
 pub use op::{
     ABSOLUTE_MAX, Condition, Expiry, KEY_MAX, Op, OpError, Replies, Reply, Space, VALUE_MAX,
 };
