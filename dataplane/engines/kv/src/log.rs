@@ -161,6 +161,20 @@ impl Log {
         prefetch(at.wrapping_add(64));
     }
 
+    /// Fetches the first line of the record at `loc` ahead.
+    #[inline(always)]
+    pub(crate) fn prefetch_line(&self, loc: Loc) {
+        prefetch(self.at(loc).as_ptr());
+    }
+
+    /// Fetches the first and the last line of its value, for which its header is read.
+    #[inline(always)]
+    pub(crate) fn prefetch_value(&self, loc: Loc) {
+        let value = self.record(loc).value.as_ptr_range();
+        prefetch(value.start);
+        prefetch(value.end.wrapping_sub(1));
+    }
+
     /// Fetches the first three lines of the record at `loc` ahead.
     #[inline(always)]
     pub(crate) fn prefetch_row(&self, loc: Loc) {

@@ -145,9 +145,9 @@ fn keys(
     if shard.spaces().all(|other| other < space) {
         return (0, At::End);
     }
-    let scan = Scan { space, prefix: b"", after, hidden: true };
+    let scan = Scan { space, after, hidden: true, limit: Some(most), ..Scan::default() };
     let (mut count, mut last) = (0, None);
-    for row in shard.scan(&scan).take(most) {
+    for row in shard.scan(&scan) {
         let (space, crate::Row { key, value, expiry, hidden, .. }) = (space.0, row);
         put(open, &Change::Put { space, hidden, expiry, key, value });
         count += 1;

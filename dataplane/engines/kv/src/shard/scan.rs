@@ -6,8 +6,10 @@ use crate::log::{Loc, Log};
 use crate::op::Space;
 use crate::record::HIDDEN;
 
-/// Records fetched ahead of the row given out.
-const AHEAD: usize = 10;
+/// How far ahead of the row given out a record's first line is fetched.
+const AHEAD: usize = 12;
+/// How far ahead its header is read, to fetch the lines of its value.
+const NEAR: usize = 6;
 
 /// What to scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Scan<'a> {
     pub after: Option<&'a [u8]>,
     /// Hidden keys as well.
     pub hidden: bool,
+    /// At most so many rows.
+    pub limit: Option<usize>,
 }
 
 /// One key with its value, where they lie.
@@ -48,6 +52,8 @@ pub struct ScanRows<'a> {
     prefix: &'a [u8],
     after: Option<&'a [u8]>,
     hidden: bool,
+    /// Rows still to be given out.
+    left: usize,
     /// Rows whose time had come by then are left out.
     now: u64,
 }
@@ -63,7 +69,7 @@ impl Shard {
 
     /// Rows with `prefix`, hidden and expired ones too.
     pub(super) fn every_row<'a>(&'a self, space: Space, prefix: &'a [u8]) -> ScanRows<'a> {
-        self.rows(&Scan { space, prefix, after: None, hidden: true })
+        self.rows(&Scan { space, prefix, hidden: true, ..Scan::default() })
     }
 
     fn rows<'a>(&'a self, scan: &Scan<'a>) -> ScanRows<'a> {
@@ -71,10 +77,14 @@ impl Shard {
         let space = self.space(scan.space);
         let mut walk = space.map(|space| space.order.walk(&self.arena, &self.log, from));
         let run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
-        run.iter().take(AHEAD).for_each(|&loc| self.log.prefetch_row(loc));
+        let left = scan.limit.unwrap_or(usize::MAX);
+        // One more for the row at the cursor.
+        let first = AHEAD.min(left.saturating_add(1));
+        run.iter().take(first).for_each(|&loc| self.log.prefetch_line(loc));
+        run.iter().take(first.min(NEAR)).for_each(|&loc| self.log.prefetch_value(loc));
         let Scan { prefix, after, hidden, .. } = *scan;
         let log = &self.log;
-        ScanRows { log, walk, run, next_run: None, at: 0, prefix, after, hidden, now: 0 }
+        ScanRows { log, walk, run, next_run: None, at: 0, prefix, after, hidden, left, now: 0 }
     }
 
     /// The least and the greatest key of `space`, hidden and expired ones included.
@@ -93,7 +103,10 @@ impl<'a> ScanRows<'a> {
     fn step(&mut self) -> Option<Loc> {
         let ahead = self.at + AHEAD;
         if let Some(&later) = self.run.get(ahead) {
-            self.log.prefetch_row(later);
+            if AHEAD <= self.left {
+                self.log.prefetch_line(later);
+            }
+            self.log.prefetch_value(self.run[ahead - AHEAD + NEAR]);
         } else {
             self.step_over(ahead);
         }
@@ -104,6 +117,12 @@ impl<'a> ScanRows<'a> {
 
     /// The same near the end of a run.
     fn step_over(&mut self, ahead: usize) {
+        if let Some(&soon) = self.run.get(self.at + NEAR) {
+            self.log.prefetch_value(soon);
+        }
+        if self.left < self.run.len().saturating_sub(self.at) {
+            return;
+        }
         let walk = &mut self.walk;
         let fetch = || walk.as_mut().and_then(Walk::run).unwrap_or_default();
         let next = *self.next_run.get_or_insert_with(fetch);
@@ -121,11 +140,14 @@ impl<'a> Iterator for ScanRows<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
+        if self.left == 0 {
+            return None;
+        }
         loop {
             let loc = self.step()?;
             let record = self.log.record(loc);
             if !record.key.starts_with(self.prefix) {
-                (self.walk, self.run, self.next_run) = (None, &[], None);
+                self.left = 0;
                 return None;
             }
             if let Some(after) = self.after {
@@ -139,6 +161,7 @@ impl<'a> Iterator for ScanRows<'a> {
                 continue;
             }
             let crate::record::Record { key, value, expiry, .. } = record;
+            self.left -= 1;
             return Some(Row { key, value, expiry, hidden, loc });
         }
     }

@@ -238,14 +238,14 @@ fn pages_by_cursor_are_the_whole_scan() {
         assert_eq!(one(&mut shard, op), Reply::Done);
     }
     for (prefix, hidden, count) in [(&b"a"[..], true, 1000), (b"ab", false, 533), (b"b", true, 0)] {
-        let scan = Scan { space: S, prefix, after: None, hidden };
+        let scan = Scan { space: S, prefix, after: None, hidden, limit: None };
         let whole = rows(&shard, &scan);
         assert_eq!(whole.len(), count);
         assert!(whole.is_sorted());
         let (mut paged, mut after) = (Vec::new(), None::<Vec<u8>>);
         loop {
-            let scan = Scan { after: after.as_deref(), ..scan };
-            let page: Vec<_> = shard.scan(&scan).take(7).collect();
+            let scan = Scan { after: after.as_deref(), limit: Some(7), ..scan };
+            let page: Vec<_> = shard.scan(&scan).collect();
             let Some(last) = page.last() else { break };
             let last = last.key.to_vec();
             paged.extend(page.iter().map(|row| (row.key.to_vec(), row.value.to_vec())));
