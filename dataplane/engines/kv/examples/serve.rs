@@ -1,24 +1,24 @@
-//! Serves an empty store in memory: `serve [RESP address [cheetah address]]`, until it is killed.
+//! Serves a store: `serve [RESP address [cheetah address [folder]]]`, until it is killed. Without a
+//! folder the store is in memory.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use pfs_kv::servers::Serve;
-use pfs_kv::{Shard, ShardSettings};
+use pfs_kv::{Store, StoreSettings};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut addresses = std::env::args().skip(1).map(|text| text.parse::<SocketAddr>());
-    let resp = addresses.next().transpose()?.or_else(|| "127.0.0.1:6390".parse().ok());
-    let cheetah = addresses.next().transpose()?;
-    let store = Shard::new(ShardSettings::single(2 << 30))?;
+    let mut args = std::env::args().skip(1);
+    let mut address = || args.next().map(|text| text.parse::<SocketAddr>()).transpose();
+    let resp = address()?.or_else(|| "127.0.0.1:6390".parse().ok());
+    let cheetah = address()?;
+    let folder = args.next().map(Into::into);
+    let settings = StoreSettings { memory_bytes: 2 << 30, folder, ..StoreSettings::default() };
+    let store = Store::open(&settings)?;
     let server = Serve { resp, cheetah, ..Serve::default() }.start(store)?;
-    println!(
-        "pid {}: RESP on {:?}, lines on {:?}",
-        std::process::id(),
-        server.resp(),
-        server.cheetah()
-    );
+    let (resp, cheetah) = (server.resp(), server.cheetah());
+    println!("pid {}: RESP on {resp:?}, lines on {cheetah:?}", std::process::id());
     while server.is_running() {
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -130,7 +130,10 @@ mod tests {
             assert!(valid_name(name), "{name}");
         }
         let long = "a".repeat(65);
-        for name in ["", ".", "..", "../evil", "a/b", "a\\b", "a\0", "-x", ".x", "x.", "a..b", "ä", "a b", &long] {
+        for name in [
+            "", ".", "..", "../evil", "a/b", "a\\b", "a\0", "-x", ".x", "x.", "a..b", "ä", "a b",
+            &long,
+        ] {
             assert!(!valid_name(name), "{name}");
             assert!(Databases::open(None).unwrap().get_or_make(name).is_err());
         }

@@ -246,7 +246,12 @@ impl Log {
         Ok(tip)
     }
 
-    fn append_large(&mut self, draft: &Draft<'_>, len: usize, bound: u64) -> Result<Loc, AppendError> {
+    fn append_large(
+        &mut self,
+        draft: &Draft<'_>,
+        len: usize,
+        bound: u64,
+    ) -> Result<Loc, AppendError> {
         let lead = 64;
         let run = (len + lead).div_ceil(SLICE);
         let first = self.back_run(run, bound)?;
@@ -319,7 +324,9 @@ impl Log {
             .slices
             .iter()
             .enumerate()
-            .filter(|(_, slice)| sealed(slice) && !(matches!(slice.what, Use::Large(_)) && slice.live > 0))
+            .filter(|(_, slice)| {
+                sealed(slice) && !(matches!(slice.what, Use::Large(_)) && slice.live > 0)
+            })
             .min_by_key(|(_, slice)| slice.live)?;
         let limit = (SLICE as u64 * u64::from(share) / 256) as u32;
         (least.1.live <= limit).then_some(least.0 as u32)
@@ -366,8 +373,7 @@ impl Log {
         self.backed -= run as usize;
         // SAFETY: nothing live lies there, no index entry leads there, and `&mut self` excludes
         // references to records.
-        let released =
-            unsafe { self.memory.release(first as usize * SLICE, run as usize * SLICE) };
+        let released = unsafe { self.memory.release(first as usize * SLICE, run as usize * SLICE) };
         debug_assert!(released.is_ok(), "{released:?}");
     }
 }

@@ -171,7 +171,8 @@ mod tests {
         let long = vec![7u8; 70_000];
         for key in [&b""[..], b"k", &long[..255], &long[..256], &long[..65_536]] {
             for value in [&b""[..], b"v", &long[..65_535], &long[..65_536]] {
-                for (space, expiry, flags) in [(0, 0, 0), (3, 0, HIDDEN), (0, 9, 0), (7, 1, OBJECT)] {
+                for (space, expiry, flags) in [(0, 0, 0), (3, 0, HIDDEN), (0, 9, 0), (7, 1, OBJECT)]
+                {
                     let draft = Draft { space, flags, expiry, key, value };
                     let mut bytes = vec![0u8; draft.len() + 1];
                     let at = NonNull::from(&mut bytes[0]);

@@ -433,7 +433,10 @@ mod tests {
             let mut replies = Replies::new();
             for n in 0..500u32 {
                 let key = format!("{}:{}", n % 7, n);
-                store.execute_one(&Op::put(Space(0), key.as_bytes(), &n.to_be_bytes()), &mut replies);
+                store.execute_one(
+                    &Op::put(Space(0), key.as_bytes(), &n.to_be_bytes()),
+                    &mut replies,
+                );
                 assert_eq!(replies.get(0), Some(Reply::Done));
             }
             let used = store.shards().iter().filter(|shard| shard.shard().len(Space(0)) > 50);

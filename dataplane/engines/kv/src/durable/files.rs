@@ -25,7 +25,8 @@ impl Lock {
     pub(crate) fn take(folder: &Path) -> Result<Self, DurableError> {
         std::fs::create_dir_all(folder).doing("making", folder)?;
         let path = folder.join("lock");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.doing("opening", &path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut file) => {

@@ -146,7 +146,9 @@ fn durable_later(tail: &[u8], last: u64, epoch: u32) -> bool {
     while let Some(found) = tail.get(from..).and_then(|rest| finder.find(rest)) {
         let at = from + found;
         let frame = tail.get(at..).and_then(read);
-        if frame.is_some_and(|frame| frame.durable > last && frame.sequence > frame.durable && frame.epoch <= epoch) {
+        if frame.is_some_and(|frame| {
+            frame.durable > last && frame.sequence > frame.durable && frame.epoch <= epoch
+        }) {
             return true;
         }
         from = at + 1;

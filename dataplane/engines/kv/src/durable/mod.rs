@@ -170,7 +170,8 @@ pub(crate) trait IoContext<T> {
 
 impl<T, E: Into<io::Error>> IoContext<T> for Result<T, E> {
     fn doing(self, doing: &'static str, path: &Path) -> Result<T, DurableError> {
-        let context = |source: E| DurableError::Io { doing, path: path.into(), source: source.into() };
+        let context =
+            |source: E| DurableError::Io { doing, path: path.into(), source: source.into() };
         self.map_err(context)
     }
 }

@@ -160,7 +160,8 @@ impl Recovery {
             self.found.segments += 1;
         }
         if self.found.last < self.reach {
-            let path = segments.last().map_or_else(|| self.folder.clone(), |(_, path)| path.clone());
+            let path =
+                segments.last().map_or_else(|| self.folder.clone(), |(_, path)| path.clone());
             self.damaged(&path, 0, "the snapshot reaches further than the log")?;
             self.found.last = self.reach;
         }

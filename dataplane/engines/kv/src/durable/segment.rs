@@ -54,8 +54,10 @@ impl Lead {
     /// Reads it from the start of a file; `None` when it is damaged or another's.
     pub(super) fn decode(bytes: &[u8], magic: [u8; 8]) -> Option<Self> {
         let bytes: &[u8; LEAD] = bytes.first_chunk()?;
-        let u32_at = |at: usize| bytes[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
-        let u64_at = |at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        let u32_at =
+            |at: usize| bytes[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+        let u64_at =
+            |at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
         let valid = bytes.starts_with(&magic) && u32_at(8) == crc32c(&bytes[12..]);
         (valid && u32_at(12) == VERSION).then(|| Self {
             shard: u32_at(16),

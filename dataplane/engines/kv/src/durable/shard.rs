@@ -106,7 +106,11 @@ impl DurableShard {
         match this.next_segment(0) {
             Err(error) if no_space(&error) => this.full = Some(Instant::now()),
             Err(source) => {
-                return Err(DurableError::Io { doing: "making a segment in", path: folder.into(), source });
+                return Err(DurableError::Io {
+                    doing: "making a segment in",
+                    path: folder.into(),
+                    source,
+                });
             }
             // What salvage left out must not be in the way again.
             Ok(()) if !this.recovered.lost.is_empty() => this.snapshot()?,

@@ -201,7 +201,11 @@ pub(crate) fn read_snapshot<E>(
         at += HEAD + frame.payload.len();
         if frame.payload.is_empty() {
             let end = at == bytes.len() && frame.durable >= lead.number;
-            return if end { Ok(SnapshotHead { lead, reach: frame.durable, changes }) } else { Err(None) };
+            return if end {
+                Ok(SnapshotHead { lead, reach: frame.durable, changes })
+            } else {
+                Err(None)
+            };
         }
         let mut rest = frame.payload;
         while !rest.is_empty() {

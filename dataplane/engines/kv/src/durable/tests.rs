@@ -235,7 +235,8 @@ fn missing_and_foreign_files_are_refused() {
         assert!(matches!(error, DurableError::Foreign { .. }), "{error}");
     }
     let settings = ShardSettings { shards: 2, ..ShardSettings::single(16 << 20) };
-    let error = DurableShard::open(folder.path(), settings, DurableSettings::default()).unwrap_err();
+    let error =
+        DurableShard::open(folder.path(), settings, DurableSettings::default()).unwrap_err();
     assert!(matches!(error, DurableError::Shards { was: 1, asked: 2, .. }), "{error}");
 }
 
@@ -255,8 +256,10 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     shard.snapshot().unwrap();
     let want = state(&shard);
     drop(shard);
-    let bytes: u64 = fs::read_dir(folder.path()).unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let bytes: u64 = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
     assert!(bytes < 300_000, "{bytes} bytes for 300 keys");
     let mut shard = open(folder.path()).unwrap();
     assert_eq!(state(&shard), want);
@@ -321,7 +324,12 @@ fn expiry_and_hidden_keys_survive() {
     let mut shard = open(folder.path()).unwrap();
     let far = unix_ms() + 1_000_000;
     let put = |key: &'static [u8], at| Op::Put {
-        space: S, key, value: b"v", expiry: Expiry::At(at), condition: Condition::Always, hidden: true,
+        space: S,
+        key,
+        value: b"v",
+        expiry: Expiry::At(at),
+        condition: Condition::Always,
+        hidden: true,
     };
     run(&mut shard, &[put(b"gone", 5), put(b"later", far), put(b"moved", far)]);
     run(&mut shard, &[Op::Expire { space: S, key: b"moved", expiry: Expiry::Never }]);
@@ -346,9 +354,8 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = scratch();
         let flags = nix::mount::MsFlags::empty();
-        let mounted = nix::mount::mount(
-            Some("tmpfs"), folder.path(), Some("tmpfs"), flags, Some("size=1m"),
-        );
+        let mounted =
+            nix::mount::mount(Some("tmpfs"), folder.path(), Some("tmpfs"), flags, Some("size=1m"));
         if let Err(error) = mounted {
             println!("skipped: mounting a small file system: {error}; run as root");
             return None;
@@ -373,7 +380,10 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_space() {
     let mut replies = Replies::new();
     let mut stored = 0u32;
     loop {
-        shard.execute(&[Op::put(S, &stored.to_be_bytes(), &[1; 1000]), Op::get(S, b"x")], &mut replies);
+        shard.execute(
+            &[Op::put(S, &stored.to_be_bytes(), &[1; 1000]), Op::get(S, b"x")],
+            &mut replies,
+        );
         match replies.get(0) {
             Some(Reply::Done) => stored += 1,
             other => break assert_eq!(other, Some(Reply::Failed(OpError::ReadOnly))),

@@ -58,6 +58,8 @@ pub enum Command<'a> {
         page: Page<'a>,
         /// Whether the rows themselves are in the reply (`rows=0` leaves them out).
         rows: bool,
+        /// Tokens that are shown, those with the greatest sums; at most 4096 (`top=`).
+        top: u32,
         /// Whether it runs as a job.
         job: bool,
     },

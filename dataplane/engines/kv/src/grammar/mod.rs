@@ -22,6 +22,8 @@
 //! empty prefix, or no cursor. A limit is 256 when it is not given, at most 4096, and all rows when it
 //! is 0 or negative.
 //!
+//! A reduction's rows follow its result; `rows=0` leaves them out, and `top=` says how many tokens are shown.
+//!
 //! Where the original's manual and code differ, the manual holds for `EDIT:<size>`, `RECYCLE`, limit 0 and
 //! `CURSOR <token>`; the code, which clients read, for the texts of replies.
 
@@ -40,4 +42,4 @@ pub use error::GrammarError;
 pub use lines::{LineTooLong, Lines};
 pub use operand::Operand;
 pub use parse::parse;
-pub use reply::ReplyLine;
+pub use reply::{ReplyLine, Rows};

@@ -140,7 +140,7 @@ fn pair_scan(rest: &[u8]) -> Result<Command<'_>, GrammarError> {
     if prefix.is_empty() {
         return Err(GrammarError::PairScanRequiresPrefix);
     }
-    Ok(Command::PairScan(page(prefix, rest)?.0))
+    Ok(Command::PairScan(page(prefix, rest)?.page))
 }
 
 fn pair_reduce(rest: &[u8], job: bool) -> Result<Command<'_>, GrammarError> {
@@ -153,17 +153,23 @@ fn pair_reduce(rest: &[u8], job: bool) -> Result<Command<'_>, GrammarError> {
         return Err(GrammarError::PairReduceRequiresModeAndPrefix);
     }
     let mode = Mode::named(name).ok_or(GrammarError::UnknownReducerMode)?;
-    let (page, rows) = page(prefix, rest)?;
-    Ok(Command::PairReduce { mode, name, page, rows, job })
+    let PageOptions { page, rows, top } = page(prefix, rest)?;
+    Ok(Command::PairReduce { mode, name, page, rows, top, job })
 }
 
-/// A page from its arguments: `[limit] [cursor]` by place, or by name in any order. Also whether the rows
-/// are wanted (`rows=`).
-fn page<'a>(prefix: &'a [u8], rest: &'a [u8]) -> Result<(Page<'a>, bool), GrammarError> {
+/// A page, and what else may stand among its arguments.
+struct PageOptions<'a> {
+    page: Page<'a>,
+    rows: bool,
+    top: u32,
+}
+
+/// A page from its arguments: `[limit] [cursor]` by place, or by name in any order.
+fn page<'a>(prefix: &'a [u8], rest: &'a [u8]) -> Result<PageOptions<'a>, GrammarError> {
     let limit = Limit::Rows(Limit::DEFAULT);
     let prefix = Operand::parse_starred(prefix)?;
     let mut page = Page { prefix, limit, cursor: None, hidden: false };
-    let mut rows = true;
+    let (mut rows, mut top) = (true, 32);
     let mut place = 0;
     let mut fields = fields(rest);
     while let Some(field) = fields.next() {
@@ -172,6 +178,10 @@ fn page<'a>(prefix: &'a [u8], rest: &'a [u8]) -> Result<(Page<'a>, bool), Gramma
             Some((b"cursor", value)) => page.cursor = cursor_of(value)?,
             Some((b"include_hidden", value)) => page.hidden = flag(field, value)?,
             Some((b"rows", value)) => rows = flag(field, value)?,
+            Some((b"top", value)) => {
+                let value = number(value).ok_or(GrammarError::InvalidLimit)?;
+                top = value.min(u64::from(Limit::MAX)) as u32;
+            }
             _ if field.eq_ignore_ascii_case(b"CURSOR") && place < 2 => {
                 page.cursor = cursor_of(fields.next().unwrap_or(b"*"))?;
                 place = 2;
@@ -186,7 +196,7 @@ fn page<'a>(prefix: &'a [u8], rest: &'a [u8]) -> Result<(Page<'a>, bool), Gramma
             }
         }
     }
-    Ok((page, rows))
+    Ok(PageOptions { page, rows, top })
 }
 
 fn limit_of(value: &[u8]) -> Result<Limit, GrammarError> {

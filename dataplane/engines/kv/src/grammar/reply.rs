@@ -7,27 +7,86 @@ use crate::resp::decimal;
 #[derive(Debug)]
 pub struct ReplyLine<'a> {
     out: &'a mut Vec<u8>,
-    /// Whether a row has been written.
-    rows: bool,
+}
+
+/// Rows of a reply, parted by `;`, before the fields ahead of them are known.
+#[derive(Debug, Default)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Rows {
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Bytes that they take in the reply.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets the rows and keeps the memory, unless there were many.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(1 << 20);
+        self.count = 0;
+    }
+
+    /// The row `<hex>:<number>`.
+    #[inline]
+    pub fn push(&mut self, key: &[u8], number: u64) {
+        if self.count > 0 {
+            self.bytes.push(b';');
+        }
+        self.count += 1;
+        append_hex(&mut self.bytes, key);
+        self.bytes.push(b':');
+        decimal(&mut self.bytes, number);
+    }
+
+    /// The row `<hex>:<number>:<base64>`.
+    pub fn push_payload(&mut self, key: &[u8], number: u64, payload: &[u8]) {
+        self.push(key, number);
+        self.bytes.push(b':');
+        append_base64(&mut self.bytes, payload);
+    }
+
+    /// The row `<number>:<number>…`.
+    pub fn push_numbers(&mut self, numbers: &[u64]) {
+        if self.count > 0 {
+            self.bytes.push(b';');
+        }
+        self.count += 1;
+        for (index, &number) in numbers.iter().enumerate() {
+            if index > 0 {
+                self.bytes.push(b':');
+            }
+            decimal(&mut self.bytes, number);
+        }
+    }
 }
 
 impl<'a> ReplyLine<'a> {
     /// `SUCCESS`.
     pub fn success(out: &'a mut Vec<u8>) -> Self {
         out.extend_from_slice(b"SUCCESS");
-        Self { out, rows: false }
+        Self { out }
     }
 
     /// `PENDING`.
     pub fn pending(out: &'a mut Vec<u8>) -> Self {
         out.extend_from_slice(b"PENDING");
-        Self { out, rows: false }
+        Self { out }
     }
 
     /// The whole line `ERROR,<text>`.
     pub fn error(out: &'a mut Vec<u8>, text: impl std::fmt::Display) {
         out.extend_from_slice(b"ERROR,");
-        Self { out, rows: false }.one_line(&text.to_string());
+        Self { out }.one_line(&text.to_string());
     }
 
     /// `,<text>`.
@@ -66,30 +125,11 @@ impl<'a> ReplyLine<'a> {
         self
     }
 
-    /// Begins a row `<hex>:<number>` of the field `name`; rows are parted by `;`.
-    pub fn row(&mut self, name: &str, key: &[u8], number: u64) -> &mut Self {
-        if self.rows {
-            self.out.push(b';');
-        } else {
-            self.name(name);
-            self.rows = true;
+    /// `,<name>=<rows>`; nothing when there are none.
+    pub fn rows(&mut self, name: &str, rows: &Rows) -> &mut Self {
+        if !rows.bytes.is_empty() {
+            self.raw(name, &rows.bytes);
         }
-        append_hex(self.out, key);
-        self.out.push(b':');
-        decimal(self.out, number);
-        self
-    }
-
-    /// Adds `:<base64>` to the row.
-    pub fn base64(&mut self, bytes: &[u8]) -> &mut Self {
-        self.out.push(b':');
-        append_base64(self.out, bytes);
-        self
-    }
-
-    /// The next row begins a field of its own.
-    pub fn end_rows(&mut self) -> &mut Self {
-        self.rows = false;
         self
     }
 
@@ -162,16 +202,18 @@ mod tests {
     #[test]
     fn lines() {
         let mut out = Vec::new();
-        ReplyLine::success(&mut out)
-            .number("count", 2)
-            .hex("next_cursor", b"a\xff")
-            .row("items", b"a", 7)
-            .row("items", b"\x00", 1)
-            .base64(b"f");
+        let mut rows = Rows::default();
+        rows.push(b"a", 7);
+        rows.push_payload(b"\x00", 1, b"f");
+        rows.push_numbers(&[1, 2]);
+        let mut line = ReplyLine::success(&mut out);
+        line.number("count", 2).hex("next_cursor", b"a\xff").rows("items", &rows);
+        line.rows("none", &Rows::default());
+        drop(line);
         ReplyLine::success(&mut out).number("size", 3).raw("value", b"a,b");
         ReplyLine::error(&mut out, "no\nSUCCESS");
         ReplyLine::pending(&mut out).text("job", "reduce_1").word("so");
-        let text = "SUCCESS,count=2,next_cursor=x61ff,items=61:7;00:1:Zg==\nSUCCESS,size=3,value=a,b\n\
+        let text = "SUCCESS,count=2,next_cursor=x61ff,items=61:7;00:1:Zg==;1:2\nSUCCESS,size=3,value=a,b\n\
             ERROR,no SUCCESS\nPENDING,job=reduce_1,so\n";
         assert_eq!(String::from_utf8(out).unwrap(), text);
     }

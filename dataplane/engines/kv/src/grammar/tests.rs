@@ -84,13 +84,20 @@ fn reductions_and_jobs() {
         ("continuation", Mode::Continuations),
         ("continuations", Mode::Continuations),
     ] {
-        let line = format!("PAIR_REDUCE {name} ctx: 1 rows=0");
+        let line = format!("PAIR_REDUCE {name} ctx: 1 rows=0 top=5");
         let page = page(b"ctx:", Limit::Rows(1), None);
-        let expected =
-            Command::PairReduce { mode, name: name.as_bytes(), page, rows: false, job: false };
+        let expected = Command::PairReduce {
+            mode,
+            name: name.as_bytes(),
+            page,
+            rows: false,
+            top: 5,
+            job: false,
+        };
         assert_eq!(command(&line), expected);
     }
-    let Command::PairReduce { job: true, rows: true, .. } = command("PAIR_REDUCE_ASYNC raw *")
+    let Command::PairReduce { job: true, rows: true, top: 32, .. } =
+        command("PAIR_REDUCE_ASYNC raw *")
     else {
         panic!();
     };

@@ -71,8 +71,14 @@ impl Objects {
     pub(crate) fn from(&self, from: u64) -> Option<impl Iterator<Item = (u64, Loc)> + '_> {
         let wanted = from / CHUNK;
         let (&first, chunk) = match self.chunks.get_key_value(&wanted) {
-            Some(found) if found.1.locs[(from % CHUNK) as usize..].iter().any(|&loc| loc != 0) => found,
-            _ => self.chunks.iter().filter(|(chunk, _)| **chunk > wanted).min_by_key(|(chunk, _)| **chunk)?,
+            Some(found) if found.1.locs[(from % CHUNK) as usize..].iter().any(|&loc| loc != 0) => {
+                found
+            }
+            _ => self
+                .chunks
+                .iter()
+                .filter(|(chunk, _)| **chunk > wanted)
+                .min_by_key(|(chunk, _)| **chunk)?,
         };
         let positions = (first * CHUNK..).zip(chunk.locs.iter().copied());
         Some(positions.filter(move |&(position, loc)| loc != 0 && position >= from))
@@ -92,7 +98,10 @@ mod tests {
         assert_eq!((objects.get(3), objects.get(4), objects.len()), (Some(7), None, 2));
         assert_eq!(objects.from(0).unwrap().collect::<Vec<_>>(), [(3, 7)]);
         assert_eq!(objects.from(4).unwrap().collect::<Vec<_>>(), [(1 << 47, 5)]);
-        assert_eq!((objects.remove(3), objects.remove(3), objects.remove(9)), (Some(7), None, None));
+        assert_eq!(
+            (objects.remove(3), objects.remove(3), objects.remove(9)),
+            (Some(7), None, None)
+        );
         assert!(objects.from((1 << 47) + 1).is_none());
         assert_eq!(objects.len(), 1);
     }

@@ -37,8 +37,7 @@ impl Reservation {
         // SAFETY: `skip` is less than HUGE, and the mapping is longer than that.
         let base = unsafe { mapped.cast::<u8>().add(skip) };
         // SAFETY: the range lies within the mapping; the advice changes no content.
-        let advised =
-            unsafe { madvise(base.cast(), len, MmapAdvise::MADV_HUGEPAGE) };
+        let advised = unsafe { madvise(base.cast(), len, MmapAdvise::MADV_HUGEPAGE) };
         if let Err(error) = advised {
             tracing::debug!(%error, "no transparent huge pages; 4 KiB pages serve");
         }

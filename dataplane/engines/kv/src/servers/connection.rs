@@ -38,6 +38,12 @@ pub(super) trait Service {
     /// Called some ten times a second.
     fn tick(&mut self);
 
+    /// Whether writes wait for the disk.
+    fn is_waiting(&self) -> bool;
+
+    /// Whether what waits will never be on disk.
+    fn is_broken(&self) -> bool;
+
     /// Does a piece of what is to be done in the background; `false` when there is nothing.
     fn work(&mut self) -> bool;
 }
@@ -70,6 +76,8 @@ pub(super) enum Reason {
     Idle,
     /// All buffers together were too large.
     Memory { own: usize },
+    /// What it wrote could not be made durable.
+    Disk,
     /// The socket failed.
     Socket(String),
     /// The server stops.
@@ -85,6 +93,7 @@ impl std::fmt::Display for Reason {
             Self::Stalled { waiting } => {
                 write!(f, "the client does not read: {waiting} bytes of replies wait")
             }
+            Self::Disk => f.write_str("what it wrote could not be made durable"),
             Self::Idle => f.write_str("nothing was sent for too long"),
             Self::Memory { own } => {
                 write!(f, "all buffers together are too large; this client's are {own} bytes")

@@ -128,6 +128,15 @@ impl Engine {
         !self.waiting.is_empty()
     }
 
+    /// Whether what waits for the disk will never be on it.
+    pub(super) fn is_broken(&self) -> bool {
+        let broken = |shard: &StoreShard| match shard {
+            StoreShard::Memory(_) => false,
+            StoreShard::Durable(shard) => shard.is_poisoned(),
+        };
+        self.is_waiting() && self.store.shards().iter().any(broken)
+    }
+
     /// Work for an idle moment: cleaning, expiry, snapshots; whether there is more.
     pub(super) fn work(&mut self) -> bool {
         self.store.shards_mut().iter_mut().fold(false, |more, shard| shard.poll() | more)
@@ -143,6 +152,18 @@ impl Engine {
     /// The value of an absolute key.
     pub(super) fn read(&self, space: Space, absolute: u64) -> Option<&[u8]> {
         self.store.read(space, absolute)
+    }
+
+    /// All absolute keys of a space.
+    pub(super) fn objects(&self, space: Space) -> Vec<u64> {
+        let mut all = Vec::new();
+        for shard in self.store.shards() {
+            let mut from = Some(1);
+            while let Some(first) = from {
+                from = shard.shard().each_object(space, first, |absolute, _| all.push(absolute));
+            }
+        }
+        all
     }
 
     /// Whether an absolute key was ever given out.
@@ -206,7 +227,11 @@ impl Engine {
 
     /// The database behind number `index` of `SELECT`: `default`, then `1`, `2` …
     pub(super) fn numbered(&mut self, index: u32) -> Result<Database, DurableError> {
-        if index == 0 { self.store.database("default") } else { self.store.database(&index.to_string()) }
+        if index == 0 {
+            self.store.database("default")
+        } else {
+            self.store.database(&index.to_string())
+        }
     }
 
     /// As [`Engine::numbered`], if it exists.

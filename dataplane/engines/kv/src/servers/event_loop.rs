@@ -128,7 +128,12 @@ impl<V: Service> EventLoop<V> {
         let mut next_sweep = self.now + 1000;
         let mut busy = false;
         while !self.common.stop.load(Ordering::Acquire) {
-            let wait = if busy { 0 } else { next_tick.saturating_sub(self.now).min(TICK) };
+            let wait = match (busy, self.service.is_waiting()) {
+                (true, _) => 0,
+                // The thread that syncs has no way to wake this one.
+                (false, true) => 1,
+                (false, false) => next_tick.saturating_sub(self.now).min(TICK),
+            };
             let count = match self.epoll.wait(&mut events, EpollTimeout::from(wait as u8)) {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => 0,
@@ -380,6 +385,7 @@ impl<V: Service> EventLoop<V> {
     /// Ends the turn: what was written becomes durable as the policy says, and replies that waited for it go.
     fn release(&mut self) {
         let durable = self.service.commit();
+        let broken = self.service.is_broken();
         for slot in std::mem::take(&mut self.held) {
             let Some(mut connection) = self.slots[slot as usize].connection.take() else {
                 continue;
@@ -394,7 +400,11 @@ impl<V: Service> EventLoop<V> {
             if connection.listed {
                 self.held.push(slot);
             }
-            let reason = self.resume(slot, &mut connection);
+            let reason = if connection.listed && broken {
+                Some(Reason::Disk)
+            } else {
+                self.resume(slot, &mut connection)
+            };
             self.settle(slot, connection, reason);
         }
     }
@@ -476,7 +486,7 @@ impl<V: Service> EventLoop<V> {
             Reason::Stalled { .. } => add(&counters.dropped_stalled, 1),
             Reason::Idle => add(&counters.dropped_idle, 1),
             Reason::Memory { .. } => add(&counters.dropped_memory, 1),
-            Reason::Auth => {}
+            Reason::Auth | Reason::Disk => {}
         }
         let peer = connection.stream.peer_addr();
         let peer = peer.map_or_else(|_| "a client".to_owned(), |peer| peer.to_string());

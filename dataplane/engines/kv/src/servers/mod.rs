@@ -14,6 +14,7 @@ mod event_loop;
 mod glob;
 mod journal;
 mod limits;
+mod lines;
 mod listen;
 mod output;
 mod redis;

@@ -15,7 +15,7 @@ use super::event_loop::{Common, EventLoop, Waker};
 use super::listen::listeners;
 use super::service::StoreService;
 use super::{Limits, Secret, ServeError, ServerCounters};
-use crate::shard::Shard;
+use crate::Store;
 
 /// What a server is to be.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ impl Serve {
     /// # Errors
     /// [`ServeError`] when there is nothing to listen on, other machines could reach a server without a
     /// password, or the system refuses an address, files or a core.
-    pub fn start(self, store: Shard) -> Result<Server, ServeError> {
+    pub fn start(self, store: Store) -> Result<Server, ServeError> {
         self.check()?;
         let asked = self.limits.connections;
         let connections = allow_files(asked)?;

@@ -4,11 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connection::{Protocol, Served, Service};
 use super::cursors::Cursors;
-use super::engine::Engine;
+use super::engine::{Burst, Engine};
 use super::event_loop::{Common, milliseconds};
+use super::lines::{Jobs, LineSession};
 use super::redis::{Plan, RedisSession};
+use super::system::System;
 use super::{Limits, Secret};
-use crate::op::Replies;
+use crate::Database;
+use crate::grammar::Rows;
 use crate::resp::{RequestLimits, Requests};
 
 /// Databases that `SELECT` knows by number.
@@ -31,7 +34,15 @@ pub(super) struct StoreService {
     pub(super) apart: u32,
     pub(super) requests: Requests,
     pub(super) plan: Plan<'static>,
-    pub(super) replies: Replies,
+    pub(super) burst: Burst,
+    /// Rows of the reply at hand.
+    pub(super) rows: Rows,
+    /// Keys that lines write in hexadecimal digits.
+    pub(super) decoded: Vec<u8>,
+    pub(super) jobs: Jobs,
+    pub(super) system: System,
+    /// The store has work for idle moments.
+    behind: bool,
     cursors: Arc<Mutex<Cursors>>,
     next_id: u64,
 }
@@ -40,6 +51,7 @@ pub(super) struct StoreService {
 #[derive(Debug)]
 pub(super) enum Session {
     Redis(RedisSession),
+    Lines(LineSession),
 }
 
 impl StoreService {
@@ -59,7 +71,12 @@ impl StoreService {
             apart: 0,
             requests: Requests::new(),
             plan: Plan::default(),
-            replies: Replies::new(),
+            burst: Burst::default(),
+            rows: Rows::default(),
+            decoded: Vec::new(),
+            jobs: Jobs::default(),
+            system: System::new(),
+            behind: false,
             cursors: Arc::default(),
             next_id: 1,
         }
@@ -79,9 +96,9 @@ impl Service for StoreService {
         self.next_id += self.common.loops as u64;
         let authenticated = self.secret.is_none();
         match protocol {
-            Protocol::Resp | Protocol::Cheetah => {
-                let space = self.engine.default_space();
-                Session::Redis(RedisSession::new(id, space, authenticated))
+            Protocol::Resp => Session::Redis(RedisSession::new(id, authenticated)),
+            Protocol::Cheetah => {
+                Session::Lines(LineSession::new(Database::default(), authenticated))
             }
         }
     }
@@ -89,6 +106,7 @@ impl Service for StoreService {
     fn serve(&mut self, session: &mut Session, input: &[u8], out: &mut Vec<u8>) -> Served {
         match session {
             Session::Redis(session) => self.serve_redis(session, input, out),
+            Session::Lines(session) => self.serve_lines(session, input, out),
         }
     }
 
@@ -108,9 +126,22 @@ impl Service for StoreService {
         self.engine.commit()
     }
 
-    fn tick(&mut self) {}
+    fn is_waiting(&self) -> bool {
+        self.engine.is_waiting()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.engine.is_broken()
+    }
+
+    fn tick(&mut self) {
+        self.behind = self.engine.work();
+    }
 
     fn work(&mut self) -> bool {
-        false
+        if self.behind {
+            self.behind = self.engine.work();
+        }
+        self.jobs.work(&self.engine) || self.behind
     }
 }

@@ -70,7 +70,12 @@ impl Shard {
     }
 
     /// Calls `each` with the index and the value of every key of `keys`, fetched ahead in bursts.
-    pub fn get_many(&self, space: Space, keys: &[&[u8]], mut each: impl FnMut(usize, Option<&[u8]>)) {
+    pub fn get_many(
+        &self,
+        space: Space,
+        keys: &[&[u8]],
+        mut each: impl FnMut(usize, Option<&[u8]>),
+    ) {
         for (first, keys) in keys.chunks(BURST).enumerate() {
             let mut tags = [0; BURST];
             for (key, tag) in keys.iter().zip(&mut tags) {
@@ -105,15 +110,13 @@ impl Shard {
             return replies.push(Reply::Failed(reason));
         }
         let reply = match *op {
-            Op::Get { space, key } => {
-                match self.find(tag, space, key) {
-                    Some((_, record)) if !record.expired(self.now) => {
-                        let start = self.log.offset_of(record.value);
-                        return replies.push_value(record.expiry, start, record.value);
-                    }
-                    _ => Ok(Reply::Missing),
+            Op::Get { space, key } => match self.find(tag, space, key) {
+                Some((_, record)) if !record.expired(self.now) => {
+                    let start = self.log.offset_of(record.value);
+                    return replies.push_value(record.expiry, start, record.value);
                 }
-            }
+                _ => Ok(Reply::Missing),
+            },
             Op::Put { .. } => self.execute_put(op, tag, journal),
             Op::Delete { space, key } => Ok(self.execute_delete(tag, space, key, journal)),
             Op::Expire { space, key, expiry } => self.expire(tag, space, key, expiry, journal),

@@ -102,7 +102,10 @@ fn conditions_numbers_and_times() {
     assert_eq!(one(&mut shard, Op::get(S, b"k")), Reply::Missing);
     assert_eq!(rows(&shard, &Scan::default()), []);
     assert_eq!(one(&mut shard, put(b"1", Condition::Present, Expiry::Never)), Reply::Unmet);
-    assert_eq!(one(&mut shard, Op::Add { space: S, key: b"k", by: i64::MIN }), Reply::Number(i64::MIN));
+    assert_eq!(
+        one(&mut shard, Op::Add { space: S, key: b"k", by: i64::MIN }),
+        Reply::Number(i64::MIN)
+    );
     let over = Reply::Failed(OpError::Overflow);
     assert_eq!(one(&mut shard, Op::Add { space: S, key: b"k", by: -1 }), over);
     let expire = |expiry| Op::Expire { space: S, key: b"k", expiry };
@@ -259,7 +262,8 @@ fn pages_by_cursor_are_the_whole_scan() {
 fn values_of_an_earlier_burst_are_not_to_be_had() {
     let mut shard = shard(16);
     let mut replies = Replies::new();
-    shard.execute(&[Op::put(S, b"k", b"v"), Op::get(S, b"k"), Op::put(S, b"k", b"w")], &mut replies);
+    shard
+        .execute(&[Op::put(S, b"k", b"v"), Op::get(S, b"k"), Op::put(S, b"k", b"w")], &mut replies);
     assert_eq!(replies.value(&shard, 1), Some(&b"v"[..]));
     shard.execute(&[Op::get(S, b"k")], &mut replies);
     assert_eq!(replies.value(&shard, 0), Some(&b"w"[..]));

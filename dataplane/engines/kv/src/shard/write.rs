@@ -192,8 +192,7 @@ impl Shard {
     fn delete_range(&mut self, space: Space, prefix: &[u8], last: &[u8]) -> u64 {
         let whole = self.every_row(space, b"").next().is_some() && prefix.is_empty();
         let rows = self.every_row(space, prefix);
-        let doomed: Vec<Loc> =
-            rows.take_while(|row| row.key <= last).map(|row| row.loc).collect();
+        let doomed: Vec<Loc> = rows.take_while(|row| row.key <= last).map(|row| row.loc).collect();
         if whole && doomed.len() as u64 == self.len(space) {
             return self.clear(space, &doomed);
         }

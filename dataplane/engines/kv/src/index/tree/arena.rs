@@ -230,7 +230,13 @@ impl LeafArena {
     }
 
     /// Copies entries of `from` behind those of `to`, with their slices taken anew from the log.
-    pub(super) fn append_anew(&mut self, log: &Log, to: u32, from: u32, range: std::ops::Range<usize>) {
+    pub(super) fn append_anew(
+        &mut self,
+        log: &Log,
+        to: u32,
+        from: u32,
+        range: std::ops::Range<usize>,
+    ) {
         if self.skip(to) == self.skip(from) {
             return self.append(to, from, range);
         }

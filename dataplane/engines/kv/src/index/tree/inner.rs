@@ -34,7 +34,8 @@ impl Inner {
     /// Bytes of memory, the allocator's own left out.
     pub(super) fn bytes(&self) -> u64 {
         let separators: usize = self.separators.iter().map(|one| one.len()).sum();
-        (size_of::<Self>() + self.separators.capacity() * size_of::<Box<[u8]>>() + separators) as u64
+        (size_of::<Self>() + self.separators.capacity() * size_of::<Box<[u8]>>() + separators)
+            as u64
     }
 
     /// Children less one.

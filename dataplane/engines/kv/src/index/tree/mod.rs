@@ -93,7 +93,13 @@ impl Tree {
         let (mut position, mut slice) = arena.lower_bound(leaf, log, key);
         if arena.count(leaf) == LEAF_MAX {
             let ascending = self.recent == (leaf, position.wrapping_sub(1));
-            self.split_leaf(arena, log, &path, leaf, (ascending && position == LEAF_MAX).then_some(key))?;
+            self.split_leaf(
+                arena,
+                log,
+                &path,
+                leaf,
+                (ascending && position == LEAF_MAX).then_some(key),
+            )?;
             (path, leaf) = self.descend(key);
             (position, slice) = arena.lower_bound(leaf, log, key);
         }
@@ -119,7 +125,13 @@ impl Tree {
     }
 
     /// Removes the entry of `key` at `loc`; false when there is none.
-    pub(crate) fn remove(&mut self, arena: &mut LeafArena, log: &Log, key: &[u8], loc: Loc) -> bool {
+    pub(crate) fn remove(
+        &mut self,
+        arena: &mut LeafArena,
+        log: &Log,
+        key: &[u8],
+        loc: Loc,
+    ) -> bool {
         if self.rootless() {
             return false;
         }

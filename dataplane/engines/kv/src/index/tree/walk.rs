@@ -38,7 +38,9 @@ impl Tree {
             return arena.locs(at).last().copied();
         }
         let node = &self.nodes[at as usize];
-        (0..=node.count()).rev().find_map(|child| self.last_below(arena, node.children[child], level - 1))
+        (0..=node.count())
+            .rev()
+            .find_map(|child| self.last_below(arena, node.children[child], level - 1))
     }
 
     /// Gives every node back; the tree is empty afterwards.

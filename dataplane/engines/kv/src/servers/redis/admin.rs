@@ -30,11 +30,12 @@ impl StoreService {
         let out = &mut Encoder::new(out, version);
         match command.which {
             Name::Scan => self.scan(session, words, out),
-            Name::DbSize => out.integer(self.engine.keys(session.space) as i64),
-            Name::FlushDb => self.flush_databases(&[session.space], out),
+            Name::DbSize => out.integer(self.engine.keys(session.db.keys()) as i64),
+            Name::FlushDb => self.flush_databases(&[session.db.keys()], out),
             Name::FlushAll => {
-                let spaces: Vec<_> =
-                    (0..DATABASES).filter_map(|n| self.engine.numbered(n)).collect();
+                let spaces: Vec<_> = (0..DATABASES)
+                    .filter_map(|index| Some(self.engine.existing(index)?.keys()))
+                    .collect();
                 self.flush_databases(&spaces, out);
             }
             Name::Select => self.select(session, words.at(1), out),
@@ -57,28 +58,29 @@ impl StoreService {
             Name::Hello => self.hello(session, words, out.raw()),
             Name::Auth => self.auth(session, words, out),
             Name::Reset => {
-                session.reset(self.engine.default_space(), self.secret.is_none());
+                session.reset(self.secret.is_none());
                 Encoder::new(out.raw(), session.version).simple("RESET");
             }
             Name::Quit => {
                 out.ok();
                 session.close = Some(Reason::Client);
             }
-            name => self.expire_if(session.space, name, words, out),
+            name => self.expire_if(session.db.keys(), name, words, out),
         }
     }
 
-    fn select(&self, session: &mut RedisSession, word: &[u8], out: &mut Encoder<'_>) {
+    fn select(&mut self, session: &mut RedisSession, word: &[u8], out: &mut Encoder<'_>) {
         let Ok(index) = integer(word) else {
             return out.error("ERR value is not an integer or out of range");
         };
         let index = u32::try_from(index).ok().filter(|&index| index < DATABASES);
-        match index.and_then(|index| Some((index, self.engine.numbered(index)?))) {
-            Some((index, space)) => {
-                (session.index, session.space) = (index, space);
+        let Some(index) = index else { return out.error("ERR DB index is out of range") };
+        match self.engine.numbered(index) {
+            Ok(db) => {
+                (session.index, session.db) = (index, db);
                 out.ok();
             }
-            None => out.error("ERR DB index is out of range"),
+            Err(error) => out.error(&format!("ERR {error}")),
         }
     }
 
@@ -290,7 +292,7 @@ impl StoreService {
 
     fn keyspace(&self) -> Vec<(String, String)> {
         let rows = (0..DATABASES).filter_map(|index| {
-            let keys = self.engine.keys(self.engine.numbered(index)?);
+            let keys = self.engine.keys(self.engine.existing(index)?.keys());
             (keys > 0).then(|| (format!("db{index}"), format!("keys={keys}")))
         });
         rows.collect()

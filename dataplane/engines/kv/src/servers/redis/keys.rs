@@ -1,10 +1,10 @@
 //! Commands that look at many keys, or at a key before they change it.
 
+use crate::Scan;
 use crate::op::{Expiry, Op, Reply, Space};
 use crate::resp::Encoder;
 use crate::servers::glob;
 use crate::servers::service::StoreService;
-use crate::shard::Scan;
 
 use super::commands::Name;
 use super::options::{ExpireOptions, OptionError, integer};
@@ -60,10 +60,11 @@ impl StoreService {
             },
         };
         let scan = Scan {
-            space: session.space,
+            space: session.db.keys(),
             prefix: glob::literal_prefix(options.pattern),
             after: after.as_deref(),
             hidden: true,
+            limit: Some(options.count + 1),
         };
         let mut rows = self.engine.scan(&scan);
         let (mut keys, mut found, mut last) = (Vec::new(), 0, None);

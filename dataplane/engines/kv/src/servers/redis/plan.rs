@@ -1,8 +1,8 @@
 //! Commands as operations of the store, and the store's answers as replies.
 
-use crate::op::{Condition, Expiry, Op, OpError, Replies, Reply, Space};
+use crate::op::{Condition, Expiry, Op, OpError, Reply, Space};
 use crate::resp::{Encoder, Span};
-use crate::servers::engine::Engine;
+use crate::servers::engine::{Burst, Engine};
 
 use super::commands::Name;
 use super::options::{ExpireOptions, OptionError, SetOptions, Unit, deadline, integer, lifetime};
@@ -276,7 +276,7 @@ pub(in crate::servers) fn expire_deadline(
 /// Answers of the store on their way to become replies.
 pub(in crate::servers) struct Answers<'a> {
     pub(in crate::servers) engine: &'a Engine,
-    pub(in crate::servers) replies: &'a Replies,
+    pub(in crate::servers) replies: &'a Burst,
     pub(in crate::servers) now: u64,
     /// Bytes that one reply may have.
     pub(in crate::servers) most: usize,

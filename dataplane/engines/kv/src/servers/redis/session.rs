@@ -1,9 +1,11 @@
 //! A connection that speaks RESP: bursts of commands through the store.
 
-use crate::op::{Op, Reply, Space};
+use crate::Database;
+use crate::op::{Op, Reply};
 use crate::resp::{Encoder, Parser, RequestLimits, Requests, Version};
 use crate::servers::connection::{Reason, Served};
 use crate::servers::counters::add;
+use crate::servers::engine::Burst;
 use crate::servers::service::StoreService;
 
 use super::commands::{self, Command, Name};
@@ -17,7 +19,7 @@ const BURST: usize = 64;
 pub(in crate::servers) struct RedisSession {
     parser: Parser,
     pub(super) version: Version,
-    pub(super) space: Space,
+    pub(super) db: Database,
     /// Number of the database.
     pub(super) index: u32,
     pub(super) id: u64,
@@ -40,16 +42,14 @@ struct Multi {
 }
 
 impl RedisSession {
-    pub(in crate::servers) fn new(id: u64, space: Space, authenticated: bool) -> Self {
-        Self { id, space, authenticated, ..Self::default() }
+    pub(in crate::servers) fn new(id: u64, authenticated: bool) -> Self {
+        Self { id, authenticated, ..Self::default() }
     }
 
     /// As it was when it began.
-    pub(super) fn reset(&mut self, space: Space, authenticated: bool) {
-        *self = Self {
-            parser: std::mem::take(&mut self.parser),
-            ..Self::new(self.id, space, authenticated)
-        };
+    pub(super) fn reset(&mut self, authenticated: bool) {
+        let parser = std::mem::take(&mut self.parser);
+        *self = Self { parser, ..Self::new(self.id, authenticated) };
     }
 }
 
@@ -147,7 +147,7 @@ impl StoreService {
                 _ => return false,
             },
         };
-        plan.add(name, words, session.space, self.now) == Added::Yes
+        plan.add(name, words, session.db.keys(), self.now) == Added::Yes
     }
 
     /// Whether the plan is to be executed before the command `words` is added: reads and writes are executed apart
@@ -166,7 +166,7 @@ impl StoreService {
         if plan.answers.is_empty() {
             return 0;
         }
-        let mut replies = std::mem::take(&mut self.replies);
+        let mut replies = std::mem::take(&mut self.burst);
         self.execute(&plan.ops, &mut replies);
         let reads = plan.reads();
         let before = out.len();
@@ -193,7 +193,7 @@ impl StoreService {
             plan.ops.clear();
             plan.answers.clear();
         }
-        self.replies = replies;
+        self.burst = replies;
         done
     }
 
@@ -266,7 +266,7 @@ impl StoreService {
         out: &mut Vec<u8>,
     ) {
         let mut plan = Plan::default();
-        match plan.add(command.which, words, session.space, self.now) {
+        match plan.add(command.which, words, session.db.keys(), self.now) {
             Added::Yes => {
                 self.flush(session, &mut plan, out);
             }
@@ -305,17 +305,17 @@ impl StoreService {
     }
 
     /// Executes `ops` and remembers what must be durable before their replies go.
-    pub(in crate::servers) fn execute(&mut self, ops: &[Op<'_>], replies: &mut crate::op::Replies) {
-        let until = self.engine.execute(ops, replies);
+    pub(in crate::servers) fn execute(&mut self, ops: &[Op<'_>], burst: &mut Burst) {
+        let until = self.engine.execute(ops, burst);
         self.until = self.until.max(until);
     }
 
     /// Executes one operation that answers without a value.
     pub(in crate::servers) fn execute_one(&mut self, op: Op<'_>) -> Reply {
-        let mut replies = std::mem::take(&mut self.replies);
+        let mut replies = std::mem::take(&mut self.burst);
         self.execute(&[op], &mut replies);
         let reply = replies.get(0).unwrap_or(Reply::Missing);
-        self.replies = replies;
+        self.burst = replies;
         reply
     }
 }
