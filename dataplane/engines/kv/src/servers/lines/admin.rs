@@ -1,5 +1,6 @@
 //! Commands about databases, the connection and the server.
 
+use super::jobs::ROW_BYTES;
 use super::pairs::Walk;
 use super::session::LineSession;
 use crate::grammar::{Command, ReplyLine};
@@ -23,8 +24,9 @@ impl StoreService {
             _ if !session.authenticated => ReplyLine::error(out, "auth_required"),
             Command::PairScan(page) => self.pair_scan(db, page, out),
             Command::PairReduce { mode, name, page, rows, top, job } => {
-                let mut walk =
-                    Walk::reducing(db, page, *mode, *rows, self.common.limits.reply_bytes);
+                let most = self.common.limits.reply_bytes;
+                let most = if *job { most.min(ROW_BYTES) } else { most };
+                let mut walk = Walk::reducing(db, page, *mode, *rows, most);
                 let name = String::from_utf8_lossy(name).into_owned();
                 if *job {
                     return self.jobs.begin(walk, name, *top as usize, out);

@@ -7,7 +7,9 @@ use crate::grammar::ReplyLine;
 use crate::servers::engine::Engine;
 
 /// Jobs that are kept, done or not.
-const MOST: usize = 1024;
+const MOST: usize = 64;
+/// Bytes of rows that a job keeps.
+pub(super) const ROW_BYTES: usize = 16 << 20;
 /// Rows of one piece.
 const PIECE: u64 = 2048;
 
@@ -49,6 +51,13 @@ impl State {
 impl Jobs {
     /// Begins a job and answers with its number.
     pub(super) fn begin(&mut self, walk: Walk, name: String, top: usize, out: &mut Vec<u8>) {
+        if self.all.len() >= MOST {
+            // A result that nobody has fetched makes room.
+            let done = self.all.iter().find(|(_, job)| job.state == State::Completed);
+            if let Some((&number, _)) = done {
+                self.all.remove(&number);
+            }
+        }
         if self.all.len() >= MOST {
             return ReplyLine::error(out, "too_many_jobs (fetch or cancel some)");
         }
