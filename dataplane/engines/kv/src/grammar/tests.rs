@@ -172,7 +172,15 @@ fn what_is_no_command() {
         (b"EDIT:2 1 a", "value_size_mismatch (expected 2, got 1)"),
         (b"EDIT:z 1 a", "invalid_size_in_command"),
         (b"DELETE", "missing_key"),
-        (b"PAIR_SET", "pair_set_requires_value_and_key"),
+    ] {
+        assert_eq!(error(line), text, "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn what_is_no_command_about_pairs() {
+    for (line, text) in [
+        (&b"PAIR_SET"[..], "pair_set_requires_value_and_key"),
         (b"PAIR_SET a", "pair_set_requires_value_and_key"),
         (b"PAIR_SET a b", "invalid_absolute_key_format"),
         (b"PAIR_SET a 281474976710656", "invalid_absolute_key_format"),

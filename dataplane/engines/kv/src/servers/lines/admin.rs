@@ -18,36 +18,9 @@ impl StoreService {
         command: &Command<'_>,
         out: &mut Vec<u8>,
     ) {
-        let db = session.db;
         match command {
             Command::Auth { password } => self.line_auth(session, password, out),
             _ if !session.authenticated => ReplyLine::error(out, "auth_required"),
-            Command::PairScan(page) => self.pair_scan(db, page, out),
-            Command::PairReduce { mode, name, page, rows, top, job } => {
-                let most = self.common.limits.reply_bytes;
-                let most = if *job { most.min(ROW_BYTES) } else { most };
-                let mut walk = Walk::reducing(db, page, *mode, *rows, most);
-                let name = String::from_utf8_lossy(name).into_owned();
-                if *job {
-                    return self.jobs.begin(walk, name, *top as usize, out);
-                }
-                walk.step(&self.engine, u64::MAX - 1);
-                walk.write_reduction(&name, *top as usize, out);
-            }
-            Command::ReduceStatus { job } => self.jobs.status(job, &self.engine, out),
-            Command::ReduceFetch { job } => self.jobs.fetch(job, &self.engine, out),
-            Command::ReduceCancel { job } => self.jobs.cancel(job, out),
-            Command::PairSummary { prefix, depth, branches } => {
-                self.pair_summary(db, &prefix.bytes(), *depth, *branches, out);
-            }
-            Command::PairPurge { prefix, .. } => {
-                match self.engine.purge_pairs(db, &prefix.bytes()) {
-                    Ok(purged) => {
-                        ReplyLine::success(out).number("purged", purged);
-                    }
-                    Err(error) => ReplyLine::error(out, error),
-                }
-            }
             Command::Database { name } => match self.engine.database(name) {
                 Ok(db) => {
                     (session.db, session.name) = (db, (*name).to_owned());
@@ -81,6 +54,39 @@ impl StoreService {
                     .number("tables", 0)
                     .number("free_slots", 0)
                     .number("reclaimable_bytes", usage.log_dead);
+            }
+            _ => self.pairs_alone(session.db, command, out),
+        }
+    }
+
+    /// Executes a command about many pairs.
+    fn pairs_alone(&mut self, db: Database, command: &Command<'_>, out: &mut Vec<u8>) {
+        match command {
+            Command::PairScan(page) => self.pair_scan(db, page, out),
+            Command::PairReduce { mode, name, page, rows, top, job } => {
+                let most = self.common.limits.reply_bytes;
+                let most = if *job { most.min(ROW_BYTES) } else { most };
+                let mut walk = Walk::reducing(db, page, *mode, *rows, most);
+                let name = String::from_utf8_lossy(name).into_owned();
+                if *job {
+                    return self.jobs.begin(walk, name, *top as usize, out);
+                }
+                walk.step(&self.engine, u64::MAX - 1);
+                walk.write_reduction(&name, *top as usize, out);
+            }
+            Command::ReduceStatus { job } => self.jobs.status(job, &self.engine, out),
+            Command::ReduceFetch { job } => self.jobs.fetch(job, &self.engine, out),
+            Command::ReduceCancel { job } => self.jobs.cancel(job, out),
+            Command::PairSummary { prefix, depth, branches } => {
+                self.pair_summary(db, &prefix.bytes(), *depth, *branches, out);
+            }
+            Command::PairPurge { prefix, .. } => {
+                match self.engine.purge_pairs(db, &prefix.bytes()) {
+                    Ok(purged) => {
+                        ReplyLine::success(out).number("purged", purged);
+                    }
+                    Err(error) => ReplyLine::error(out, error),
+                }
             }
             // The others are operations of the store.
             _ => ReplyLine::error(out, "internal_error:not executed"),

@@ -109,65 +109,24 @@ impl<'a> Plan<'a> {
         space: Space,
         now: u64,
     ) -> Added {
-        let key = words.at(1);
         let had = self.ops.len();
         let answer = match name {
             Name::Get => {
-                self.ops.push(Op::get(space, key));
+                self.ops.push(Op::get(space, words.at(1)));
                 Ok(Answer::Value)
             }
             Name::Set if words.len() == 3 => {
-                self.ops.push(Op::put(space, key, words.at(2)));
+                self.ops.push(Op::put(space, words.at(1), words.at(2)));
                 Ok(Answer::Done)
             }
-            Name::Set => self.set(words, space, now),
-            Name::StrLen => self.read(space, key, Answer::Length),
-            Name::Type => self.read(space, key, Answer::Type),
-            Name::Ttl => self.read(space, key, Answer::Lifetime(Unit::Seconds)),
-            Name::PTtl => self.read(space, key, Answer::Lifetime(Unit::Milliseconds)),
-            Name::ExpireTime => self.read(space, key, Answer::Deadline(Unit::Seconds)),
-            Name::PExpireTime => self.read(space, key, Answer::Deadline(Unit::Milliseconds)),
-            Name::MGet | Name::Exists => {
-                self.ops.extend(words.from(1).map(|key| Op::get(space, key)));
-                Ok(if name == Name::MGet { Answer::Values } else { Answer::CountFound })
-            }
-            Name::Del | Name::Unlink => {
-                self.ops.extend(words.from(1).map(|key| Op::delete(space, key)));
-                Ok(Answer::CountDone)
-            }
-            Name::MSet if words.len().is_multiple_of(2) => {
-                return Added::Wrong(OptionError::Arity("mset"));
-            }
-            Name::MSet => {
-                let pairs = (1..words.len()).step_by(2);
-                self.ops.extend(pairs.map(|at| Op::put(space, words.at(at), words.at(at + 1))));
-                Ok(Answer::AllDone)
-            }
-            Name::Incr => self.number(space, key, Ok(1)),
-            Name::Decr => self.number(space, key, Ok(-1)),
-            Name::IncrBy => self.number(space, key, integer(words.at(2))),
-            Name::DecrBy => {
-                let by = integer(words.at(2));
-                let by = by.and_then(|by| by.checked_neg().ok_or(OptionError::Decrement));
-                self.number(space, key, by)
-            }
-            Name::GetDel => {
-                self.ops.extend([Op::get(space, key), Op::delete(space, key)]);
-                Ok(Answer::Old)
-            }
-            Name::GetSet => {
-                self.ops.extend([Op::get(space, key), Op::put(space, key, words.at(2))]);
-                Ok(Answer::Old)
-            }
-            Name::SetNx | Name::SetEx | Name::PSetEx => self.set_old_style(name, words, space, now),
-            Name::Expire | Name::PExpire | Name::ExpireAt | Name::PExpireAt => {
-                match self.expire(name, words, space, now) {
+            _ => match self.looks(name, words, space) {
+                Some(answer) => Ok(answer),
+                None => match self.changes(name, words, space, now) {
                     Ok(Some(answer)) => Ok(answer),
                     Ok(None) => return Added::No,
                     Err(error) => Err(error),
-                }
-            }
-            _ => return Added::No,
+                },
+            },
         };
         match answer {
             Ok(answer) => {
@@ -181,19 +140,70 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn read(&mut self, space: Space, key: &'a [u8], answer: Answer) -> Result<Answer, OptionError> {
-        self.ops.push(Op::get(space, key));
-        Ok(answer)
+    /// Adds a command that only reads.
+    fn looks(&mut self, name: Name, words: Words<'a>, space: Space) -> Option<Answer> {
+        let answer = match name {
+            Name::MGet => Answer::Values,
+            Name::Exists => Answer::CountFound,
+            Name::StrLen => Answer::Length,
+            Name::Type => Answer::Type,
+            Name::Ttl => Answer::Lifetime(Unit::Seconds),
+            Name::PTtl => Answer::Lifetime(Unit::Milliseconds),
+            Name::ExpireTime => Answer::Deadline(Unit::Seconds),
+            Name::PExpireTime => Answer::Deadline(Unit::Milliseconds),
+            _ => return None,
+        };
+        self.ops.extend(words.from(1).map(|key| Op::get(space, key)));
+        Some(answer)
     }
 
-    fn number(
+    /// Adds a command that writes; `None` when it is not made of operations alone.
+    fn changes(
         &mut self,
+        name: Name,
+        words: Words<'a>,
         space: Space,
-        key: &'a [u8],
-        by: Result<i64, OptionError>,
-    ) -> Result<Answer, OptionError> {
-        self.ops.push(Op::Add { space, key, by: by? });
-        Ok(Answer::Number)
+        now: u64,
+    ) -> Result<Option<Answer>, OptionError> {
+        let key = words.at(1);
+        Ok(Some(match name {
+            Name::Set => self.set(words, space, now)?,
+            Name::Del | Name::Unlink => {
+                self.ops.extend(words.from(1).map(|key| Op::delete(space, key)));
+                Answer::CountDone
+            }
+            Name::MSet if words.len().is_multiple_of(2) => return Err(OptionError::Arity("mset")),
+            Name::MSet => {
+                let pairs = (1..words.len()).step_by(2);
+                self.ops.extend(pairs.map(|at| Op::put(space, words.at(at), words.at(at + 1))));
+                Answer::AllDone
+            }
+            Name::Incr | Name::Decr | Name::IncrBy | Name::DecrBy => {
+                let by = match name {
+                    Name::Incr => 1,
+                    Name::Decr => -1,
+                    Name::IncrBy => integer(words.at(2))?,
+                    _ => integer(words.at(2))?.checked_neg().ok_or(OptionError::Decrement)?,
+                };
+                self.ops.push(Op::Add { space, key, by });
+                Answer::Number
+            }
+            Name::GetDel => {
+                self.ops.extend([Op::get(space, key), Op::delete(space, key)]);
+                Answer::Old
+            }
+            Name::GetSet => {
+                self.ops.extend([Op::get(space, key), Op::put(space, key, words.at(2))]);
+                Answer::Old
+            }
+            Name::SetNx | Name::SetEx | Name::PSetEx => {
+                self.set_old_style(name, words, space, now)?
+            }
+            Name::Expire | Name::PExpire | Name::ExpireAt | Name::PExpireAt => {
+                return self.expire(name, words, space, now);
+            }
+            _ => return Ok(None),
+        }))
     }
 
     fn set(&mut self, words: Words<'a>, space: Space, now: u64) -> Result<Answer, OptionError> {
