@@ -33,6 +33,19 @@ fn check_manual(shards: u32) {
             ("DELETE 9999", "ERROR,key_not_found"),
             ("READ 18446744073709551615", "ERROR,key_not_found"),
             ("INSERT again", "SUCCESS,key=2"),
+        ],
+    );
+    server.stop().expect("it ran");
+}
+
+fn check_manual_of_pairs(shards: u32) {
+    let server = server(Limits::default(), None, shards);
+    let mut stream = connect(server.cheetah());
+    converse(
+        &mut stream,
+        &[
+            ("INSERT first", "SUCCESS,key=1"),
+            ("INSERT again", "SUCCESS,key=2"),
             ("PAIR_SET ctx:BERLIN 42", "SUCCESS,pair_set"),
             ("PAIR_SET ctx:NAKSOS 77", "SUCCESS,pair_set"),
             ("PAIR_SET ctx: 2", "SUCCESS,pair_set"),
@@ -79,11 +92,13 @@ fn check_manual(shards: u32) {
 #[test]
 fn the_manual_on_one_shard() {
     check_manual(1);
+    check_manual_of_pairs(1);
 }
 
 #[test]
 fn the_manual_on_three_shards() {
     check_manual(3);
+    check_manual_of_pairs(3);
 }
 
 #[test]
