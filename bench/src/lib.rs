@@ -2,6 +2,7 @@
 
 pub mod all;
 pub mod host;
+pub mod kv;
 pub mod op;
 pub mod overload;
 pub mod pipeline;

@@ -65,8 +65,10 @@ pub struct Workload {
     pub values: Strings,
     /// Keys in the order in which they are asked for.
     pub asked: Strings,
-    /// Where short scans begin.
+    /// Where short scans begin: prefixes.
     pub seeks: Strings,
+    /// Where short scans begin: anywhere.
+    pub places: Strings,
     /// Prefixes, in the order in which they are scanned.
     pub prefixes: Strings,
     /// What all values asked for sum up to.
@@ -79,7 +81,9 @@ pub struct Workload {
 #[inline]
 pub fn touch(value: &[u8]) -> u64 {
     let first = value.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
-    first.wrapping_add(u64::from(value.last().copied().unwrap_or(0))).wrapping_add(value.len() as u64)
+    first
+        .wrapping_add(u64::from(value.last().copied().unwrap_or(0)))
+        .wrapping_add(value.len() as u64)
 }
 
 fn key(random: &mut Random, prefix: usize) -> Vec<u8> {
@@ -114,7 +118,9 @@ impl Workload {
         }
         for _ in 0..seeks {
             let prefix = (random.next() % PREFIXES as u64) as usize;
-            work.seeks.push(&key(&mut random, prefix)[..7]);
+            let place = key(&mut random, prefix);
+            work.seeks.push(&place[..6]);
+            work.places.push(&place[..9]);
         }
         let mut order: Vec<usize> = (0..PREFIXES).collect();
         order.sort_by_cached_key(|_| random.next());
@@ -142,6 +148,7 @@ pub fn resident() -> f64 {
 
 /// Figures as one line that the parent reads: `name=value` by spaces.
 pub fn line(figures: &Figures) -> String {
-    let parts: Vec<String> = figures.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let parts: Vec<String> =
+        figures.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!("figures {}", parts.join(" "))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::check;
-use crate::workload::{Figures, ROWS, Workload, resident, timed, touch};
+use crate::workload::{Figures, ROWS, Strings, Workload, resident, timed, touch};
 
 type Bytes = Box<[u8]>;
 
@@ -27,16 +27,11 @@ pub fn hashbrown(work: &Workload) -> Figures {
         }
     });
     let memory = resident() - before;
-    let (get, sum) = timed(|| {
-        work.asked.iter().fold(0u64, |sum, key| sum.wrapping_add(touch(&map[key])))
-    });
+    let (get, sum) =
+        timed(|| work.asked.iter().fold(0u64, |sum, key| sum.wrapping_add(touch(&map[key]))));
     check("hashbrown", "get", sum, work.get_sum);
     let n = work.keys.len();
-    vec![
-        ("put".into(), rate(n, put)),
-        ("get".into(), rate(n, get)),
-        ("resident".into(), memory),
-    ]
+    vec![("put".into(), rate(n, put)), ("get".into(), rate(n, get)), ("resident".into(), memory)]
 }
 
 /// The standard ordered map.
@@ -49,9 +44,8 @@ pub fn btreemap(work: &Workload) -> Figures {
         }
     });
     let memory = resident() - before;
-    let (get, sum) = timed(|| {
-        work.asked.iter().fold(0u64, |sum, key| sum.wrapping_add(touch(&map[key])))
-    });
+    let (get, sum) =
+        timed(|| work.asked.iter().fold(0u64, |sum, key| sum.wrapping_add(touch(&map[key]))));
     check("btreemap", "get", sum, work.get_sum);
     let from = |key: &[u8]| (Bound::Included(Box::from(key)), Bound::<Bytes>::Unbounded);
     let (scan, sum) = timed(|| {
@@ -61,19 +55,24 @@ pub fn btreemap(work: &Workload) -> Figures {
         })
     });
     check("btreemap", "scan", sum, work.scan_sum);
-    let (seek, sum) = timed(|| {
-        work.seeks.iter().fold(0u64, |sum, seek| {
-            let rows = map.range(from(seek)).take(ROWS);
-            rows.fold(sum, |sum, (_, value)| sum.wrapping_add(touch(value)))
+    let short = |from_here: &Strings| {
+        timed(|| {
+            from_here.iter().fold(0u64, |sum, place| {
+                let rows = map.range(from(place)).take(ROWS);
+                rows.fold(sum, |sum, (_, value)| sum.wrapping_add(touch(value)))
+            })
         })
-    });
+    };
+    let ((seek, seek_sum), (place, place_sum)) = (short(&work.seeks), short(&work.places));
     let n = work.keys.len();
     vec![
         ("put".into(), rate(n, put)),
         ("get".into(), rate(n, get)),
         ("scan".into(), rate(n, scan)),
         ("seek".into(), rate(work.seeks.len(), seek)),
-        ("seek_sum".into(), (sum % (1 << 50)) as f64),
+        ("place".into(), rate(work.places.len(), place)),
+        ("seek_sum".into(), (seek_sum % (1 << 50)) as f64),
+        ("place_sum".into(), (place_sum % (1 << 50)) as f64),
         ("resident".into(), memory),
     ]
 }
@@ -94,9 +93,5 @@ pub fn blart(work: &Workload) -> Figures {
     });
     check("blart", "get", sum, work.get_sum);
     let n = work.keys.len();
-    vec![
-        ("put".into(), rate(n, put)),
-        ("get".into(), rate(n, get)),
-        ("resident".into(), memory),
-    ]
+    vec![("put".into(), rate(n, put)), ("get".into(), rate(n, get)), ("resident".into(), memory)]
 }

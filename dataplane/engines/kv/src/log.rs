@@ -82,8 +82,6 @@ pub(crate) struct Log {
     backed: usize,
     live: u64,
     used: u64,
-    /// Counts slices given up; locations from before a change may be gone.
-    epoch: u64,
 }
 
 impl Log {
@@ -102,7 +100,6 @@ impl Log {
             backed: 0,
             live: 0,
             used: 0,
-            epoch: 0,
         })
     }
 
@@ -124,11 +121,6 @@ impl Log {
     /// Bytes of slices that are backed and empty.
     pub(crate) fn spare(&self) -> u64 {
         (self.kept.len() * SLICE) as u64
-    }
-
-    /// Changes whenever a location may have become invalid.
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.epoch
     }
 
     #[inline(always)]
@@ -212,12 +204,17 @@ impl Log {
     }
 
     /// Appends a copy of the record at `from`; `None` when there is no room within `bound`.
-    pub(crate) fn copy(&mut self, head: Head, from: Loc, bound: u64) -> Option<Loc> {
+    pub(crate) fn copy(
+        &mut self,
+        head: Head,
+        from: Loc,
+        bound: impl FnOnce() -> u64,
+    ) -> Option<Loc> {
         let record = self.record(from);
         // SAFETY: only the borrow's length is changed: `append` writes unused bytes, frees no slice
         // in use, and moves nothing; the record stays where it is, unchanged.
         let draft = unsafe { std::mem::transmute::<Draft<'_>, Draft<'static>>(record.draft()) };
-        self.append(head, &draft, || bound).ok()
+        self.append(head, &draft, bound).ok()
     }
 
     fn write(&mut self, offset: usize, draft: &Draft<'_>, len: usize) {
@@ -355,7 +352,6 @@ impl Log {
         assert_eq!(live, 0, "a slice with live records is not free");
         let lead = if slice == 0 && what == Use::Sealed { 64 } else { 0 };
         self.used -= u64::from(used) - lead;
-        self.epoch += 1;
         match what {
             Use::Large(run) => self.unback(slice, run),
             _ if self.kept.len() < KEPT => {

@@ -8,6 +8,8 @@ use crate::shard::Shard;
 pub const KEY_MAX: usize = 64 << 10;
 /// Longest value in bytes.
 pub const VALUE_MAX: usize = 64 << 20;
+/// Most bytes of keys and values that one burst on disk may write.
+pub const BURST_MAX: usize = 1 << 30;
 /// Greatest absolute key: they have 48 bits, and count from 1.
 pub const ABSOLUTE_MAX: u64 = (1 << 48) - 1;
 
@@ -161,6 +163,14 @@ pub enum OpError {
     #[error("a value of {len} bytes: at most {VALUE_MAX} are allowed")]
     ValueTooLong {
         /// Its length.
+        len: usize,
+    },
+    /// The changes of one burst do not fit a frame of the log.
+    #[error(
+        "a burst of {len} bytes: at most {BURST_MAX} are allowed; send fewer operations at once"
+    )]
+    BurstTooLong {
+        /// Its bytes.
         len: usize,
     },
     /// The memory bound is reached.

@@ -3,8 +3,8 @@
 use crate::change::Change;
 use crate::op::{ABSOLUTE_MAX, KEY_MAX, VALUE_MAX};
 
+/// And 2 when it is hidden.
 const PUT: u8 = 1;
-const PUT_HIDDEN: u8 = 2;
 const PUT_EXPIRES: u8 = 3;
 const PUT_HIDDEN_EXPIRES: u8 = 4;
 const DELETE: u8 = 5;

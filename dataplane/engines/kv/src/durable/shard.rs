@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::sync::Syncer;
 use super::{DurableError, DurableSettings, Fsync};
 use crate::change::Change;
-use crate::op::{Op, OpError, Replies, Space};
+use crate::op::{BURST_MAX, Op, OpError, Replies, Space};
 use crate::shard::{Journal, Shard, ShardSettings};
 
 /// How long a full disk is left alone before it is tried again.
@@ -203,6 +203,23 @@ impl DurableShard {
         ticket.0 <= reached
     }
 
+    /// Waits until the write with `ticket` may be acknowledged.
+    ///
+    /// # Errors
+    /// When it cannot be made durable: the store takes no more writes.
+    pub fn wait(&mut self, ticket: Ticket) -> Result<(), DurableError> {
+        if ticket.0 > self.written {
+            self.write_open();
+        }
+        let grouped = matches!(self.settings.fsync, Fsync::Group { .. });
+        if grouped && !self.poisoned && ticket.0 <= self.written {
+            self.poisoned |= !self.syncer.wait(ticket.0);
+        } else if !self.acknowledged(ticket) {
+            self.flush()?;
+        }
+        if self.acknowledged(ticket) { Ok(()) } else { Err(DurableError::Poisoned) }
+    }
+
     /// Makes everything durable now.
     ///
     /// # Errors
@@ -300,6 +317,9 @@ impl DurableShard {
         if self.is_poisoned() {
             self.poisoned = true;
             return Err(OpError::Poisoned);
+        }
+        if len > BURST_MAX {
+            return Err(OpError::BurstTooLong { len });
         }
         let needed = (self.open.len() + len + HEAD) as u64;
         if self.segment.as_ref().is_some_and(|segment| segment.fits(needed)) {

@@ -92,10 +92,17 @@ impl Snapshot {
             self.write_frame(0)?;
         }
         self.write_frame(reach)?;
-        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error);
-        file.and_then(|file| file.sync_all()).doing("writing", &self.tmp)?;
+        let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        flushed.doing("writing", &self.tmp)?;
         publish(&self.tmp, &snapshot_path(&self.folder, self.lead.number))?;
         remove_needless(&self.folder, self.lead.number)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // What is left of one that failed takes space; one that is finished has another name.
+        let _ = std::fs::remove_file(&self.tmp);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::files::list;
 use super::segment::LEAD;
 use super::*;
 use crate::op::{Condition, Expiry, Op, OpError, Replies, Reply, Space};
@@ -59,8 +60,8 @@ fn copy(folder: &Path) -> TempDir {
     copy
 }
 
-fn last_log(folder: &Path) -> std::path::PathBuf {
-    super::files::list(folder).unwrap().segments.pop().unwrap().1
+fn last_log(folder: &Path) -> PathBuf {
+    list(folder).unwrap().segments.pop().unwrap().1
 }
 
 proptest! {
@@ -216,7 +217,7 @@ fn missing_and_foreign_files_are_refused() {
         put(&mut shard, &n.to_be_bytes(), &[1; 500]);
     }
     drop(shard);
-    let segments = super::files::list(folder.path()).unwrap().segments;
+    let segments = list(folder.path()).unwrap().segments;
     assert!(segments.len() > 5);
     for (index, (_, path)) in segments.iter().enumerate() {
         let taken = copy(folder.path());
@@ -246,7 +247,7 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     let settings = DurableSettings { snapshot_bytes: 40_000, ..settings(Fsync::Never) };
     let mut shard = open_with(folder.path(), settings).unwrap();
     for n in 0..2000u32 {
-        put(&mut shard, &(n % 300).to_be_bytes(), &vec![n as u8; 200]);
+        put(&mut shard, &(n % 300).to_be_bytes(), &[n as u8; 200]);
         if n % 10 == 0 {
             let insert = Op::Insert { space: Space(2), value: &n.to_be_bytes() };
             assert_eq!(run(&mut shard, &[insert]), [Reply::Absolute(u64::from(n) / 10 + 1)]);
@@ -268,7 +269,7 @@ fn snapshots_shorten_the_log_and_damage_to_one_is_found() {
     let insert = Op::Insert { space: Space(2), value: b"" };
     assert_eq!(run(&mut shard, &[insert]), [Reply::Absolute(201)], "200 is not given out again");
     drop(shard);
-    let path = super::files::list(folder.path()).unwrap().snapshots.pop().unwrap().1;
+    let path = list(folder.path()).unwrap().snapshots.pop().unwrap().1;
     let whole = fs::read(&path).unwrap();
     for byte in (0..whole.len()).step_by(whole.len() / 40) {
         let mut bytes = whole.clone();
@@ -295,11 +296,17 @@ fn groups_are_acknowledged_when_they_are_synced() {
     let crashed = copy(folder.path());
     assert_eq!(state(&open(crashed.path()).unwrap()).len(), 0);
     let third = shard.execute(&[Op::put(S, b"c", &[1; 4000])], &mut replies);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !shard.acknowledged(third) && std::time::Instant::now() < deadline {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !shard.acknowledged(third) && Instant::now() < deadline {
         std::thread::yield_now();
     }
     assert!(shard.acknowledged(third), "the full group was synced in the background");
+    let fourth = shard.execute(&[Op::delete(S, b"none"), Op::put(S, b"d", b"")], &mut replies);
+    assert!(!shard.acknowledged(fourth));
+    shard.wait(fourth).unwrap();
+    assert!(shard.acknowledged(fourth));
+    shard.execute(&[Op::delete(S, b"d")], &mut replies);
+    shard.flush().unwrap();
     let crashed = copy(folder.path());
     assert_eq!(state(&open(crashed.path()).unwrap()).len(), 3);
     let reads = shard.execute(&[Op::get(S, b"a")], &mut replies);
@@ -395,10 +402,42 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_space() {
     assert!(shard.is_full() && !shard.is_poisoned());
     assert_eq!(state(&shard).len(), stored as usize);
     fs::remove_file(&ballast).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(60));
     put(&mut shard, &stored.to_be_bytes(), &[1; 1000]);
     assert!(!shard.is_full());
     drop(shard);
     let shard = open_with(&folder, settings).unwrap();
     assert_eq!(state(&shard).len(), stored as usize + 1);
+}
+
+#[test]
+fn mangled_logs_and_snapshots_break_no_promise() {
+    let (folder, _) = small_log();
+    let log = fs::read(last_log(folder.path())).unwrap();
+    let mut shard = open(folder.path()).unwrap();
+    shard.snapshot().unwrap();
+    let path = list(folder.path()).unwrap().snapshots.pop().unwrap().1;
+    let snapshot = fs::read(path).unwrap();
+    let mut seed = 5u64;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    for _ in 0..cases() * 4 {
+        for (bytes, target) in [
+            (&log[LEAD..1024], crate::fuzzing::log_recovery as fn(&[u8])),
+            (&snapshot[..], crate::fuzzing::snapshot_read),
+        ] {
+            let mut bytes = bytes.to_vec();
+            for _ in 0..next(4) {
+                let (at, from) = (next(bytes.len()), next(bytes.len()));
+                match next(3) {
+                    0 => bytes[at] ^= 1 << next(8),
+                    1 => bytes.truncate(at + 1),
+                    _ => bytes.copy_within(from.min(at)..at, from / 2),
+                }
+            }
+            target(&bytes);
+        }
+    }
 }

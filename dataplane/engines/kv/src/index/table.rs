@@ -142,7 +142,7 @@ impl TagTable {
     #[inline(always)]
     fn home(&self, tag: u32) -> usize {
         let homes = if u64::from(tag) >= self.threshold { self.new } else { self.old };
-        (u64::from(tag) * homes >> 32) as usize
+        ((u64::from(tag) * homes) >> 32) as usize
     }
 
     /// Fetches the home of `tag` ahead.
@@ -297,7 +297,7 @@ impl TagTable {
         if self.threshold == 0 {
             return;
         }
-        let home = (self.threshold - 1) * self.old >> 32;
+        let home = ((self.threshold - 1) * self.old) >> 32;
         let from = (home << 32).div_ceil(self.old);
         let mut moving = std::mem::take(&mut self.moving);
         let mut at = home as usize;

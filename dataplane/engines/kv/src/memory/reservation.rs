@@ -79,7 +79,10 @@ impl Reservation {
 
     fn range(&self, offset: usize, len: usize) -> io::Result<NonNull<c_void>> {
         let end = offset.checked_add(len);
-        if offset % HUGE != 0 || len % HUGE != 0 || end.is_none_or(|end| end > self.len) {
+        if !offset.is_multiple_of(HUGE)
+            || !len.is_multiple_of(HUGE)
+            || end.is_none_or(|end| end > self.len)
+        {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         // SAFETY: `offset` is at most `len`, hence within or one past the mapping.

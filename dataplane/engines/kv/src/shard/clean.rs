@@ -99,8 +99,9 @@ impl Shard {
             return true;
         }
         // The cleaner may pass the writers' bound by the two slices that they leave.
-        let bound = self.log_bound() + 2 * SLICE as u64;
-        let Some(new) = self.log.copy(Head::Move, at, bound) else { return false };
+        let Self { log, settings, table, arena, spaces, .. } = self;
+        let bound = || Self::log_bound_of(settings, table, arena, spaces) + 2 * SLICE as u64;
+        let Some(new) = log.copy(Head::Move, at, bound) else { return false };
         let Self { log, table, spaces, arena, .. } = self;
         let record = log.record(new);
         if object {

@@ -41,7 +41,7 @@ impl Shard {
     #[must_use]
     pub fn owner(&self, space: Space, key: &[u8]) -> usize {
         let low = Self::hash_of(&self.hash, space, key) & 0xffff_ffff;
-        (low * u64::from(self.settings.shards) >> 32) as usize
+        ((low * u64::from(self.settings.shards)) >> 32) as usize
     }
 
     /// The record of `key`, whether or not it expired.

@@ -73,7 +73,11 @@ impl Shard {
     }
 
     fn rows<'a>(&'a self, scan: &Scan<'a>) -> ScanRows<'a> {
-        let from = scan.after.map_or(scan.prefix, |after| after.max(scan.prefix));
+        let from = match scan.after {
+            // Nothing is compared with an empty slice; see below.
+            Some(after) if scan.prefix.is_empty() || after > scan.prefix => after,
+            _ => scan.prefix,
+        };
         let space = self.space(scan.space);
         let mut walk = space.map(|space| space.order.walk(&self.arena, &self.log, from));
         let run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
@@ -146,7 +150,9 @@ impl<'a> Iterator for ScanRows<'a> {
         loop {
             let loc = self.step()?;
             let record = self.log.record(loc);
-            if !record.key.starts_with(self.prefix) {
+            // An empty slice may point nowhere, and comparing through such a pointer, though of 0
+            // bytes, costs about 100 ns where it is done with masked loads.
+            if !self.prefix.is_empty() && !record.key.starts_with(self.prefix) {
                 self.left = 0;
                 return None;
             }

@@ -31,6 +31,10 @@ pub(crate) struct Tree {
     /// A leaf when `height` is 0; no node at all when it is 0 as well.
     root: u32,
     height: u32,
+    #[allow(
+        clippy::vec_box,
+        reason = "a node has 1.3 KiB: growth of the list is not to move all of them"
+    )]
     nodes: Vec<Box<Inner>>,
     free: Vec<u32>,
     len: u64,
