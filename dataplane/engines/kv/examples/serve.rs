@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use pfs_kv::servers::Serve;
 use pfs_kv::{Store, StoreSettings};
@@ -16,12 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = args.next().map(Into::into);
     let settings = StoreSettings { memory_bytes: 2 << 30, folder, ..StoreSettings::default() };
     let store = Store::open(&settings)?;
-    let server = Serve { resp, cheetah, ..Serve::default() }.start(store)?;
-    let (resp, cheetah) = (server.resp(), server.cheetah());
-    println!("pid {}: RESP on {resp:?}, lines on {cheetah:?}", std::process::id());
-    while server.is_running() {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    server.stop()?;
+    let until_killed = AtomicBool::new(false);
+    Serve { resp, cheetah, ..Serve::default() }.run(store, &until_killed, |server| {
+        let (resp, cheetah) = (server.resp(), server.cheetah());
+        println!("pid {}: RESP on {resp:?}, lines on {cheetah:?}", std::process::id());
+    })?;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -82,6 +83,25 @@ impl Serve {
         }
         common.journal.note(format!("serving {}", shown(resp, cheetah)));
         Ok(Server { resp, cheetah, common, waker, thread })
+    }
+
+    /// Serves `store` until `stop` is set, which is looked at ten times a second; `started` is told the server
+    /// once it listens.
+    ///
+    /// # Errors
+    /// As [`Serve::start`], and when the loop fails.
+    pub fn run(
+        self,
+        store: Store,
+        stop: &AtomicBool,
+        started: impl FnOnce(&Server),
+    ) -> Result<ServerCounters, ServeError> {
+        let server = self.start(store)?;
+        started(&server);
+        while server.is_running() && !stop.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        server.stop()
     }
 
     fn check(&self) -> Result<(), ServeError> {
