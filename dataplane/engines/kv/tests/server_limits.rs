@@ -32,6 +32,18 @@ fn what_is_no_request_gets_an_error_and_the_end() {
 }
 
 #[test]
+fn a_page_in_a_browser_cannot_give_commands() {
+    let server = server(Limits::default(), None, 1);
+    let request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET a 1\r\nPAIR_SET a 1\r\n";
+    let reply = until_closed(server.resp(), request);
+    assert!(reply.starts_with(b"-ERR unknown command 'POST'") && reply.ends_with(b"\r\n"));
+    assert_eq!(until_closed(server.cheetah(), request), b"ERROR,this is no HTTP server\n");
+    exchange(&mut connect(server.resp()), b"EXISTS a\r\n", b":0\r\n");
+    exchange(&mut connect(server.cheetah()), b"PAIR_GET a\n", b"ERROR,not_found\n");
+    assert_eq!(server.stop().expect("it ran").protocol_errors, 2);
+}
+
+#[test]
 fn a_pipeline_cut_at_each_byte_runs_its_whole_commands() {
     let server = server(Limits::default(), None, 1);
     let pipeline =

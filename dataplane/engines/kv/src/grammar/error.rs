@@ -7,6 +7,9 @@
 pub enum GrammarError {
     #[error("unknown_command")]
     UnknownCommand,
+    /// A browser can be made to send a page's text here: what follows must not be executed.
+    #[error("this is no HTTP server")]
+    Http,
     /// A command of the original that this server leaves out.
     #[error("not_available:{0}")]
     NotAvailable(String),

@@ -45,6 +45,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Command<'_>>, GrammarError> {
         b"LOG_FLUSH" => log_flush(rest),
         b"FILE_CHECKPOINT" => file_checkpoint(rest),
         b"RECYCLE" => recycle(rest),
+        b"POST" | b"PUT" | b"HOST:" => Err(GrammarError::Http),
         b"AUTH" if rest.is_empty() => Err(GrammarError::MissingPassword),
         b"AUTH" => Ok(Command::Auth { password: rest }),
         _ => sized(upper, line, rest),

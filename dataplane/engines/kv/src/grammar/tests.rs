@@ -144,6 +144,8 @@ fn what_is_no_command() {
     for (line, text) in [
         (&b"FROB 1"[..], "unknown_command"),
         (b"INSERTX a", "unknown_command"),
+        (b"POST / HTTP/1.1", "this is no HTTP server"),
+        (b"Host: 127.0.0.1:4455", "this is no HTTP server"),
         (b"READ:4 1", "unknown_command"),
         (b"\x00\xff", "unknown_command"),
         (b"PREDICT_SET key=a", "not_available:PREDICT_SET"),

@@ -162,6 +162,10 @@ impl StoreService {
             }
             match &line.command {
                 Ok(command) => self.line_alone(session, command, out),
+                Err(error @ GrammarError::Http) => {
+                    ReplyLine::error(out, error);
+                    session.close = Some(Reason::Protocol("an HTTP request".into()));
+                }
                 Err(error) if session.authenticated => ReplyLine::error(out, error),
                 Err(_) => ReplyLine::error(out, "auth_required"),
             }

@@ -205,6 +205,14 @@ impl StoreService {
                 if let Some(multi) = &mut session.multi {
                     multi.failed = true;
                 }
+                // A browser can be made to send a page's text here: what follows must not be executed.
+                let word = words.at(0);
+                if [&b"POST"[..], b"PUT", b"HOST:"]
+                    .iter()
+                    .any(|http| word.eq_ignore_ascii_case(http))
+                {
+                    session.close = Some(Reason::Protocol("an HTTP request".into()));
+                }
                 return Encoder::new(out, session.version).error(&error);
             }
         };
