@@ -76,14 +76,18 @@
 mod change;
 mod databases;
 mod durable;
+pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod grammar;
 mod index;
 mod log;
 mod memory;
 mod op;
 mod record;
 pub mod reduce;
+pub mod resp;
+pub mod servers;
 mod shard;
 mod store;
 mod summary;
