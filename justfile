@@ -31,9 +31,10 @@ bench *ARGS: setup
     cargo build --release -p pfs-bench --features "$(sh .ci/features)" --bins
     "${CARGO_TARGET_DIR:-target}"/release/all {{ARGS}}
 
-# Install the peers that benchmarks compare with, by apt.
+# Install the peers that benchmarks compare with: by apt, and tokenizers from PyPI and crates.io.
 bench-peers:
-    @sh .ci/apt-install tcpdump netsniff-ng dpdk dpdk-dev libdpdk-dev
+    @sh .ci/apt-install tcpdump netsniff-ng dpdk dpdk-dev libdpdk-dev python3-venv
+    @sh bench/token/install-peers
 
 # Rebuild the committed XDP object from its source (needs clang).
 ebpf:

@@ -2,6 +2,7 @@
 
 pub mod all;
 pub mod host;
+pub mod kv;
 pub mod op;
 pub mod op_token;
 pub mod overload;
@@ -11,4 +12,5 @@ pub mod ring;
 pub mod rx;
 pub mod spec;
 pub mod stats;
+pub mod token;
 pub mod veth;

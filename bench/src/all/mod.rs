@@ -46,7 +46,7 @@ struct Group {
     report: fn(&Path) -> Result<Report, String>,
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         name: "ring",
         heading: "Rings",
@@ -87,6 +87,13 @@ const GROUPS: [Group; 6] = [
         heading: "Overload",
         short: &["--rounds", "3", "--trial-ms", "500"],
         thorough: &["--rounds", "7", "--trial-ms", "2000"],
+        report: read,
+    },
+    Group {
+        name: "token",
+        heading: "Tokenizer",
+        short: &["--rounds", "3"],
+        thorough: &["--rounds", "7"],
         report: read,
     },
 ];

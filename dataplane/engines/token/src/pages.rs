@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_copy_in_pages_is_the_same() {
-        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let pages = Pages::copy_of(&bytes).unwrap();
         assert_eq!(pages.bytes(bytes.len()), bytes);
         assert_eq!(pages.start.as_ptr() as usize % HUGE, 0);

@@ -1,6 +1,7 @@
 //! Read-only arrays that are either built in this process or lie in a mapped vocabulary file.
 
 use std::ops::Deref;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use bytemuck::Pod;
@@ -8,18 +9,30 @@ use memmap2::Mmap;
 
 use crate::pages::{Granted, Pages};
 
-/// A read-only `[T]`, owned (in huge pages where it is large) or borrowed from a mapped file that it keeps alive.
+/// A read-only `[T]`, owned (in huge pages where it is large) or borrowed from a mapped file that
+/// it keeps alive.
 ///
-/// The encoder takes the slice once per call, so that where it lies costs nothing per byte.
+/// Where it lies is found out once: taking the slice is two loads.
 #[derive(Clone, Debug)]
-pub struct Table<T: Pod>(Backing<T>);
+pub struct Table<T: Pod> {
+    start: NonNull<T>,
+    len: usize,
+    backing: Backing<T>,
+}
 
+/// What keeps the elements where they are, unchanged.
 #[derive(Clone, Debug)]
 enum Backing<T: Pod> {
-    Owned(Arc<[T]>),
-    Pages { pages: Arc<Pages>, len: usize },
-    Mapped { file: Arc<Mmap>, start: usize, len: usize },
+    Owned(#[expect(dead_code, reason = "it holds the elements")] Arc<[T]>),
+    Pages(Arc<Pages>),
+    Mapped(#[expect(dead_code, reason = "it holds the elements")] Arc<Mmap>),
 }
+
+// SAFETY: the elements are only read, and what keeps them (an `Arc` of read-only memory) may be
+// dropped by any thread.
+unsafe impl<T: Pod + Send + Sync> Send for Table<T> {}
+// SAFETY: as above.
+unsafe impl<T: Pod + Send + Sync> Sync for Table<T> {}
 
 impl<T: Pod> Table<T> {
     /// The `len` elements that begin `start` bytes into `file`; `None` where they do not lie in it,
@@ -27,16 +40,17 @@ impl<T: Pod> Table<T> {
     #[must_use]
     pub fn mapped(file: Arc<Mmap>, start: usize, len: usize) -> Option<Self> {
         let end = len.checked_mul(size_of::<T>())?.checked_add(start)?;
-        bytemuck::try_cast_slice::<u8, T>(file.get(start..end)?).ok()?;
-        Some(Self(Backing::Mapped { file, start, len }))
+        let values = bytemuck::try_cast_slice::<u8, T>(file.get(start..end)?).ok()?;
+        let start = NonNull::from(values).cast();
+        Some(Self { start, len, backing: Backing::Mapped(file) })
     }
 
     /// What its memory lies in. A mapped file's pages are the page cache's.
     #[must_use]
     pub fn granted(&self) -> Granted {
-        match &self.0 {
-            Backing::Pages { pages, .. } => pages.granted(),
-            Backing::Owned(_) | Backing::Mapped { .. } => Granted::Small,
+        match &self.backing {
+            Backing::Pages(pages) => pages.granted(),
+            Backing::Owned(_) | Backing::Mapped(_) => Granted::Small,
         }
     }
 }
@@ -44,26 +58,25 @@ impl<T: Pod> Table<T> {
 impl<T: Pod> From<Vec<T>> for Table<T> {
     fn from(values: Vec<T>) -> Self {
         let len = values.len();
-        match Pages::copy_of(bytemuck::cast_slice(&values)) {
-            Some(pages) => Self(Backing::Pages { pages: Arc::new(pages), len }),
-            None => Self(Backing::Owned(values.into())),
+        let bytes: &[u8] = bytemuck::cast_slice(&values);
+        if let Some(pages) = Pages::copy_of(bytes) {
+            let copy: &[T] = bytemuck::cast_slice(pages.bytes(bytes.len()));
+            let start = NonNull::from(copy).cast();
+            return Self { start, len, backing: Backing::Pages(Arc::new(pages)) };
         }
+        let values: Arc<[T]> = values.into();
+        Self { start: NonNull::from(&*values).cast(), len, backing: Backing::Owned(values) }
     }
 }
 
 impl<T: Pod> Deref for Table<T> {
     type Target = [T];
 
+    #[inline(always)]
     fn deref(&self) -> &[T] {
-        match &self.0 {
-            Backing::Owned(values) => values,
-            Backing::Pages { pages, len } => {
-                bytemuck::cast_slice(pages.bytes(len * size_of::<T>()))
-            }
-            Backing::Mapped { file, start, len } => {
-                bytemuck::cast_slice(&file[*start..*start + len * size_of::<T>()])
-            }
-        }
+        // SAFETY: `start` and `len` come from a slice of the backing's memory, which does not move
+        // (heap, pages of its own, or a mapping), is never written, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 

@@ -378,3 +378,94 @@ fn counted(source: &VocabSource) -> usize {
 fn special_only(source: &VocabSource) -> impl Iterator<Item = &Special> {
     source.specials.iter().filter(|special| source.token(special.id).is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Encoder;
+
+    fn source(mode: Mode) -> VocabSource {
+        let bytes = (0..=255u8).filter(|byte| mode == Mode::Bpe || *byte != 7);
+        let words = [&b"ab"[..], b"abc", b"a longer token than a cell holds"].map(<[u8]>::to_vec);
+        let tokens = bytes.map(|byte| vec![byte]).chain(words);
+        VocabSource {
+            name: "small".into(),
+            mode,
+            tokens: (0..).map(|n| n * 2).zip(tokens).collect(),
+            ranks: Ranks::ById,
+            whole_piece_first: true,
+            grammar: Grammar::R50k,
+            specials: vec![
+                Special { id: 1, text: "<s>".into() },
+                Special { id: 4, text: "x".into() },
+            ],
+            unknown: Unknown::AddBytes,
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_says_what_its_source_said() {
+        for mode in [Mode::Bpe, Mode::Greedy] {
+            let source = source(mode);
+            let vocab = Vocabulary::compile_with_words(&source, []).unwrap();
+            assert_eq!(vocab.source(), source, "{mode:?}");
+            assert_eq!(vocab.hash(), source.content_hash());
+            assert_eq!(vocab.token(1), Some(&b"<s>"[..]));
+            assert_eq!(vocab.len(), source.tokens.len() + 1, "special 4 is an ordinary token too");
+            assert_eq!(vocab.longest(), 32);
+        }
+    }
+
+    #[test]
+    fn a_v3_file_encodes_as_what_wrote_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.v3");
+        for mode in [Mode::Bpe, Mode::Greedy] {
+            let vocab = Vocabulary::compile_with_words(&source(mode), [&b" abab"[..]]).unwrap();
+            vocab.write_v3(&path).unwrap();
+            let back = Vocabulary::open(path.to_str().unwrap()).unwrap();
+            assert_eq!((back.hash(), back.words()), (vocab.hash(), vocab.words()));
+            let text = b"abc abab\x07 a longer token than a cell holds, aba\xff".repeat(9);
+            let [mut first, mut second] = [vec![], vec![]];
+            Encoder::new(Arc::new(vocab)).encode_into(&text, &mut first).unwrap();
+            Encoder::new(Arc::new(back)).encode_into(&text, &mut second).unwrap();
+            assert_eq!(first, second, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_v3_file_with_anothers_words_is_refused() {
+        let vocab = Vocabulary::compile_with_words(&source(Mode::Bpe), []).unwrap();
+        let mut other = source(Mode::Bpe);
+        // The same tokens with other ids.
+        other.tokens.iter_mut().for_each(|(id, _)| *id += 10_000);
+        let mut writer = SectionWriter::new();
+        other.write(&mut writer);
+        vocab.words.write(&mut writer);
+        let Engine::Bpe(bpe) = &vocab.engine else { panic!("as its source says") };
+        bpe.write(&mut writer);
+        let file = writer.finish().unwrap();
+        let read = Vocabulary::from_sections(&mut SectionReader::from_bytes(&file).unwrap());
+        assert!(matches!(read, Err(VocabError::Format(FormatError::Cell { .. }))), "{read:?}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let error = Vocabulary::open("no_such_base").unwrap_err();
+        assert!(matches!(error, VocabError::NotFound { .. }));
+        assert!(error.to_string().contains("cl100k_base"), "{error}");
+        let mut source = source(Mode::Bpe);
+        source.tokens.remove(9);
+        let error = Vocabulary::compile(&source).unwrap_err();
+        assert!(matches!(error, VocabError::Source { .. }), "{error}");
+    }
+
+    #[test]
+    fn cl100k_takes_less_than_16_mib() {
+        let vocab = Vocabulary::open("cl100k_base").unwrap();
+        assert_eq!((vocab.len(), vocab.longest()), (100_261, 128));
+        assert!(vocab.memory() < 16 << 20, "{}", vocab.memory());
+    }
+}

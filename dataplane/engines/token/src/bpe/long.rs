@@ -1,7 +1,7 @@
 //! Pieces of more than 64 bytes: windows, whose joints are checked.
 
 use super::isa::Isa;
-use super::merge::WINDOW;
+use super::merge::{Merged, WINDOW};
 use super::{Bpe, Prefixes};
 
 /// Bytes at the end of a window whose tokens are left to the next one: what follows changes them
@@ -78,7 +78,7 @@ impl Bpe {
     #[inline(always)]
     fn windows(&self, isa: impl Isa, text: &[u8], numbers: &mut Vec<u32>) -> bool {
         // Repetitive text has equal windows one after the other.
-        let (mut last, mut merged) = (&text[..0], None);
+        let (mut last, mut merged) = (&text[..0], Merged::default());
         let mut steps_back = 4 + text.len() / WINDOW;
         let mut start = 0;
         loop {
@@ -88,9 +88,9 @@ impl Bpe {
             }
             let window = &text[start..end];
             if window != last {
-                (last, merged) = (window, None);
+                // No closure may stand between the caller's instruction set and this call.
+                (last, merged) = (window, isa.merge(self, window));
             }
-            let merged = merged.get_or_insert_with(|| isa.merge(self, window));
             if let Some(&before) = numbers.last()
                 && !self.valid(isa, before, merged.numbers[0])
             {

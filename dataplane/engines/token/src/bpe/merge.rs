@@ -41,6 +41,12 @@ pub(crate) struct Merged {
     pub(crate) live: u64,
 }
 
+impl Default for Merged {
+    fn default() -> Self {
+        Self { numbers: [0; WINDOW], live: 0 }
+    }
+}
+
 impl Merged {
     /// The numbers in order.
     #[inline(always)]
@@ -51,6 +57,37 @@ impl Merged {
             live &= live - 1;
             Some(self.numbers[at % WINDOW])
         })
+    }
+}
+
+/// Most bytes of a piece that merges side by side with another.
+pub(crate) const SHORT: usize = 16;
+
+/// The tokens of a piece of up to 16 bytes, as [`Merged`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Short {
+    pub(super) numbers: [u32; SHORT],
+    pub(super) live: u16,
+}
+
+impl Short {
+    /// The numbers in order.
+    #[inline(always)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        let mut live = self.live;
+        std::iter::from_fn(move || {
+            let at = (live != 0).then(|| live.trailing_zeros() as usize)?;
+            live &= live - 1;
+            Some(self.numbers[at % SHORT])
+        })
+    }
+}
+
+impl From<Merged> for Short {
+    fn from(merged: Merged) -> Self {
+        let mut short = Self { numbers: [0; SHORT], live: merged.live as u16 };
+        short.numbers.copy_from_slice(&merged.numbers[..SHORT]);
+        short
     }
 }
 

@@ -23,8 +23,9 @@ mod stored;
 mod tests;
 mod valid;
 
+pub(crate) use isa::BESIDE;
 pub(crate) use long::Scratch;
-pub(crate) use merge::WINDOW;
+pub(crate) use merge::{Short, WINDOW};
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;

@@ -17,6 +17,14 @@ pub(super) const PAIR: u64 = !((1 << RESULT_BITS) - 1);
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [u64; 8]);
 
+impl Line {
+    /// Whether pairs that belong here may lie in the next line.
+    #[inline(always)]
+    pub(super) const fn is_full(&self) -> bool {
+        self.0[7] != FREE
+    }
+}
+
 /// The table: a line per bucket, a power of two of them and as many more lines as the last bucket
 /// runs over into.
 #[derive(Clone, Debug)]
@@ -44,14 +52,14 @@ const fn bucket(pair: u64, shift: u32) -> usize {
     ((pair >> RESULT_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
 }
 
-/// The result at `pair` in the buckets of `lines`, by a search of a line.
+/// The result at `pair` in the buckets of `lines`.
 #[inline(always)]
-fn get(lines: &[Line], shift: u32, pair: u64, find: impl Fn(&Line, u64) -> u32) -> u32 {
+fn get(lines: &[Line], shift: u32, pair: u64) -> u32 {
     let mut at = bucket(pair, shift);
     loop {
         let Some(line) = lines.get(at) else { return NONE };
         let found = find(line, pair);
-        if found != NONE || line.0[7] == FREE {
+        if found != NONE || !line.is_full() {
             return found;
         }
         at += 1;
@@ -79,7 +87,7 @@ impl Builder {
     }
 
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right), find)
+        get(&self.lines, self.shift, pair(left, right))
     }
 
     /// Adds a pair that is not there.
@@ -111,13 +119,23 @@ impl Pairs {
     /// What the pair merges into; [`NONE`] for nothing.
     #[inline(always)]
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right), find)
+        get(&self.lines, self.shift, pair(left, right))
     }
 
-    /// As [`Pairs::get`], with another search of a line.
+    /// The cells of a pair without its result, and the number of the line where they are or from
+    /// which on they have run over.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn get_with(&self, left: u32, right: u32, find: impl Fn(&Line, u64) -> u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right), find)
+    pub(super) fn place(&self, left: u32, right: u32) -> (u64, usize) {
+        let pair = pair(left, right);
+        (pair, bucket(pair, self.shift))
+    }
+
+    /// The line of that number, if there is one.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn line(&self, at: usize) -> Option<&Line> {
+        self.lines.get(at)
     }
 
     /// The lines and the shift, for storing.

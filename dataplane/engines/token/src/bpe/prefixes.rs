@@ -28,9 +28,15 @@ impl Prefixes {
             }
             let mut next = bpe.trie.longest(&text[at..]).map_or(NONE, |(number, _)| number);
             while next != NONE {
-                let end = &mut self.last[at + bpe.length(next)];
-                if *end == NONE && left.is_none_or(|left| bpe.valid(isa, left, next)) {
-                    *end = next;
+                let end = at + bpe.length(next);
+                // No closure may stand between the caller's instruction set and `valid`.
+                let stands = match left {
+                    _ if self.last[end] != NONE => false,
+                    Some(left) => bpe.valid(isa, left, next),
+                    None => true,
+                };
+                if stands {
+                    self.last[end] = next;
                 }
                 next = bpe.shorter[next as usize];
             }

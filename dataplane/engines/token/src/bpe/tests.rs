@@ -46,6 +46,13 @@ fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
         if piece.len() <= WINDOW {
             ways.push(ids(&bpe.short(piece).iter().collect::<Vec<_>>()));
         }
+        let (head, tail) = piece.split_at(piece.len() / 2);
+        if (1..=merge::SHORT).contains(&head.len()) && (1..=merge::SHORT).contains(&tail.len()) {
+            let pieces = [head, tail, &head[..1], tail];
+            for (short, piece) in bpe.beside(pieces).iter().zip(pieces) {
+                assert_eq!(short.iter().collect::<Vec<_>>(), merge::merge_any(&bpe, piece));
+            }
+        }
         let mut scratch = Scratch::default();
         assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
         ways.push(ids(&scratch.numbers));

@@ -1,12 +1,15 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
 use super::sink::Sink;
-use crate::bpe::{Bpe, Scratch, WINDOW};
+use crate::bpe::{BESIDE, Bpe, Scratch, Short, WINDOW};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 128;
+
+/// A piece in which nothing merges.
+const NOTHING: &[u8] = &[0];
 
 /// Some pieces of a text.
 #[derive(Clone, Copy)]
@@ -19,15 +22,29 @@ pub(super) struct Segment<'t> {
     pub(super) ends: &'t [u32],
 }
 
+impl<'t> Segment<'t> {
+    /// The bytes of a piece.
+    #[inline(always)]
+    fn piece(&self, start: u32, end: u32) -> &'t [u8] {
+        &self.text[self.start + start as usize..self.start + end as usize]
+    }
+}
+
 /// Keys of a block and the cells where they can be.
 pub(super) struct Keys {
     keys: [Key; BLOCK],
     slots: [u32; BLOCK],
+    /// The tokens of the pieces of up to 15 bytes that are in no cell.
+    merged: [Short; BLOCK],
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { keys: [Key { low: 0, high: 0 }; BLOCK], slots: [0; BLOCK] }
+        Self {
+            keys: [Key { low: 0, high: 0 }; BLOCK],
+            slots: [0; BLOCK],
+            merged: [Short::default(); BLOCK],
+        }
     }
 }
 
@@ -147,6 +164,8 @@ impl Round<'_> {
 
     /// Looks up the pieces of `segment` that end at `ends`, whose keys begin at `first`. Gives the
     /// last end.
+    ///
+    /// Three passes: which pieces are not in the table; those, several at once; and all ids in order.
     #[inline(always)]
     fn probe<S: Sink>(
         &mut self,
@@ -157,26 +176,76 @@ impl Round<'_> {
         first: usize,
         sink: &mut S,
     ) -> u32 {
-        let mut cursor = sink.open(ends.len());
+        let mut missed = [0u64; BLOCK / 64];
+        for at in 0..ends.len() {
+            let key = (first + at) % BLOCK;
+            let hit = words.cell(self.keys.slots[key]).is(&self.keys.keys[key]);
+            missed[at / 64 % missed.len()] |= u64::from(!hit) << (at % 64);
+        }
+        self.merge_missed(segment, ends, start, &missed);
+        let mut left = ends.len();
+        let mut cursor = sink.open(left);
         for (at, &end) in ends.iter().enumerate() {
-            let cell = words.cell(self.keys.slots[first + at]);
-            if cell.is(&self.keys.keys[first + at]) {
+            if missed[at / 64 % missed.len()] >> (at % 64) & 1 == 0 {
+                let cell = words.cell(self.keys.slots[(first + at) % BLOCK]);
                 // SAFETY: the cursor has room for every piece that is left; this is one of them.
                 cursor = unsafe { sink.word(cursor, cell, end - start) };
             } else {
                 // SAFETY: the cursor comes from the sink's last opening.
                 unsafe { sink.close(cursor) };
-                let piece = segment.start + start as usize..segment.start + end as usize;
-                if let Some(piece) = segment.text.get(piece) {
-                    self.miss(piece, sink);
+                if (end - start) as usize <= WORD_BYTES {
+                    for number in self.keys.merged[at % BLOCK].iter() {
+                        sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
+                    }
+                } else {
+                    self.miss(segment.piece(start, end), sink);
                 }
-                cursor = sink.open(ends.len() - at);
+                cursor = sink.open(left);
             }
+            left -= 1;
             start = end;
         }
         // SAFETY: the cursor comes from the sink's last opening.
         unsafe { sink.close(cursor) };
         start
+    }
+
+    /// Merges the pieces of up to 15 bytes that are missed.
+    #[inline(always)]
+    fn merge_missed(&mut self, segment: Segment<'_>, ends: &[u32], start: u32, missed: &[u64]) {
+        let (mut waiting, mut pieces, mut places) = (0, [NOTHING; BESIDE], [0; BESIDE]);
+        for (word, &mask) in missed.iter().enumerate() {
+            let mut mask = mask;
+            while mask != 0 {
+                let at = word * 64 + mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                let start = if at == 0 { start } else { ends[at - 1] };
+                let piece = segment.piece(start, ends[at]);
+                // Longer ones may be whole tokens.
+                if !(1..=WORD_BYTES).contains(&piece.len()) {
+                    continue;
+                }
+                (pieces[waiting], places[waiting]) = (piece, at);
+                waiting += 1;
+                if waiting == BESIDE {
+                    self.merge_beside(pieces, places, waiting);
+                    (waiting, pieces) = (0, [NOTHING; BESIDE]);
+                }
+            }
+        }
+        match waiting {
+            0 => {}
+            1 => self.keys.merged[places[0] % BLOCK] = self.bpe.short(pieces[0]).into(),
+            _ => self.merge_beside(pieces, places, waiting),
+        }
+    }
+
+    /// Merges the first `count` of `pieces`, for the places of the block that `places` says.
+    #[inline(always)]
+    fn merge_beside(&mut self, pieces: [&[u8]; BESIDE], places: [usize; BESIDE], count: usize) {
+        for (short, at) in self.bpe.beside(pieces).into_iter().zip(places).take(count) {
+            self.keys.merged[at % BLOCK] = short;
+        }
     }
 
     /// Encodes a piece that is not in the word table.

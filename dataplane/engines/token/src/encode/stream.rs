@@ -38,21 +38,13 @@ impl Encoder {
     }
 
     /// Ends the stream: appends the ids of what is kept, and leaves `state` ready for another text.
-    ///
-    /// # Errors
-    /// The end of the text is a special token's text, which might have become that of another, and
-    /// the policy is [`SpecialPolicy::Deny`]; `state` is ready all the same.
-    pub fn finish(
-        &mut self,
-        state: &mut StreamState,
-        ids: &mut Vec<u32>,
-    ) -> Result<(), EncodeError> {
+    pub fn finish(&mut self, state: &mut StreamState, ids: &mut Vec<u32>) {
         let sink = &mut Ids(ids);
         if state.held.is_some() {
-            self.push_with_specials(state, &[], true, sink)?;
+            let ended = self.push_with_specials(state, &[], true, sink);
+            debug_assert!(ended.is_ok(), "what is denied is told when it is pushed");
         }
         self.end(state, sink);
-        Ok(())
     }
 
     /// As [`Encoder::push`], where texts of special tokens are looked for.
@@ -76,11 +68,12 @@ impl Encoder {
         let open = if last { 0 } else { beginning_of_special(&vocab, text) };
         let sure = text.len() - open;
         let (mut start, mut flushes) = (0, 0);
-        // A match that begins behind `sure` may yet become a longer one.
-        for found in finder.find_iter(text).take_while(|found| found.start() < sure) {
+        let deny = self.options.specials == SpecialPolicy::Deny;
+        // A match that begins behind `sure` may yet become a longer one, which is denied alike.
+        for found in finder.find_iter(text).take_while(|found| deny || found.start() < sure) {
             flushes += self.feed(state, &text[start..found.start()], sink);
             self.end(state, sink);
-            if self.options.specials == SpecialPolicy::Deny {
+            if deny {
                 let special = &vocab.specials[found.pattern().as_usize()];
                 let offset = found.start() as i64 - before;
                 return Err(EncodeError::Special { text: special.text.clone(), offset });

@@ -71,7 +71,7 @@ fn streamed(encoder: &mut Encoder, text: &[u8], cuts: &[usize]) -> Vec<u32> {
         start = cut;
     }
     encoder.push(&mut state, &text[start..], &mut ids).expect("allowed");
-    encoder.finish(&mut state, &mut ids).expect("allowed");
+    encoder.finish(&mut state, &mut ids);
     assert!(state.is_empty());
     ids
 }
@@ -199,6 +199,12 @@ fn special_tokens_by_policy() {
     let error = deny.push(&mut state, &text[6..], &mut ids).unwrap_err();
     assert!(matches!(error, EncodeError::Special { offset: -5, .. }), "{error:?}");
     assert!(encoded(&CL100K, text).len() > 3, "text by default");
+
+    let source = small(&[], Grammar::Whole, Mode::Bpe);
+    let options = EncodeOptions { specials: SpecialPolicy::Deny, ..EncodeOptions::default() };
+    let mut deny = Encoder::with(compiled(&source), options);
+    let whole = deny.push(&mut StreamState::default(), b"<|end|>", &mut ids);
+    assert!(whole.is_err(), "though it might become a longer one");
 }
 
 /// Long pieces without a certain boundary, and what they must not cost: these sizes would take
@@ -231,7 +237,7 @@ fn a_limited_carry_is_kept_and_told() {
         flushes += encoder.push(&mut state, b"abcdefg", &mut ids).unwrap();
         assert!(state.carry_len() <= 100);
     }
-    encoder.finish(&mut state, &mut ids).expect("allowed");
+    encoder.finish(&mut state, &mut ids);
     assert_eq!(flushes, 66);
     let mut back = vec![];
     CL100K.decode_into(&ids, &mut back).unwrap();

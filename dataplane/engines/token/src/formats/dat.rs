@@ -113,14 +113,15 @@ fn arrays(file: &[u8]) -> Result<V2Arrays, FormatError> {
 /// each along a byte.
 fn depths(arrays: &V2Arrays) -> Result<Vec<u32>, FormatError> {
     match arrays.check.first() {
-        Some(0) => {}
-        Some(_) => return Err(at(0, "the root is not its own parent")),
+        // Crayon 2 has the root as its own parent, Crayon 5 as a cell without one.
+        Some(0 | -1) => {}
+        Some(_) => return Err(at(0, "the root has a parent other than itself")),
         None => return Err(FormatError::invalid(FORMAT, "it has no root")),
     }
     if let Some(cell) = arrays.base.iter().position(|&base| base < 0) {
         return Err(at(cell, "its base is negative"));
     }
-    if arrays.base[0] == 0 {
+    if arrays.base[0] == 0 && arrays.check[0] == 0 {
         return Err(at(0, "the root's base is 0, so that byte 0 leads back to it"));
     }
     let mut depths = vec![0u32; arrays.check.len()];
@@ -205,6 +206,9 @@ mod tests {
     fn a_file_made_by_hand_is_read_and_written_tokens_come_back() {
         let source = parse(&file(&by_hand())).unwrap();
         assert_eq!(source.tokens, [(0, b"ab".to_vec()), (5, b"a".to_vec())]);
+        let mut later = by_hand();
+        later.1[0] = -1;
+        assert_eq!(parse(&file(&later)).unwrap(), source, "as Crayon 5 writes the root");
         let words: [&[u8]; 5] = [b"\0", b"\xff\xff", b"abc", b"ab", &[7; 300]];
         let tokens = (0..).zip(words.map(<[u8]>::to_vec)).collect();
         let source = crayon::greedy("test", tokens, Unknown::AddBytes);
@@ -253,7 +257,7 @@ mod tests {
     fn hostile_cells_are_refused() {
         type Change = fn(&mut (Vec<i32>, Vec<i32>, Vec<i32>));
         let changes: [(Change, &str); 11] = [
-            (|a| a.1[0] = -1, "own parent"),
+            (|a| a.1[0] = 98, "other than itself"),
             (|a| a.0[98] = -1, "negative"),
             (|a| a.0[3] = i32::MIN, "negative"),
             (|a| a.0[0] = 0, "base is 0"),

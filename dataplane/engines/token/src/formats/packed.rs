@@ -42,7 +42,7 @@ pub fn write(tokens: &[(u32, Vec<u8>)], level: i32) -> Result<Vec<u8>, FormatErr
         .map_err(|e| FormatError::invalid(FORMAT, format!("zstd: {e}")))
 }
 
-/// Unpacks what [`write`] has packed.
+/// Unpacks what [`write()`] has packed.
 ///
 /// # Errors
 /// [`FormatError::Invalid`] or [`FormatError::Truncated`]; never for bytes that `write` returned.

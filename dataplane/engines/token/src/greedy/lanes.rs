@@ -18,6 +18,10 @@ const LEAST: usize = 256;
 /// Sets of eight lanes.
 const SETS: usize = 4;
 const LANES: usize = SETS * 8;
+/// Lanes that must be busy on average to be faster than one token after the other.
+const WORTH: usize = 18;
+/// Blocks left to the walk when they are not.
+const REST: u32 = 7;
 /// A job's bytes, at least.
 const LEAST_JOB: usize = 32;
 /// How far a boundary is looked for behind a job's least end.
@@ -27,52 +31,108 @@ const BEYOND: usize = 16;
 /// Ids that are noted before they are put in order.
 const LOG: usize = 512;
 
-/// A stretch of text. Its ids go to places `start..start + ids` of the buffer.
-#[derive(Clone, Copy, Debug)]
-struct Job {
-    start: u32,
-    end: u32,
-    ids: u32,
+/// Stretches of a text, in order and apart, and where their ids are: those of job `j` are places
+/// `starts[j]..places[j]` of the buffer.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    starts: Vec<u32>,
+    ends: Vec<u32>,
+    places: Vec<u32>,
+    /// Of closed jobs: place behind the last id in the low half, number of the job in the high one.
+    closed: Vec<u64>,
+    ids: Vec<u32>,
+    /// Blocks that are left to the walk, since lately the lanes had too little work.
+    rest: u32,
 }
 
-/// What [`block`] works in.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    jobs: Vec<Job>,
-    ids: Vec<u32>,
+impl Jobs {
+    /// Forgets all jobs.
+    fn clear(&mut self) {
+        self.starts.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a stretch, which must lie behind the others.
+    #[inline(always)]
+    fn push(&mut self, start: u32, end: u32) {
+        self.starts.push(start);
+        self.ends.push(end);
+    }
+
+    /// Number of jobs.
+    fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Bytes of the longest job; 1 where there are none.
+    fn longest(&self) -> usize {
+        let lengths = self.starts.iter().zip(&self.ends).map(|(start, end)| end - start);
+        lengths.max().unwrap_or(1) as usize
+    }
+
+    /// The ids of job `job`, once [`Jobs::walk`] has run.
+    #[inline(always)]
+    fn ids(&self, job: usize) -> &[u32] {
+        &self.ids[self.starts[job] as usize..self.places[job] as usize]
+    }
+
+    /// Walks all jobs.
+    ///
+    /// # Safety
+    /// As [`run`]; and the jobs lie in the first [`BLOCK`] bytes.
+    unsafe fn walk(&mut self, view: View<'_>, text: &[u8]) {
+        let len = self.len();
+        // Eight numbers are loaded from the place of each job on, and stored to that of each.
+        self.starts.resize(len + 8, 0);
+        self.ends.resize(len + 8, 0);
+        self.closed.resize(len + 8, 0);
+        self.places.resize(len, 0);
+        self.ids.resize(BLOCK, 0);
+        let mut queue = Queue {
+            starts: &self.starts,
+            ends: &self.ends,
+            len,
+            next: 0,
+            closed: &mut self.closed,
+            done: 0,
+        };
+        // SAFETY: the caller's word.
+        unsafe { run(view, text, &mut queue, &mut self.ids) };
+        self.starts.truncate(len);
+        self.ends.truncate(len);
+        for &closed in &self.closed[..len] {
+            self.places[(closed >> 32) as usize] = closed as u32;
+        }
+    }
 }
 
 /// Encodes the beginning of `text` as far as there are boundaries in it, and gives its length:
 /// 0 where there are too few for it to be worth it.
 #[inline]
-pub(super) fn block(
-    greedy: &Greedy,
-    scratch: &mut Scratch,
-    text: &[u8],
-    ids: &mut Vec<u32>,
-) -> usize {
-    if text.len() < LEAST {
+pub(super) fn block(greedy: &Greedy, jobs: &mut Jobs, text: &[u8], ids: &mut Vec<u32>) -> usize {
+    if text.len() < LEAST || jobs.rest > 0 {
+        jobs.rest = jobs.rest.saturating_sub(1);
         return 0;
     }
-    plan(greedy, text, &mut scratch.jobs);
-    // A few jobs take as long as one after the other.
-    let Some(last) = scratch.jobs.last().filter(|_| scratch.jobs.len() >= 6) else { return 0 };
-    let end = last.end as usize;
-    scratch.ids.resize(BLOCK, 0);
+    jobs.clear();
+    let end = plan(greedy, text, jobs);
+    // All lanes wait for the longest job: not worth it where too few of them have work meanwhile.
+    if end < WORTH * jobs.longest() {
+        jobs.rest = REST;
+        return 0;
+    }
     // SAFETY: this is called on the level that has these instructions. The jobs end at certain
     // boundaries and `BEYOND` bytes before the end of the text, and in the first `BLOCK` bytes.
-    unsafe { run(greedy.trie.view(), text, &mut scratch.jobs, &mut scratch.ids) };
-    for job in &scratch.jobs {
-        let start = job.start as usize;
-        ids.extend_from_slice(&scratch.ids[start..start + job.ids as usize]);
+    unsafe { jobs.walk(greedy.trie.view(), text) };
+    for job in 0..jobs.len() {
+        ids.extend_from_slice(jobs.ids(job));
     }
     end
 }
 
-/// Jobs from the start of `text` on, without gaps. They become shorter towards the end, so that
-/// the lanes end together.
-fn plan(greedy: &Greedy, text: &[u8], jobs: &mut Vec<Job>) {
-    jobs.clear();
+/// Jobs from the start of `text` on, without gaps; gives where they end. They become shorter
+/// towards the end, so that the lanes end together.
+fn plan(greedy: &Greedy, text: &[u8], jobs: &mut Jobs) -> usize {
     let whole = text.len().saturating_sub(BEYOND).min(BLOCK);
     // In a short text each lane has one job.
     let least = if whole < LANES * LEAST_JOB * 4 { whole / LANES } else { LEAST_JOB };
@@ -80,10 +140,11 @@ fn plan(greedy: &Greedy, text: &[u8], jobs: &mut Vec<Job>) {
     while start < whole {
         let least = ((whole - start) / (2 * LANES)).max(least);
         let reach = (start + least + REACH).min(whole);
-        let Some(end) = greedy.pairs.next(&text[..=reach], start + least) else { return };
-        jobs.push(Job { start: start as u32, end: end as u32, ids: 0 });
+        let Some(end) = greedy.pairs.next(&text[..=reach], start + least) else { break };
+        jobs.push(start as u32, end as u32);
         start = end;
     }
+    start
 }
 
 /// Ids and where they go: place in the low half, id in the high half.
@@ -105,10 +166,20 @@ impl Log {
     }
 }
 
-/// Jobs that wait for a lane.
+/// Jobs that wait for a lane, and those that are done.
 struct Queue<'a> {
-    jobs: &'a mut [Job],
+    /// Eight more than there are jobs.
+    starts: &'a [u32],
+    /// Eight more than there are jobs.
+    ends: &'a [u32],
+    /// Number of jobs.
+    len: usize,
+    /// The first that waits; `len` or less.
     next: usize,
+    /// Eight more than there are jobs.
+    closed: &'a mut [u64],
+    /// How many of them are; `len` or less.
+    done: usize,
 }
 
 /// Eight lanes, 64 bits each. Offsets count from the start of the text.
@@ -126,7 +197,7 @@ struct Set {
     best: __m512i,
     /// Where that token ends.
     best_end: __m512i,
-    /// Where the next id goes.
+    /// Where the next id goes, and in the high half the number of the job.
     place: __m512i,
     /// Where the job ends.
     end: __m512i,
@@ -134,7 +205,6 @@ struct Set {
     fresh: __mmask8,
     /// Lanes that have a job.
     live: __mmask8,
-    job: [u32; 8],
 }
 
 /// The tables, as addresses.
@@ -145,206 +215,193 @@ struct Tables {
     text: *const u8,
 }
 
-/// Walks all `jobs` over `text` and puts their ids into `ids`.
+/// Walks all jobs of `queue` over `text` and puts their ids into `ids`.
 ///
 /// # Safety
 /// The features below must be available. Every byte has a token in `view`. The jobs lie in
-/// `text` up to `BEYOND` bytes before its end, are not empty, and end at certain boundaries.
+/// `text` up to [`BEYOND`] bytes before its end, are not empty, do not overlap, and each begins
+/// where a token does and ends at a certain boundary.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
-unsafe fn run(view: View<'_>, text: &[u8], jobs: &mut [Job], ids: &mut [u32]) {
+unsafe fn run(view: View<'_>, text: &[u8], queue: &mut Queue<'_>, ids: &mut [u32]) {
     let (cells, pairs) = view.addresses();
     let tables = Tables { cells, pairs, text: text.as_ptr() };
     let mut log = Log { notes: [0; LOG], len: 0 };
-    let mut queue = Queue { jobs, next: 0 };
-    let mut sets = [Set::idle(); SETS];
-    for set in &mut sets {
-        // SAFETY: the features are those of this function, the rest is the caller's word.
-        unsafe {
-            set.assign(0xff, &mut queue);
-            set.begin(set.live, tables);
+    // SAFETY: the features are those of this function, the rest is the caller's word. The log is
+    // emptied before it has no room for a step of all sets.
+    unsafe {
+        let mut new = || Set::new(tables, queue);
+        let (mut a, mut b, mut c, mut d) = (new(), new(), new(), new());
+        const { assert!(SETS == 4) };
+        while a.live | b.live | c.live | d.live != 0 {
+            a = a.step(tables, queue, &mut log);
+            b = b.step(tables, queue, &mut log);
+            c = c.step(tables, queue, &mut log);
+            d = d.step(tables, queue, &mut log);
+            if log.len > LOG - LANES {
+                log.flush(ids);
+            }
         }
     }
-    loop {
-        let mut live = 0;
-        for set in &mut sets {
-            // SAFETY: as above.
-            unsafe { set.step(tables, &mut queue, &mut log) };
-            live |= set.live;
-        }
-        if live == 0 || log.len > LOG - 8 * (SETS + 1) {
-            log.flush(ids);
-        }
-        if live == 0 {
-            return;
-        }
-    }
+    log.flush(ids);
 }
 
+// SAFETY of the functions below: each is only called from `run`, inlined, so that its features are
+// available; the intrinsics without pointers are register work.
 impl Set {
-    #[target_feature(enable = "avx512f")]
-    fn idle() -> Self {
-        let zero = _mm512_setzero_si512();
-        Self {
-            at: zero,
-            word: zero,
-            word_end: zero,
-            base: zero,
-            best: zero,
-            best_end: zero,
-            place: zero,
-            end: zero,
-            fresh: 0,
-            live: 0,
-            job: [0; 8],
+    /// Eight lanes with a job each, as far as there are jobs.
+    #[inline(always)]
+    unsafe fn new(tables: Tables, queue: &mut Queue<'_>) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let zero = _mm512_setzero_si512();
+            let mut set = Self {
+                at: zero,
+                word: zero,
+                word_end: zero,
+                base: zero,
+                best: zero,
+                best_end: zero,
+                place: zero,
+                end: zero,
+                fresh: 0,
+                live: 0,
+            };
+            set.assign(0xff, queue);
+            set.begin(0xff, tables);
+            set
         }
     }
 
-    /// One cell further in every lane.
-    ///
-    /// # Safety
-    /// As [`run`].
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
-    unsafe fn step(&mut self, tables: Tables, queue: &mut Queue<'_>, log: &mut Log) {
-        let one = _mm512_set1_epi64(1);
-        let byte = _mm512_and_si512(self.word, _mm512_set1_epi64(0xff));
-        // SAFETY: as this function's.
-        let cell = unsafe { self.look(byte, tables) };
-        let label = _mm512_and_si512(cell, _mm512_set1_epi64(0xff));
-        let matched = _mm512_cmpeq_epi64_mask(label, byte) | self.fresh;
-        // Behind this byte, or, in an entry for two bytes, behind the token that it has.
-        let here = _mm512_add_epi64(self.at, _mm512_mask_mov_epi64(one, self.fresh, label));
-        let no_id = _mm512_set1_epi64((u64::from(u32::MAX) << 32).cast_signed());
-        let token = _mm512_mask_cmplt_epu64_mask(matched, cell, no_id);
-        self.best = _mm512_mask_mov_epi64(self.best, token, cell);
-        self.best_end = _mm512_mask_mov_epi64(self.best_end, token, here);
-        self.base = _mm512_and_si512(_mm512_srli_epi64::<8>(cell), _mm512_set1_epi64(0xff_ffff));
-        let further = _mm512_mask_test_epi64_mask(matched, self.base, self.base);
-        let taken = _mm512_mask_mov_epi64(one, self.fresh, _mm512_set1_epi64(2));
-        self.at = _mm512_add_epi64(self.at, taken);
-        self.word = _mm512_srlv_epi64(self.word, _mm512_slli_epi64::<3>(taken));
-        let done = !further & self.live;
-        // SAFETY: as this function's.
+    /// One cell further in every lane. The log must have room for eight.
+    #[inline(always)]
+    unsafe fn step(mut self, tables: Tables, queue: &mut Queue<'_>, log: &mut Log) -> Self {
+        // SAFETY: as above.
         unsafe {
+            let one = _mm512_set1_epi64(1);
+            let byte = _mm512_and_si512(self.word, _mm512_set1_epi64(0xff));
+            let cell = self.look(byte, tables);
+            let label = _mm512_and_si512(cell, _mm512_set1_epi64(0xff));
+            let matched = _mm512_cmpeq_epi64_mask(label, byte) | self.fresh;
+            // Behind this byte, or, in an entry for two bytes, behind the token that it has.
+            let here = _mm512_add_epi64(self.at, _mm512_mask_mov_epi64(one, self.fresh, label));
+            let no_id = _mm512_set1_epi64((u64::from(u32::MAX) << 32).cast_signed());
+            let token = _mm512_mask_cmplt_epu64_mask(matched, cell, no_id);
+            self.best = _mm512_mask_mov_epi64(self.best, token, cell);
+            self.best_end = _mm512_mask_mov_epi64(self.best_end, token, here);
+            let base = _mm512_srli_epi64::<8>(cell);
+            self.base = _mm512_and_si512(base, _mm512_set1_epi64(0xff_ffff));
+            let further = _mm512_mask_test_epi64_mask(matched, self.base, self.base);
+            let taken = _mm512_mask_mov_epi64(one, self.fresh, _mm512_set1_epi64(2));
+            self.at = _mm512_add_epi64(self.at, taken);
+            self.word = _mm512_srlv_epi64(self.word, _mm512_slli_epi64::<3>(taken));
+            let done = !further & self.live;
             self.note(done, log);
             let finished = _mm512_mask_cmpge_epu64_mask(done, self.best_end, self.end);
             if finished != 0 {
                 self.assign(finished, queue);
             }
             self.begin(done, tables);
+            self
         }
     }
 
     /// The entry for two bytes in fresh lanes, the child along `byte` in the others.
-    ///
-    /// # Safety
-    /// As [`run`].
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
+    #[inline(always)]
     unsafe fn look(&self, byte: __m512i, tables: Tables) -> __m512i {
-        let cells = _mm512_set1_epi64((tables.cells as u64).cast_signed());
-        let pairs = _mm512_set1_epi64((tables.pairs as u64).cast_signed());
-        let child = _mm512_xor_si512(self.base, byte);
-        let pair = _mm512_and_si512(self.word, _mm512_set1_epi64(0xffff));
-        let index = _mm512_mask_mov_epi64(child, self.fresh, pair);
-        let table = _mm512_mask_mov_epi64(cells, self.fresh, pairs);
         // SAFETY: a base comes from a cell or an entry (0 at first), so the child of any byte lies
         // in the cells, whatever the lane; and every pair of bytes has an entry.
-        unsafe { load(_mm512_add_epi64(table, _mm512_slli_epi64::<3>(index))) }
+        unsafe {
+            let cells = _mm512_set1_epi64((tables.cells as u64).cast_signed());
+            let pairs = _mm512_set1_epi64((tables.pairs as u64).cast_signed());
+            let child = _mm512_xor_si512(self.base, byte);
+            let pair = _mm512_and_si512(self.word, _mm512_set1_epi64(0xffff));
+            let index = _mm512_mask_mov_epi64(child, self.fresh, pair);
+            let table = _mm512_mask_mov_epi64(cells, self.fresh, pairs);
+            load(_mm512_add_epi64(table, _mm512_slli_epi64::<3>(index)))
+        }
     }
 
-    /// Notes the ids of the lanes in `done`.
-    ///
-    /// # Safety
-    /// As [`run`]; the log has room for eight.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
+    /// Notes the ids of the lanes in `done`. The log must have room for eight.
+    #[inline(always)]
     unsafe fn note(&mut self, done: __mmask8, log: &mut Log) {
-        let low = _mm512_set1_epi64(i64::from(u32::MAX));
-        // Bits of `best` where `low` has none, of `place` where it has.
-        let notes = _mm512_ternarylogic_epi64::<0xca>(low, self.place, self.best);
         debug_assert!(log.len + 8 <= LOG);
-        // SAFETY: the log has room for eight more.
+        // SAFETY: as above, and the log has room for eight.
         unsafe {
+            let low = _mm512_set1_epi64(i64::from(u32::MAX));
+            // Bits of `best` where `low` has none, of `place` where it has.
+            let notes = _mm512_ternarylogic_epi64::<0xca>(low, self.place, self.best);
             let to = log.notes.as_mut_ptr().add(log.len);
             _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi64(done, notes));
+            log.len += done.count_ones() as usize;
+            let one = _mm512_set1_epi64(1);
+            self.place = _mm512_mask_add_epi64(self.place, done, self.place, one);
         }
-        log.len += done.count_ones() as usize;
-        self.place = _mm512_mask_add_epi64(self.place, done, self.place, _mm512_set1_epi64(1));
     }
 
     /// Makes the lanes in `done` fresh behind their tokens, and loads text where it is needed.
-    ///
-    /// # Safety
-    /// As [`run`].
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
+    #[inline(always)]
     unsafe fn begin(&mut self, done: __mmask8, tables: Tables) {
-        self.fresh = done & self.live;
-        self.at = _mm512_mask_mov_epi64(self.at, done, self.best_end);
-        let empty = _mm512_cmpeq_epi64_mask(self.at, self.word_end);
-        let need = (done | empty) & self.live;
-        let text = _mm512_set1_epi64((tables.text as u64).cast_signed());
-        // SAFETY: a live lane is at most two bytes behind the end of its job, since no token
-        // reaches over a certain boundary; so eight bytes from there on lie in the text. The other
-        // lanes load the text's first eight.
-        let words = unsafe { load(_mm512_mask_add_epi64(text, need, text, self.at)) };
-        self.word = _mm512_mask_mov_epi64(self.word, need, words);
-        let end = _mm512_add_epi64(self.at, _mm512_set1_epi64(8));
-        self.word_end = _mm512_mask_mov_epi64(self.word_end, need, end);
+        // SAFETY: as above. A live lane is at most two bytes behind the end of its job, since no
+        // token reaches over a certain boundary; so eight bytes from there on lie in the text. The
+        // other lanes load the text's first eight.
+        unsafe {
+            self.fresh = done & self.live;
+            self.at = _mm512_mask_mov_epi64(self.at, done, self.best_end);
+            let empty = _mm512_cmpeq_epi64_mask(self.at, self.word_end);
+            let need = (done | empty) & self.live;
+            let text = _mm512_set1_epi64((tables.text as u64).cast_signed());
+            let words = load(_mm512_mask_add_epi64(text, need, text, self.at));
+            self.word = _mm512_mask_mov_epi64(self.word, need, words);
+            let end = _mm512_add_epi64(self.at, _mm512_set1_epi64(8));
+            self.word_end = _mm512_mask_mov_epi64(self.word_end, need, end);
+        }
     }
 
     /// Closes the jobs of the lanes in `finished` and gives them others, while there are any.
-    ///
-    /// # Safety
-    /// As [`run`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
+    #[inline(always)]
     unsafe fn assign(&mut self, finished: __mmask8, queue: &mut Queue<'_>) {
-        let (mut place, mut end, mut at) = ([0u64; 8], [0u64; 8], [0u64; 8]);
-        // SAFETY: the arrays have 64 bytes each.
+        let closed = finished & self.live;
+        debug_assert!(queue.done <= queue.len && queue.next <= queue.len);
+        debug_assert!(queue.closed.len() >= queue.len + 8);
+        // SAFETY: as above. The three arrays have eight more elements than there are jobs, and
+        // `done` and `next` never exceed the number of jobs: a job is taken once and closed once.
         unsafe {
-            _mm512_storeu_si512(place.as_mut_ptr().cast(), self.place);
-            _mm512_storeu_si512(end.as_mut_ptr().cast(), self.end);
-            _mm512_storeu_si512(at.as_mut_ptr().cast(), self.best_end);
-        }
-        let mut rest = finished;
-        while rest != 0 {
-            let lane = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            if self.live >> lane & 1 == 1 {
-                let job = &mut queue.jobs[self.job[lane] as usize];
-                job.ids = place[lane] as u32 - job.start;
-            }
-            if let Some(job) = queue.jobs.get(queue.next) {
-                (place[lane], end[lane], at[lane]) =
-                    (u64::from(job.start), u64::from(job.end), u64::from(job.start));
-                self.job[lane] = queue.next as u32;
-                self.live |= 1 << lane;
-                queue.next += 1;
-            } else {
-                self.live &= !(1 << lane);
-            }
-        }
-        // SAFETY: as above.
-        unsafe {
-            self.place = _mm512_loadu_si512(place.as_ptr().cast());
-            self.end = _mm512_loadu_si512(end.as_ptr().cast());
-            self.best_end = _mm512_loadu_si512(at.as_ptr().cast());
+            let to = queue.closed.as_mut_ptr().add(queue.done);
+            _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi64(closed, self.place));
+            queue.done += closed.count_ones() as usize;
+            let wide = |from: &[u32]| {
+                let eight = _mm256_loadu_si256(from.as_ptr().add(queue.next).cast());
+                _mm512_cvtepu32_epi64(eight)
+            };
+            let (starts, ends) = (wide(queue.starts), wide(queue.ends));
+            let eight = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+            let first = _mm512_set1_epi64(queue.next as i64);
+            let numbers = _mm512_slli_epi64::<32>(_mm512_add_epi64(first, eight));
+            let places = _mm512_or_si512(numbers, starts);
+            self.place = _mm512_mask_expand_epi64(self.place, finished, places);
+            self.best_end = _mm512_mask_expand_epi64(self.best_end, finished, starts);
+            self.end = _mm512_mask_expand_epi64(self.end, finished, ends);
+            let waiting = (queue.len - queue.next).min(8);
+            let new = _pdep_u32((1 << waiting) - 1, u32::from(finished)) as __mmask8;
+            self.live = (self.live & !finished) | new;
+            queue.next += new.count_ones() as usize;
         }
     }
 }
 
-/// The eight bytes at each of eight addresses, by scalar loads.
-///
-/// # Safety
-/// AVX-512 F must be available, and the bytes readable.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
+/// The eight bytes at each of eight addresses, which must be readable, by scalar loads.
+#[inline(always)]
 unsafe fn load(addresses: __m512i) -> __m512i {
-    let mut at = [0u64; 8];
-    // SAFETY: the array has 64 bytes; what the addresses point to is the caller's.
+    /// In one cache line: the loads below take their values from the store before it is done.
+    #[repr(align(64))]
+    struct Line([u64; 8]);
+    let mut at = Line([0; 8]);
+    // SAFETY: only called from `run`, inlined; the array has 64 bytes; what the addresses point to
+    // is the caller's.
     unsafe {
-        _mm512_storeu_si512(at.as_mut_ptr().cast(), addresses);
+        _mm512_store_si512(at.0.as_mut_ptr().cast(), addresses);
+        // Left to itself the compiler takes the lanes apart with shuffles, which is slower.
+        let Line(at) = std::hint::black_box(&at);
         let two = |i: usize| {
             let high = (at[i + 1] as *const i64).read_unaligned();
             _mm_insert_epi64::<1>(_mm_loadl_epi64((at[i] as *const i64).cast()), high)

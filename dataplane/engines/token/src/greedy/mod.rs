@@ -3,11 +3,11 @@
 //! A text is cut at certain boundaries into pieces that do not depend on each other. There are
 //! three ways from a piece to its ids:
 //!
-//! * [`known`]: one look-up in the table of words. The fastest while most pieces are there.
-//! * [`lanes`]: 32 stretches of pieces walked at once, where the processor has AVX-512. Their memory
+//! * `known`: one look-up in the table of words. The fastest while most pieces are there.
+//! * `lanes`: 32 stretches of pieces walked at once, where the processor has AVX-512. Their memory
 //!   latencies overlap, no branch waits for a token's end, and random letters take no longer than
 //!   known words.
-//! * [`walk`]: one token after the other, where there are no boundaries or no AVX-512.
+//! * `walk`: one token after the other, where there are no boundaries or no AVX-512.
 //!
 //! Which one is taken follows the share of pieces that the table did not have; all give the same
 //! ids, and none learns anything from the text.
@@ -48,7 +48,7 @@ pub struct Greedy {
 pub struct Scratch {
     known: known::Scratch,
     #[cfg(target_arch = "x86_64")]
-    lanes: lanes::Scratch,
+    lanes: lanes::Jobs,
 }
 
 impl Greedy {

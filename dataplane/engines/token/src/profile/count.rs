@@ -12,8 +12,22 @@ use crate::trie::Trie;
 /// counts do not depend on which thread took it.
 const CHUNK: usize = 1 << 20;
 
-/// Times that pairs of neighbours occur, by both ids: left in the upper half.
-pub(super) type Pairs = HashMap<u64, u32, FixedState>;
+/// Bytes of a stretch. A string that one stretch is full of says little of other texts.
+const STRETCH: usize = 1 << 15;
+
+/// How often two tokens stand side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// Times that they do.
+    pub(super) count: u32,
+    /// Stretches in which they do.
+    pub(super) spread: u32,
+    /// The last stretch that counted, from 1; of no meaning once threads are summed up.
+    last: u32,
+}
+
+/// Pairs of neighbours by both ids: left in the upper half.
+pub(super) type Pairs = HashMap<u64, Pair, FixedState>;
 
 /// What a segmentation counts.
 #[derive(Debug, Default)]
@@ -57,8 +71,10 @@ pub(super) fn count(
         for _ in 0..threads.min(chunks.len()).max(1) {
             scope.spawn(|| {
                 let mut own = Counts { tokens: vec![0; len], pairs: Pairs::default() };
-                while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    one(trie, chunk, pairs, &mut own);
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(chunk) = chunks.get(at) else { break };
+                    one(trie, at, chunk, pairs, &mut own);
                 }
                 add(&mut sum.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), own);
             });
@@ -67,7 +83,8 @@ pub(super) fn count(
     sum.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn one(trie: &Trie, chunk: &[u8], pairs: bool, counts: &mut Counts) {
+/// Counts a chunk. `chunk_at`: its index.
+fn one(trie: &Trie, chunk_at: usize, chunk: &[u8], pairs: bool, counts: &mut Counts) {
     let mut at = 0;
     let mut last = None;
     while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
@@ -82,7 +99,12 @@ fn one(trie: &Trie, chunk: &[u8], pairs: bool, counts: &mut Counts) {
             // Three equal tokens in a row have one pair to join, not two.
             let key = last.map(|left: u32| u64::from(left) << 32 | u64::from(id));
             if let Some(key) = key {
-                *counts.pairs.entry(key).or_insert(0) += 1;
+                // Chunks are shorter than this many stretches, so that no two share a number.
+                let stretch = (chunk_at * (CHUNK / STRETCH + 1) + at / STRETCH + 1) as u32;
+                let pair = counts.pairs.entry(key).or_default();
+                pair.count += 1;
+                pair.spread += u32::from(pair.last != stretch);
+                pair.last = stretch;
             }
             let taken = last == Some(id) && key.is_some();
             last = if taken { None } else { Some(id) };
@@ -98,9 +120,10 @@ fn add(sum: &mut Counts, own: Counts) {
         sum.pairs = own.pairs;
         return;
     }
-    for (pair, count) in own.pairs {
-        let total = sum.pairs.entry(pair).or_insert(0);
-        *total = total.saturating_add(count);
+    for (key, pair) in own.pairs {
+        let total = sum.pairs.entry(key).or_default();
+        total.count = total.count.saturating_add(pair.count);
+        total.spread = total.spread.saturating_add(pair.spread);
     }
 }
 
@@ -119,12 +142,16 @@ mod tests {
         let one = count(&trie, 3, &chunks, true, 1);
         // Each line is ab, a, a, ab, and a byte without a token.
         assert_eq!(one.tokens, [800_000, 1, 800_000]);
-        assert_eq!(one.pairs[&(2 << 32)], 400_000, "ab a");
-        assert_eq!(one.pairs[&0], 400_000, "a a");
+        assert_eq!(one.pairs[&(2 << 32)].count, 400_000, "ab a");
+        assert_eq!(one.pairs[&0].count, 400_000, "a a");
         assert!(!one.pairs.contains_key(&(2 << 32 | 2)));
         for threads in [2, 7] {
             let many = count(&trie, 3, &chunks, true, threads);
-            assert_eq!((many.tokens, many.pairs), (one.tokens.clone(), one.pairs.clone()));
+            assert_eq!(many.tokens, one.tokens);
+            let of = |pairs: &Pairs| -> std::collections::BTreeMap<u64, (u32, u32)> {
+                pairs.iter().map(|(&key, pair)| (key, (pair.count, pair.spread))).collect()
+            };
+            assert_eq!(of(&many.pairs), of(&one.pairs));
         }
         assert!(count(&trie, 3, &chunks, false, 2).pairs.is_empty());
     }
@@ -133,6 +160,6 @@ mod tests {
     fn a_run_of_equals_is_joined_in_twos() {
         let trie = Trie::build([(0, &b"a"[..])]).unwrap();
         let counts = count(&trie, 1, &[b"aaaaa"], true, 1);
-        assert_eq!(counts.pairs[&0], 2);
+        assert_eq!((counts.pairs[&0].count, counts.pairs[&0].spread), (2, 1));
     }
 }

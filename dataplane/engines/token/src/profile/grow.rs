@@ -15,19 +15,29 @@ struct Candidate {
     count: u32,
 }
 
-/// Up to `most` new tokens, each the join of two of `tokens` that stand side by side, of up to
-/// `longest` bytes; the best first.
+/// What a new token must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes that it has at most.
+    pub(super) longest: usize,
+    /// Stretches of the text that its parts are neighbours in, at least.
+    pub(super) spread: u32,
+    /// It may lengthen the text, and `spread` does not matter.
+    pub(super) any: bool,
+}
+
+/// Up to `most` new tokens, each the join of two of `tokens` that stand side by side; the best first.
 ///
 /// A pair is judged by what remains of its parts after the pairs before it, and waits for the next
-/// round when less than half of it does. `any`: also those that lengthen the text.
+/// round when less than half of it does.
 pub(super) fn joins(
     tokens: &[Vec<u8>],
     counts: &Counts,
     most: usize,
-    longest: usize,
-    any: bool,
+    limits: Limits,
 ) -> Vec<Vec<u8>> {
-    let candidates = ranked(tokens, counts, longest, any);
+    let any = limits.any;
+    let candidates = ranked(tokens, counts, limits);
     let known: HashSet<&[u8], FixedState> = tokens.iter().map(Vec::as_slice).collect();
     let mut left_over: Vec<f64> = counts.tokens.iter().map(|&c| c as f64).collect();
     let mut all: f64 = left_over.iter().sum();
@@ -60,14 +70,15 @@ pub(super) fn joins(
 }
 
 /// All pairs that are worth a token, by descending gain, then by their bytes.
-fn ranked(tokens: &[Vec<u8>], counts: &Counts, longest: usize, any: bool) -> Vec<Candidate> {
+fn ranked(tokens: &[Vec<u8>], counts: &Counts, limits: Limits) -> Vec<Candidate> {
+    let Limits { longest, spread, any } = limits;
     let all: u64 = counts.tokens.iter().sum();
     let fits = |left: usize, right: usize| tokens[left].len() + tokens[right].len() <= longest;
     let mut candidates: Vec<Candidate> = counts
         .pairs
         .iter()
-        .filter(|&(_, &count)| any || count > 1)
-        .map(|(&pair, &count)| ((pair >> 32) as u32, pair as u32, count))
+        .filter(|&(_, pair)| any || (pair.count > 1 && pair.spread >= spread))
+        .map(|(&key, pair)| ((key >> 32) as u32, key as u32, pair.count))
         .filter(|&(left, right, _)| fits(left as usize, right as usize))
         .map(|(left, right, count)| {
             let of = |id: u32| counts.tokens[id as usize] as f64;

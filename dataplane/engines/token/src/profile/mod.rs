@@ -33,6 +33,9 @@ pub struct BuildOptions {
     pub size: usize,
     /// Longest token in bytes, 1 to [`MAX_TOKEN_BYTES`](crate::vocab::MAX_TOKEN_BYTES).
     pub longest: usize,
+    /// Stretches of 32 KiB, at least, in which the parts of a token stand side by side; less for texts
+    /// below `spread` MiB. Keeps out what a single file repeats.
+    pub spread: u32,
     /// Threads that segment and count; 0 for as many as the machine has. The result is the same.
     pub threads: usize,
     /// Rounds of growing and pruning after the size is reached.
@@ -41,7 +44,14 @@ pub struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { name: "profile".into(), size: 50_000, longest: 32, threads: 0, refinements: 10 }
+        Self {
+            name: "profile".into(),
+            size: 50_000,
+            longest: 32,
+            spread: 5,
+            threads: 0,
+            refinements: 10,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rounds of a build.
 
 use super::count::{Counts, chunks, count};
+use super::grow::Limits;
 use super::measure::{Measure, check_text, threads_of};
 use super::{BuildError, BuildOptions, Progress, grow, prune};
 use crate::trie::Trie;
@@ -168,7 +169,10 @@ impl Builder<'_> {
 
     fn join(&mut self, counts: &Counts, to: usize, any: bool) {
         let most = to.saturating_sub(self.tokens.len());
-        let joins = grow::joins(&self.tokens, counts, most, self.options.longest, any);
+        // Short texts have few stretches to be spread over.
+        let spread = self.options.spread.min(1 + (self.bytes >> 20) as u32);
+        let limits = Limits { longest: self.options.longest, spread, any };
+        let joins = grow::joins(&self.tokens, counts, most, limits);
         self.tokens.extend(joins);
     }
 

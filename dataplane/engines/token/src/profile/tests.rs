@@ -55,6 +55,17 @@ fn parts_of_a_word_that_never_stand_alone_get_no_token() {
 }
 
 #[test]
+fn what_one_file_alone_repeats_gets_no_token() {
+    let text = [b"<copyright notice>\n".repeat(300), text().repeat(7)].concat();
+    let has = |spread| {
+        let options = BuildOptions { size: 600, refinements: 0, spread, ..BuildOptions::default() };
+        let built = build(&[&text], &options, &mut |_| {}).unwrap();
+        built.source.tokens.iter().any(|(_, token)| token.len() > 8 && token.contains(&b'<'))
+    };
+    assert_eq!((has(1), has(2)), (true, false));
+}
+
+#[test]
 fn no_token_is_longer_than_asked() {
     let built =
         build(&[&text()], &BuildOptions { longest: 3, ..options(300) }, &mut |_| {}).unwrap();

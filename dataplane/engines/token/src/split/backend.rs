@@ -48,7 +48,7 @@ pub(super) trait Backend {
     unsafe fn places(starts: u64, places: &Self::Places, base: u32, to: *mut u32) -> usize;
 }
 
-/// What a scan goes on from.
+/// How far a text has been looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan {
     /// Bytes that have been looked at.
@@ -56,9 +56,14 @@ pub(super) struct Scan {
     /// The start that waits for its decision, while the carry says that there is one.
     pub(super) held: u32,
     pub(super) carry: Carry,
-    /// A piece that begins at 0 is one that the caller knows of.
+    /// Nothing has been looked at: that a piece begins at 0 is known.
     pub(super) fresh: bool,
 }
+
+/// A level's [`blocks`], compiled for its instruction set. Not inlined, so that the loop over
+/// ASCII has the registers for itself.
+pub(super) type Blocks<B, R> =
+    unsafe fn(R, &[u8], bool, &mut Scan, &mut Vec<u32>, &mut <B as Backend>::Memory) -> bool;
 
 /// Appends the places where pieces begin from `scan` on, as far as they can be known.
 ///
@@ -73,60 +78,112 @@ pub(super) unsafe fn scan<B: Backend, R: Rules>(
     last: bool,
     scan: &mut Scan,
     ends: &mut Vec<u32>,
+    blocks: Blocks<B, R>,
 ) {
-    let Scan { mut at, mut held, mut carry, fresh } = *scan;
     let mut memory = B::Memory::default();
-    let mut mask = if fresh { !1 } else { !0 };
-    while at < text.len() {
-        if ends.capacity() - ends.len() < ROOM {
+    // SAFETY: the instruction set by the caller.
+    unsafe {
+        loop {
+            ascii_blocks::<B, R>(rules, text, scan, ends);
+            if scan.at >= text.len() || !blocks(rules, text, last, scan, ends, &mut memory) {
+                break;
+            }
+        }
+    }
+}
+
+/// The part of [`scan`] for blocks of ASCII; goes as far as they do.
+///
+/// # Safety
+/// The backend's instruction set must be available.
+#[inline(always)]
+unsafe fn ascii_blocks<B: Backend, R: Rules>(
+    rules: R,
+    text: &[u8],
+    scan: &mut Scan,
+    ends: &mut Vec<u32>,
+) {
+    const STEP: u32 = BLOCK as u32 - 2;
+    let Scan { mut at, mut held, mut carry, fresh } = *scan;
+    let mut mask = if fresh { low(STEP) & !1 } else { low(STEP) };
+    let mut len = ends.len();
+    while text.len().saturating_sub(at) > BLOCK {
+        // SAFETY: more than 64 bytes are there; the instruction set by the caller.
+        let Some(planes) = (unsafe { B::ascii::<R>(text.as_ptr().add(at)) }) else { break };
+        let found = rules.starts(&planes, &mut carry, Window { advance: STEP, last: false });
+        if ends.capacity() - len < ROOM {
+            // SAFETY: so many have been written.
+            unsafe { ends.set_len(len) };
             ends.reserve(ROOM);
         }
-        let rest = &text[at..];
-        // SAFETY: `reserve` made room for ROOM words past the end.
-        let to = unsafe { ends.as_mut_ptr().add(ends.len()) };
-        // SAFETY: 64 bytes are there; the instruction set by the caller.
-        let ascii = if rest.len() > BLOCK { unsafe { B::ascii::<R>(rest.as_ptr()) } } else { None };
-        let (found, step, count) = if let Some(planes) = ascii {
-            let window = Window { advance: 62, last: false };
-            let found = rules.starts(&planes, &mut carry, window);
-            // SAFETY: one word is written before these 64, and ROOM is more than both.
-            let count = unsafe {
-                *to = held;
-                let to = to.add(usize::from(found.release));
-                B::indices(found.starts & mask & low(62), at as u32, to)
-            };
-            if found.hold != 0 {
-                held = at as u32 + found.hold.trailing_zeros();
-            }
-            (found, 62, count)
-        } else {
-            // SAFETY: the instruction set by the caller.
-            let (planes, places, bytes) = unsafe { B::mixed::<R>(rest, &mut memory) };
-            let ending = bytes == rest.len();
-            let window = match (ending && last, planes.n) {
-                (true, n) => Window { advance: n, last: true },
-                (false, n @ 3..) => Window { advance: n - 2, last: false },
-                _ => break,
-            };
-            let found = rules.starts(&planes, &mut carry, window);
-            let starts = found.starts & mask & low(window.advance);
-            // SAFETY: as above, and the starts are within the block's characters.
-            let count = unsafe {
-                *to = held;
-                B::places(starts, &places, at as u32, to.add(usize::from(found.release)))
-            };
-            if found.hold != 0 {
-                held = at as u32 + B::place(&places, found.hold.trailing_zeros()) as u32;
-            }
-            let step = if window.last { bytes } else { B::place(&places, window.advance) };
-            (found, step, count)
+        // SAFETY: there is room for ROOM words after `len`: the one held and 64 more.
+        len += unsafe {
+            let to = ends.as_mut_ptr().add(len);
+            *to = held;
+            let released = usize::from(found.release);
+            released + B::indices(found.starts & mask, at as u32, to.add(released))
         };
-        mask = !0;
-        // SAFETY: so many words have been written.
-        unsafe { ends.set_len(ends.len() + usize::from(found.release) + count) };
-        at += step;
+        if found.hold != 0 {
+            held = at as u32 + found.hold.trailing_zeros();
+        }
+        mask = low(STEP);
+        at += STEP as usize;
+    }
+    // SAFETY: so many have been written.
+    unsafe { ends.set_len(len) };
+    *scan = Scan { at, held, carry, fresh: fresh && at == scan.at };
+}
+
+/// The part of [`scan`] for other blocks and for the last one; goes on until a block is ASCII,
+/// else gives back `false`: the text is at its end, or what is left of it cannot be decided.
+///
+/// # Safety
+/// The backend's instruction set must be available.
+#[inline(always)]
+pub(super) unsafe fn blocks<B: Backend, R: Rules>(
+    rules: R,
+    text: &[u8],
+    last: bool,
+    scan: &mut Scan,
+    ends: &mut Vec<u32>,
+    memory: &mut B::Memory,
+) -> bool {
+    let Scan { mut at, mut held, mut carry, mut fresh } = *scan;
+    let mut go_on = false;
+    while at < text.len() {
+        let rest = &text[at..];
+        // SAFETY: 64 bytes are there where they are asked for; the instruction set by the caller.
+        if rest.len() > BLOCK && unsafe { B::ascii::<R>(rest.as_ptr()) }.is_some() {
+            go_on = true;
+            break;
+        }
+        // SAFETY: the instruction set by the caller.
+        let (planes, places, bytes) = unsafe { B::mixed::<R>(rest, memory) };
+        let window = match (last && bytes == rest.len(), planes.n) {
+            (true, n) => Window { advance: n, last: true },
+            (false, n @ 3..) => Window { advance: n - 2, last: false },
+            _ => break,
+        };
+        let found = rules.starts(&planes, &mut carry, window);
+        let starts = found.starts & low(window.advance) & !u64::from(fresh);
+        ends.reserve(ROOM);
+        // SAFETY: there is room for ROOM words: the one held and 64 more; the starts are within
+        // the block's characters.
+        unsafe {
+            let to = ends.as_mut_ptr().add(ends.len());
+            *to = held;
+            let released = usize::from(found.release);
+            let count = B::places(starts, &places, at as u32, to.add(released));
+            ends.set_len(ends.len() + released + count);
+        }
+        if found.hold != 0 {
+            held = at as u32 + B::place(&places, found.hold.trailing_zeros()) as u32;
+        }
+        fresh = false;
+        at += if window.last { bytes } else { B::place(&places, window.advance) };
     }
     *scan = Scan { at, held, carry, fresh };
+    go_on
 }
 
 /// Bytes of `text` that are whole characters, whatever comes after them.

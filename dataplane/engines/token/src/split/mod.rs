@@ -4,9 +4,10 @@
 //! well-formed UTF-8 sequence is a character of its own, neither letter, number nor white space.
 //! Classes are those of Unicode 16.0.0.
 //!
-//! Text is taken in blocks of up to 64 characters. A [`backend::Backend`] gives the characters'
-//! classes as bit masks, [`rules`] makes of them the mask of the pieces' starts, and the backend
-//! writes those down as offsets: no state machine walks over the text.
+//! Text is taken in blocks of up to 64 characters. A backend per instruction set ([`Level`]) gives
+//! the characters' classes as bit masks, the grammars' rules make of them the mask of the pieces'
+//! starts by a few dozen operations on 64-bit words, and the backend writes those down as offsets:
+//! no state machine walks over the text, and no input makes it go back.
 
 mod backend;
 mod class;
@@ -194,7 +195,7 @@ impl Splitter {
         let consumed = if ends.len() > before { ends[ends.len() - 1] } else { 0 };
         let forgotten = forgotten && ends.len() == before;
         *state = SplitState {
-            scanned: scan.at as u32 - consumed,
+            scanned: (scan.at as u32).saturating_sub(consumed),
             held: scan.held.saturating_sub(consumed),
             carry: scan.carry.pack() | if forgotten { FORGOTTEN } else { 0 },
         };
@@ -234,10 +235,7 @@ impl Splitter {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::avx2::run(rules, text, last, scan, ends) },
-            // SAFETY: needs no instruction set.
-            _ => unsafe {
-                backend::scan::<portable::Portable, R>(rules, text, last, scan, ends);
-            },
+            _ => portable::run(rules, text, last, scan, ends),
         }
     }
 }

@@ -96,6 +96,7 @@ pub(super) static ROW_OF: [u8; 1024] = [
 ];
 
 /// That many rows from the first on are of one class each.
+#[cfg(target_arch = "x86_64")]
 pub(super) const UNIFORM: u8 = 4;
 
 /// Page of a code point from U+10000 on, by its bits 12 to 19.

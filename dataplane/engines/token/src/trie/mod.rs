@@ -18,6 +18,8 @@ mod stored;
 mod tests;
 pub mod v2;
 
+use std::hint::select_unpredictable;
+
 use crate::Table;
 
 /// Marks a cell where no token ends; not a valid id.
@@ -301,9 +303,13 @@ impl View<'_> {
         for &byte in rest {
             found.seen += 1;
             let Some(cell) = self.child(node, byte) else { return found };
-            if id(cell) != NO_ID {
-                (found.id, found.len) = (id(cell), found.seen);
-            }
+            // Whether a token ends here is a coin's toss to the branch predictor.
+            let best = (id(cell), found.seen);
+            let before = (found.id, found.len);
+            (found.id, found.len) = (
+                select_unpredictable(id(cell) != NO_ID, best.0, before.0),
+                select_unpredictable(id(cell) != NO_ID, best.1, before.1),
+            );
             node = base(cell);
         }
         found.seen += 1;

@@ -10,8 +10,12 @@ struct Shipped {
     kind: Kind,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
+    /// Byte-pair ranks of OpenAI's.
     Bpe { grammar: Grammar, specials: &'static [(u32, &'static str)] },
+    /// A profile of this project's own, for longest match.
+    Profile,
 }
 
 const END: &str = "<|endoftext|>";
@@ -46,6 +50,11 @@ const SHIPPED: &[Shipped] = &[
         ],
     ),
     bpe("o200k_base", O200K, Grammar::O200k, &[(199_999, END), (200_018, "<|endofprompt|>")]),
+    profile("lite", include_bytes!("../../data/lite.tokens.zst")),
+    profile("code", include_bytes!("../../data/code.tokens.zst")),
+    profile("science", include_bytes!("../../data/science.tokens.zst")),
+    profile("multilingual", include_bytes!("../../data/multilingual.tokens.zst")),
+    profile("arts_commerce", include_bytes!("../../data/arts_commerce.tokens.zst")),
 ];
 
 const NAMES: &[&str] = &{
@@ -67,6 +76,10 @@ const fn bpe(
     Shipped { name, packed, kind: Kind::Bpe { grammar, specials } }
 }
 
+const fn profile(name: &'static str, packed: &'static [u8]) -> Shipped {
+    Shipped { name, packed, kind: Kind::Profile }
+}
+
 /// The names that [`shipped`] knows.
 #[must_use]
 pub fn shipped_names() -> &'static [&'static str] {
@@ -84,25 +97,30 @@ pub fn shipped(name: &str) -> Option<VocabSource> {
     if name.starts_with("p50k") {
         tokens.extend((2..=25u32).map(|n| (50_255 + n, vec![b' '; n as usize])));
     }
-    let Kind::Bpe { grammar, specials } = found.kind;
+    let (mode, grammar, specials) = match found.kind {
+        Kind::Bpe { grammar, specials } => (Mode::Bpe, grammar, special_list(specials)),
+        Kind::Profile => (Mode::Greedy, Grammar::Whole, vec![]),
+    };
     Some(VocabSource {
         name: name.to_owned(),
-        mode: Mode::Bpe,
+        mode,
         tokens,
         ranks: Ranks::ById,
-        whole_piece_first: true,
+        whole_piece_first: mode == Mode::Bpe,
         grammar,
-        specials: special_list(specials),
+        specials,
         unknown: Unknown::AddBytes,
     })
 }
 
-/// How the shipped vocabulary of this name cuts text, and its special tokens: what its rank list,
-/// read from a file, does not say.
+/// How the shipped byte-pair vocabulary of this name cuts text, and its special tokens: what its rank
+/// list, read from a file, does not say.
 pub(crate) fn grammar_and_specials(name: &str) -> Option<(Grammar, Vec<Special>)> {
     let found = SHIPPED.iter().find(|s| s.name == name)?;
-    let Kind::Bpe { grammar, specials } = found.kind;
-    Some((grammar, special_list(specials)))
+    match found.kind {
+        Kind::Bpe { grammar, specials } => Some((grammar, special_list(specials))),
+        Kind::Profile => None,
+    }
 }
 
 fn special_list(specials: &[(u32, &str)]) -> Vec<Special> {
@@ -144,5 +162,21 @@ mod tests {
             assert_eq!(shipped(name).unwrap().check(), Ok(()), "{name}");
         }
         assert!(shipped("gpt2000").is_none());
+    }
+
+    #[test]
+    fn profiles_have_every_byte_and_the_sizes_that_were_asked_for() {
+        let sizes = [
+            ("lite", 50_000),
+            ("code", 32_000),
+            ("science", 32_000),
+            ("multilingual", 50_000),
+            ("arts_commerce", 32_000),
+        ];
+        for (name, size) in sizes {
+            let source = shipped(name).unwrap();
+            assert_eq!((source.mode, source.tokens.len()), (Mode::Greedy, size), "{name}");
+            assert!((0..=255u8).all(|byte| source.token(byte.into()) == Some(&[byte])), "{name}");
+        }
     }
 }

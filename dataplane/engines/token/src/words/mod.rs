@@ -45,17 +45,23 @@ pub(crate) struct Key {
     pub(crate) high: u64,
 }
 
-/// What is kept of 16 loaded bytes for a word of each length, and what is then set.
-static MASKS: [[Key; 2]; 17] = masks();
+/// What is kept of 16 loaded bytes for a word of some length, and what its last byte becomes.
+#[repr(C, align(32))]
+struct Mask {
+    keep: [u64; 2],
+    length: u64,
+}
 
-const fn masks() -> [[Key; 2]; 17] {
-    let mut masks = [[Key { low: 0, high: 0 }; 2]; 17];
+/// By length; one for all that are too long.
+static MASKS: [Mask; 17] = masks();
+
+const fn masks() -> [Mask; 17] {
+    let mut masks = [const { Mask { keep: [0; 2], length: 255 << 56 } }; 17];
     let mut len = 0;
-    while len <= 16 {
-        let keep: u128 = if len < 16 { (1 << (8 * len)) - 1 } else { 0 };
-        let set = if len < 16 { (len as u64) << 56 } else { 255 << 56 };
-        masks[len][0] = Key { low: keep as u64, high: (keep >> 64) as u64 };
-        masks[len][1] = Key { low: 0, high: set };
+    while len < 16 {
+        let keep: u128 = (1 << (8 * len)) - 1;
+        masks[len].keep = [keep as u64, (keep >> 64) as u64];
+        masks[len].length = (len as u64) << 56;
         len += 1;
     }
     masks
@@ -68,12 +74,12 @@ impl Key {
     /// 16 bytes must be readable from `start`, whatever `len` is.
     #[inline(always)]
     pub(crate) unsafe fn load(start: *const u8, len: usize) -> Self {
-        let [keep, set] = MASKS[len.min(16)];
+        let mask = &MASKS[len.min(16)];
         // SAFETY: 16 bytes are readable by the caller; a key is any 16 bytes.
         let loaded: Self = unsafe { start.cast::<Self>().read_unaligned() };
         Self {
-            low: (u64::from_le(loaded.low) & keep.low) | set.low,
-            high: (u64::from_le(loaded.high) & keep.high) | set.high,
+            low: u64::from_le(loaded.low) & mask.keep[0],
+            high: u64::from_le(loaded.high) & mask.keep[1] | mask.length,
         }
     }
 

@@ -86,7 +86,7 @@ impl SectionWriter {
         Ok(file)
     }
 
-    /// Writes the file to `path` as [`replace`] does.
+    /// Puts the file in the place of `path`, whole or not at all: written beside it, synced, renamed over it.
     ///
     /// # Errors
     /// As [`SectionWriter::finish`], and [`FormatError::Io`].

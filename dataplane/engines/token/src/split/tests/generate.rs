@@ -87,7 +87,7 @@ fn source() -> String {
     let mut out = String::from(HEAD);
     writeln!(out, "pub(super) static ROW_OF: [u8; 1024] = [").expect("a string takes it");
     numbers(&mut out, bmp);
-    out += "];\n\n/// That many rows from the first on are of one class each.\n";
+    out += "];\n\n/// That many rows from the first on are of one class each.\n#[cfg(target_arch = \"x86_64\")]\n";
     writeln!(out, "pub(super) const UNIFORM: u8 = {uniform};").expect("a string takes it");
     out += "\n/// Page of a code point from U+10000 on, by its bits 12 to 19.\n#[rustfmt::skip]\n";
     out += "pub(super) static PAGE_INDEX: [u8; 256] = [\n";

@@ -222,3 +222,31 @@ fn long_runs_take_linear_time() {
         }
     }
 }
+
+/// The files that `PFS_TEST_CORPUS` names, separated by colons: what of them is UTF-8 against the
+/// patterns, all of them against the reference.
+#[test]
+fn real_text_is_cut_as_the_patterns_cut_it() {
+    let Some(paths) = std::env::var_os("PFS_TEST_CORPUS") else {
+        println!("skipped: PFS_TEST_CORPUS names no files");
+        return;
+    };
+    for path in std::env::split_paths(&paths) {
+        let bytes = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for grammar in GRAMMARS {
+            let regex = regex(grammar.0, grammar.1);
+            // In documents of some 64 KiB, so that the ends of texts are seen, too.
+            let mut rest = &*text;
+            while !rest.is_empty() {
+                let (document, after) = rest.split_at(rest.floor_char_boundary(1 << 16));
+                check(grammar, document.as_bytes(), &by_regex(&regex, document));
+                rest = after;
+            }
+            for document in bytes.chunks(1 << 16) {
+                check(grammar, document, &naive::split(grammar.0, grammar.1, document));
+            }
+        }
+        println!("{}: {} bytes", path.display(), bytes.len());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::split::backend::{BLOCK, Backend, Scan, scan};
+use crate::split::backend::{BLOCK, Backend, Scan, blocks, scan};
 use crate::split::class::{EITHER, LETTER, LOWER, NEWLINE, NUMBER, SPACE, UPPER};
 use crate::split::planes::{APOSTROPHE, BLANK, EE, EL, Planes, SDMT, SLASH, VR};
 use crate::split::portable::{self, Places};
@@ -25,7 +25,25 @@ pub(in crate::split) unsafe fn run<R: Rules>(
     ends: &mut Vec<u32>,
 ) {
     // SAFETY: the features are those that the backend asks for.
-    unsafe { scan::<Avx2, R>(rules, text, last, at, ends) }
+    unsafe { scan::<Avx2, R>(rules, text, last, at, ends, some_blocks::<R>) }
+}
+
+/// The loop's part for other blocks than ASCII.
+///
+/// # Safety
+/// As of [`run`].
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline(never)]
+unsafe fn some_blocks<R: Rules>(
+    rules: R,
+    text: &[u8],
+    last: bool,
+    at: &mut Scan,
+    ends: &mut Vec<u32>,
+    memory: &mut <Avx2 as Backend>::Memory,
+) -> bool {
+    // SAFETY: the features are those that the backend asks for.
+    unsafe { blocks::<Avx2, R>(rules, text, last, at, ends, memory) }
 }
 
 /// 64 bytes.
@@ -99,10 +117,9 @@ const HIGH: [u8; 16] =
 unsafe fn contractions(v: Pair, planes: &mut Planes) {
     // SAFETY: 16 bytes are readable at each table; the features by the contract of the caller.
     unsafe {
-        let table =
-            |table: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
-        let (low, high) = (table(&LOW), table(&HIGH));
-        let kinds = v.map(|v| {
+        let low = _mm256_broadcastsi128_si256(_mm_loadu_si128(LOW.as_ptr().cast()));
+        let high = _mm256_broadcastsi128_si256(_mm_loadu_si128(HIGH.as_ptr().cast()));
+        let kinds = both!(v, v => {
             let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(v), _mm256_set1_epi8(15));
             _mm256_and_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, upper))
         });

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::split::backend::{BLOCK, Backend, Scan, scan};
+use crate::split::backend::{BLOCK, Backend, Scan, blocks, scan};
 use crate::split::class::{self, EITHER, LETTER, LONG_S, LOWER, NEWLINE, NUMBER, SPACE, UPPER};
 use crate::split::planes::{
     APOSTROPHE, BLANK, EE, EL, Planes, SDMT, SIGNS, SIGNS_FOLDED, SLASH, VR, low,
@@ -35,12 +35,32 @@ pub(in crate::split) unsafe fn run<R: Rules>(
     ends: &mut Vec<u32>,
 ) {
     // SAFETY: the features are those that the backend asks for.
-    unsafe { scan::<Avx512, R>(rules, text, last, at, ends) }
+    unsafe { scan::<Avx512, R>(rules, text, last, at, ends, some_blocks::<R>) }
+}
+
+/// The loop's part for other blocks than ASCII.
+///
+/// # Safety
+/// As of [`run`].
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt"
+)]
+#[inline(never)]
+unsafe fn some_blocks<R: Rules>(
+    rules: R,
+    text: &[u8],
+    last: bool,
+    at: &mut Scan,
+    ends: &mut Vec<u32>,
+    memory: &mut <Avx512 as Backend>::Memory,
+) -> bool {
+    // SAFETY: the features are those that the backend asks for.
+    unsafe { blocks::<Avx512, R>(rules, text, last, at, ends, memory) }
 }
 
 /// Numbers 0 to 63.
 const IOTA: [u8; BLOCK] = {
-    let mut list = [0; BLOCK];
+    let mut list = [0u8; BLOCK];
     let mut at = 0;
     while at < BLOCK {
         list[at] = at as u8;
@@ -82,7 +102,7 @@ static PAIRS: [u8; 1024] = {
 
 /// Classes of the rows that have one only.
 static CLASS_OF_ROW: [u8; BLOCK] = {
-    let mut list = [0; BLOCK];
+    let mut list = [0u8; BLOCK];
     let mut at = 0;
     while at < UNIFORM as usize {
         list[at] = ROWS[at][0];
@@ -250,6 +270,7 @@ unsafe fn rows_of_three(v: __m512i, three: &mut u64, rows: __m512i) -> __m512i {
 #[inline(always)]
 unsafe fn classes_of_some(
     v: __m512i,
+    text: *const u8,
     found: &mut Sequences,
     recent: &mut Recent,
     classes: __m512i,
@@ -271,7 +292,10 @@ unsafe fn classes_of_some(
             classes = _mm512_mask_permutexvar_epi8(classes, here, v, row);
             todo &= !here;
         }
-        while todo != 0 {
+        for _ in 0..TURNS {
+            if todo == 0 {
+                return classes;
+            }
             let row = _mm512_cvtsi512_si32(_mm512_maskz_compress_epi8(todo, rows)) as u8;
             let here = _mm512_mask_cmpeq_epi8_mask(last, rows, splat(row));
             let table = load(&ROWS[usize::from(row)]);
@@ -280,26 +304,71 @@ unsafe fn classes_of_some(
             recent.rows[recent.oldest % RECENT] = row;
             recent.oldest += 1;
         }
+        if todo != 0 {
+            let mut list = [0u8; BLOCK];
+            _mm512_storeu_si512(list.as_mut_ptr().cast(), rows);
+            classes = one_by_one(classes, todo, text, |at| &ROWS[usize::from(list[at])]);
+        }
         classes
+    }
+}
+
+/// Turns of a loop over what differs among the characters of a block, before the rest of them are
+/// taken one by one.
+const TURNS: usize = 4;
+
+/// Adds the classes of the characters whose last bytes are at `todo`, from the rows that `row_of`
+/// gives for those places.
+#[inline(always)]
+unsafe fn one_by_one(
+    classes: __m512i,
+    mut todo: u64,
+    text: *const u8,
+    row_of: impl Fn(usize) -> &'static [u8; 64],
+) -> __m512i {
+    let mut list = [0u8; BLOCK];
+    // SAFETY: the array has 64 bytes; `todo` has bits of bytes of the text only.
+    unsafe {
+        _mm512_storeu_si512(list.as_mut_ptr().cast(), classes);
+        while todo != 0 {
+            let at = todo.trailing_zeros() as usize;
+            list[at] = row_of(at)[usize::from(*text.add(at) & 63)];
+            todo &= todo - 1;
+        }
+        load(&list)
     }
 }
 
 /// Adds the classes of characters of four bytes: one turn for each that differs in its first three.
 #[inline(always)]
-unsafe fn classes_of_four(v: __m512i, text: *const u8, mut todo: u64, into: &mut __m512i) {
-    while todo != 0 {
-        // SAFETY: `todo` has bits of bytes of the text only, each with three more after it.
-        unsafe {
+unsafe fn classes_of_four(
+    v: __m512i,
+    text: *const u8,
+    mut todo: u64,
+    mut classes: __m512i,
+) -> __m512i {
+    // SAFETY: `todo` has bits of bytes of the text only, each with three more after it.
+    unsafe {
+        for _ in 0..TURNS {
+            if todo == 0 {
+                return classes;
+            }
             let from = text.add(todo.trailing_zeros() as usize);
             let bytes = from.cast::<[u8; 3]>().read();
             let same = todo
                 & _mm512_cmpeq_epi8_mask(v, splat(bytes[0]))
                 & _mm512_cmpeq_epi8_mask(v, splat(bytes[1])) >> 1
                 & _mm512_cmpeq_epi8_mask(v, splat(bytes[2])) >> 2;
-            let row = class::row_of_four(bytes);
-            *into = _mm512_mask_permutexvar_epi8(*into, same << 3, v, load(row));
+            let row = load(class::row_of_four(bytes));
+            classes = _mm512_mask_permutexvar_epi8(classes, same << 3, v, row);
             todo &= !same;
         }
+        if todo == 0 {
+            return classes;
+        }
+        one_by_one(classes, todo << 3, text, |at| {
+            class::row_of_four(text.add(at - 3).cast::<[u8; 3]>().read())
+        })
     }
 }
 
@@ -330,9 +399,9 @@ impl Backend for Avx512 {
             let mut found = sequences(v, text.len());
             let mut classes = look_up(ascii, v, &class::ASCII);
             if found.two | found.three != 0 {
-                classes = classes_of_some(v, &mut found, recent, classes);
+                classes = classes_of_some(v, from, &mut found, recent, classes);
             }
-            classes_of_four(v, from, found.four, &mut classes);
+            classes = classes_of_four(v, from, found.four, classes);
             let Sequences { two, three, four, bytes } = found;
             let all = low(bytes);
             let firsts = two | three | four;

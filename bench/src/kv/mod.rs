@@ -1,0 +1,197 @@
+//! `kv`: the key/value engine beside hash maps, ordered maps and durable stores, one process each,
+//! all under one workload with checked answers.
+//!
+//! Peers are a program of their own (`bench/kv/peers`), so that the workspace does not depend on
+//! them: `cargo build --release --manifest-path bench/kv/peers/Cargo.toml`.
+
+mod ours;
+pub mod workload;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::report::{Report, Table, Target};
+use crate::stats::{Shuffle, Spread};
+
+pub use ours::child;
+
+/// What is measured, and how often.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Keys.
+    pub keys: usize,
+    /// Runs of each engine.
+    pub rounds: usize,
+    /// The peers' program.
+    pub peers: PathBuf,
+    /// Where durable engines keep their files: on the disk that is to be measured.
+    pub folder: PathBuf,
+    /// Only engines whose name contains this.
+    pub filter: String,
+}
+
+/// Engines, and which of them are the peers' program's.
+const ENGINES: [(&str, bool); 7] = [
+    ("pfs", false),
+    ("pfs-disk", false),
+    ("hashbrown", true),
+    ("btreemap", true),
+    ("blart", true),
+    ("heed", true),
+    ("fjall", true),
+];
+
+/// Columns of the table: figure, head, decimals.
+const COLUMNS: [(&str, &str, usize); 13] = [
+    ("put", "put M/s", 2),
+    ("get", "get M/s", 2),
+    ("burst", "get, bursts of 16", 2),
+    ("execute", "the same as operations", 2),
+    ("scan", "scan M rows/s", 1),
+    ("seek", "seek + 20 rows M/s", 3),
+    ("place", "the same, anywhere", 3),
+    ("churn", "overwrite M/s", 2),
+    ("durable_group", "durable, 1000s M/s", 3),
+    ("durable_single", "durable, singles M/s", 4),
+    ("recover", "recovery s", 2),
+    ("resident", "resident MB", 0),
+    ("overhead", "B/record beyond key and value", 1),
+];
+
+type Samples = BTreeMap<(String, String), Vec<f64>>;
+
+/// Runs every engine `rounds` times, in another order each time.
+#[must_use]
+pub fn run(settings: &Settings) -> Report {
+    let mut report = Report::new("kv");
+    let (mut samples, mut shuffle) = (Samples::new(), Shuffle::default());
+    let mut engines: Vec<(&str, bool)> =
+        ENGINES.into_iter().filter(|(name, _)| name.contains(&settings.filter)).collect();
+    if !settings.peers.exists() {
+        let peers = settings.peers.display();
+        report.notes.push(format!(
+            "no peers: {peers} is not there; cargo build --release --manifest-path bench/kv/peers/Cargo.toml"
+        ));
+        engines.retain(|(_, peer)| !peer);
+    }
+    for _ in 0..settings.rounds {
+        shuffle.shuffle(&mut engines);
+        for &(engine, peer) in &engines {
+            match run_one(settings, engine, peer) {
+                Ok(figures) => figures.into_iter().for_each(|(name, value)| {
+                    samples.entry((engine.to_owned(), name)).or_default().push(value);
+                }),
+                Err(error) => {
+                    report.right = false;
+                    report.notes.push(format!("{engine}: {error}"));
+                }
+            }
+        }
+    }
+    finish(&mut report, settings, &samples);
+    report
+}
+
+fn run_one(settings: &Settings, engine: &str, peer: bool) -> Result<Vec<(String, f64)>, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new(if peer { &settings.peers } else { &own });
+    if !peer {
+        command.arg("--child");
+    }
+    command.arg(engine).arg(settings.keys.to_string()).arg(&settings.folder);
+    let output = command.output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("figures "));
+    match line {
+        Some(line) if output.status.success() => Ok(parse(line)),
+        _ => Err(String::from_utf8_lossy(&output.stderr).lines().take(2).collect::<String>()),
+    }
+}
+
+fn parse(line: &str) -> Vec<(String, f64)> {
+    let figure = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    line.split(' ').filter_map(figure).collect()
+}
+
+fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
+    let spread = |engine: &str, figure: &str| {
+        let key = (engine.to_owned(), figure.to_owned());
+        samples.get(&key).map(|samples| Spread::of(samples.clone()))
+    };
+    let mut head = vec!["engine"];
+    head.extend(COLUMNS.map(|(_, head, _)| head));
+    let title = format!("{} keys, one thread, medians of {}:", settings.keys, settings.rounds);
+    let mut table = Table::new(title, &head);
+    for (engine, _) in ENGINES {
+        let cells = COLUMNS.map(|(figure, _, places)| {
+            let scale = if figure == "resident" { 1e6 } else { 1.0 };
+            spread(engine, figure)
+                .map_or_else(|| "–".to_owned(), |of| format!("{:.places$}", of.median / scale))
+        });
+        if cells.iter().any(|cell| cell != "–") {
+            table.row([vec![engine.to_owned()], cells.to_vec()].concat());
+        }
+    }
+    report.tables.push(table);
+    for sum in ["seek_sum", "place_sum"] {
+        let sums: Vec<f64> = samples
+            .iter()
+            .filter(|((_, figure), _)| figure == sum)
+            .flat_map(|(_, samples)| samples.iter().copied())
+            .collect();
+        if sums.windows(2).any(|pair| pair[0] != pair[1]) {
+            report.right = false;
+            report.notes.push(format!("engines disagree on {sum}"));
+        }
+    }
+    let median = |engine: &str, figure: &str| spread(engine, figure).map(|of| of.median);
+    report.targets = targets(&median);
+    let raw: BTreeMap<String, &Vec<f64>> =
+        samples.iter().map(|((engine, figure), of)| (format!("{engine}/{figure}"), of)).collect();
+    report.raw = json!(raw);
+}
+
+/// What, our engine and figure, the peer's, and how many times the peer's it is to be.
+const WANTED: [(&str, &str, &str, &str, &str, f64); 12] = [
+    ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
+    ("get, single", "pfs", "get", "blart", "get", 2.0),
+    ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
+    ("full prefix scan", "pfs", "scan", "btreemap", "scan", 0.95),
+    ("full prefix scan", "pfs", "scan", "heed", "scan", 1.4),
+    ("seek + 20 rows", "pfs", "seek", "btreemap", "seek", 1.5),
+    ("seek + 20 rows", "pfs", "seek", "heed", "seek", 1.5),
+    ("durable put, groups of 1000", "pfs-disk", "durable_group", "fjall", "durable_group", 2.5),
+    ("durable put, groups of 1000", "pfs-disk", "durable_group", "heed", "durable_group", 2.5),
+    ("durable put, single", "pfs-disk", "durable_single", "fjall", "durable_single", 1.0),
+    ("get from the durable store, single", "pfs-disk", "get", "heed", "get", 4.0),
+    ("get from the durable store, bursts", "pfs-disk", "burst", "heed", "get", 8.0),
+];
+
+fn targets(median: &dyn Fn(&str, &str) -> Option<f64>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for (what, ours, figure, peer, peer_figure, times) in WANTED {
+        if let (Some(own), Some(theirs)) = (median(ours, figure), median(peer, peer_figure)) {
+            let target = format!("{times} × {peer}'s {theirs:.4} M/s");
+            let measured = format!("{own:.4} M/s, {:.2} ×", own / theirs);
+            targets.push(Target::at_least(what, target, measured, own, theirs * times));
+        }
+    }
+    if let Some(overhead) = median("pfs", "overhead") {
+        let what = "memory per record beyond key and value";
+        let measured = format!("{overhead:.1} B");
+        targets.push(Target::at_most(what, "24 B".to_owned(), measured, overhead, 24.0));
+    }
+    targets
+}
+
+/// Where cargo puts the peers' program, seen from the repository's root.
+#[must_use]
+pub fn default_peers() -> PathBuf {
+    Path::new("bench/kv/peers/target/release/kv-peers").to_path_buf()
+}

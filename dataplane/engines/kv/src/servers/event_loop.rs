@@ -1,0 +1,547 @@
+//! The loop of one thread: accept, read, execute, write.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::connection::{Connection, Protocol, READ, Reason, Served, Service};
+use super::counters::{Shared, add};
+use super::journal::Journal;
+use super::{Limits, ServeError};
+
+/// What all loops of a server share.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) limits: Limits,
+    pub(super) loops: usize,
+    pub(super) counters: Shared,
+    pub(super) journal: Journal,
+    pub(super) stop: AtomicBool,
+}
+
+impl Common {
+    pub(super) fn new(limits: Limits, loops: usize) -> Self {
+        let (counters, journal) = (Shared::default(), Journal::default());
+        Self { limits, loops, counters, journal, stop: AtomicBool::new(false) }
+    }
+}
+
+/// Wakes one loop from another thread.
+#[derive(Clone, Debug)]
+pub(super) struct Waker(Arc<EventFd>);
+
+impl Waker {
+    pub(super) fn new() -> Result<Self, ServeError> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let fd = EventFd::from_value_and_flags(0, flags).map_err(ServeError::io("eventfd"))?;
+        Ok(Self(Arc::new(fd)))
+    }
+
+    pub(super) fn wake(&self) {
+        // It fails only when it is full of wake-ups that have not been seen.
+        let _ = self.0.write(1);
+    }
+}
+
+const WAKE: u64 = u64::MAX;
+const LISTENERS: u64 = u64::MAX - 16;
+/// Milliseconds between ticks.
+const TICK: u64 = 100;
+
+#[derive(Debug)]
+struct Slot<S> {
+    /// Changes when the slot is used again, so that an event of its last connection is not taken for one
+    /// of the next.
+    generation: u32,
+    connection: Option<Box<Connection<S>>>,
+}
+
+/// A loop and its connections.
+pub(super) struct EventLoop<V: Service> {
+    service: V,
+    common: Arc<Common>,
+    epoll: Epoll,
+    waker: Waker,
+    listeners: Vec<(TcpListener, Protocol)>,
+    /// Listeners that rest until the next tick, because files ran out.
+    resting: bool,
+    slots: Vec<Slot<V::Session>>,
+    free: Vec<u32>,
+    /// Connections whose replies wait for the disk.
+    held: Vec<u32>,
+    /// What connections without leftovers are read into.
+    shared: Vec<u8>,
+    /// Replies of the burst at hand.
+    out: Vec<u8>,
+    /// Memory of all connections' buffers.
+    buffers: usize,
+    now: u64,
+}
+
+impl<V: Service> EventLoop<V> {
+    pub(super) fn new(
+        service: V,
+        common: Arc<Common>,
+        waker: Waker,
+        listeners: Vec<(TcpListener, Protocol)>,
+    ) -> Result<Self, ServeError> {
+        let epoll =
+            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(ServeError::io("epoll_create"))?;
+        let add = ServeError::io("epoll_ctl");
+        epoll.add(&waker.0, EpollEvent::new(EpollFlags::EPOLLIN, WAKE)).map_err(add)?;
+        let new = Self {
+            service,
+            common,
+            epoll,
+            waker,
+            listeners,
+            resting: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            held: Vec::new(),
+            shared: vec![0; READ],
+            out: Vec::new(),
+            buffers: 0,
+            now: milliseconds(),
+        };
+        new.listen()?;
+        Ok(new)
+    }
+
+    fn listen(&self) -> Result<(), ServeError> {
+        for (index, (listener, _)) in self.listeners.iter().enumerate() {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, LISTENERS + index as u64);
+            self.epoll.add(listener, event).map_err(ServeError::io("epoll_ctl"))?;
+        }
+        Ok(())
+    }
+
+    /// Serves until the server stops.
+    pub(super) fn run(&mut self) -> Result<(), ServeError> {
+        let mut events = vec![EpollEvent::empty(); 512];
+        let mut next_tick = self.now + TICK;
+        let mut next_sweep = self.now + 1000;
+        let mut busy = false;
+        while !self.common.stop.load(Ordering::Acquire) {
+            let wait = match (busy, self.service.is_waiting()) {
+                (true, _) => 0,
+                // The thread that syncs has no way to wake this one.
+                (false, true) => 1,
+                (false, false) => next_tick.saturating_sub(self.now).min(TICK),
+            };
+            let count = match self.epoll.wait(&mut events, EpollTimeout::from(wait as u8)) {
+                Ok(count) => count,
+                Err(nix::Error::EINTR) => 0,
+                Err(error) => return Err(ServeError::io("epoll_wait")(error)),
+            };
+            self.now = milliseconds();
+            self.service.begin(self.now);
+            for event in &events[..count] {
+                self.event(event.data(), event.events());
+            }
+            self.release();
+            busy = self.service.work();
+            // A clock that was set back must not stop the ticks.
+            if self.now >= next_tick || next_tick > self.now + TICK {
+                self.service.tick();
+                next_tick = self.now + TICK;
+                if self.resting {
+                    self.resting = false;
+                    self.listen()?;
+                }
+            }
+            if self.now >= next_sweep || next_sweep > self.now + 1000 {
+                self.sweep();
+                next_sweep = self.now + 1000;
+            }
+        }
+        self.close_all();
+        Ok(())
+    }
+
+    fn event(&mut self, token: u64, flags: EpollFlags) {
+        if token == WAKE {
+            let _ = self.waker.0.read();
+            return;
+        }
+        if token >= LISTENERS {
+            return self.accept((token - LISTENERS) as usize);
+        }
+        let (slot, generation) = (token as u32, (token >> 32) as u32);
+        let Some(found) = self.slots.get_mut(slot as usize) else { return };
+        if found.generation != generation {
+            return;
+        }
+        let Some(mut connection) = found.connection.take() else { return };
+        let ready = EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        let mut reason = None;
+        if flags.contains(EpollFlags::EPOLLOUT) {
+            reason = self.resume(slot, &mut connection);
+        }
+        if reason.is_none() && flags.intersects(ready) {
+            reason = self.readable(slot, &mut connection);
+        }
+        self.settle(slot, connection, reason);
+    }
+
+    /// Puts a connection back, or ends it.
+    fn settle(
+        &mut self,
+        slot: u32,
+        mut connection: Box<Connection<V::Session>>,
+        reason: Option<Reason>,
+    ) {
+        let reason = reason.or_else(|| {
+            let closing = connection.closing.take();
+            if connection.output.len() > 0 {
+                connection.closing = closing;
+                return None;
+            }
+            closing
+        });
+        let reason = reason.or_else(|| self.account(&mut connection));
+        let reason = reason.or_else(|| self.poll_for(slot, &mut connection).err());
+        match reason {
+            None => self.slots[slot as usize].connection = Some(connection),
+            Some(reason) => self.end(slot, *connection, &reason),
+        }
+    }
+
+    /// Counts the memory of the connection's buffers; it must go when it grew and all are too large.
+    fn account(&mut self, connection: &mut Connection<V::Session>) -> Option<Reason> {
+        let own = connection.input.capacity() + connection.output.capacity();
+        let grew = own > connection.accounted;
+        self.buffers = self.buffers - connection.accounted + own;
+        connection.accounted = own;
+        let too_large = self.buffers > self.common.limits.buffer_bytes / self.common.loops;
+        (grew && too_large).then_some(Reason::Memory { own })
+    }
+
+    /// Waits for what the connection can do next.
+    fn poll_for(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<V::Session>,
+    ) -> Result<(), Reason> {
+        let blocked = connection.output.len() > self.common.limits.output_bytes;
+        let interest = (connection.closing.is_none() && !blocked, connection.output.ready() > 0);
+        if interest == connection.interest {
+            return Ok(());
+        }
+        connection.interest = interest;
+        let mut event = EpollEvent::new(flags_of(interest), self.token(slot));
+        self.epoll
+            .modify(&connection.stream, &mut event)
+            .map_err(|error| Reason::Socket(format!("epoll_ctl: {error}")))
+    }
+
+    fn token(&self, slot: u32) -> u64 {
+        u64::from(self.slots[slot as usize].generation) << 32 | u64::from(slot)
+    }
+
+    fn readable(&mut self, slot: u32, connection: &mut Connection<V::Session>) -> Option<Reason> {
+        if !connection.interest.0 {
+            // Only an error or a hang-up is reported when nothing is asked for.
+            return Some(Reason::Client);
+        }
+        let fresh = connection.input.rest().is_empty();
+        let read = if fresh {
+            connection.stream.read(&mut self.shared)
+        } else {
+            connection.input.receive(&connection.stream)
+        };
+        let count = match read {
+            Ok(0) => {
+                // Its replies are still written: it may have closed its sending side only.
+                connection.closing = Some(Reason::Client);
+                return None;
+            }
+            Ok(count) => count,
+            Err(error) if is_again(&error) => return None,
+            Err(error) => return Some(Reason::Socket(error.to_string())),
+        };
+        connection.heard = self.now;
+        add(&self.common.counters.read_bytes, count as u64);
+        if !fresh {
+            return self.execute_rest(slot, connection);
+        }
+        let shared = std::mem::take(&mut self.shared);
+        connection.input.need = 1;
+        let done = self.execute(slot, connection, &shared[..count]);
+        if let Ok(done) = done {
+            connection.input.push(&shared[done..count]);
+        }
+        self.shared = shared;
+        done.err()
+    }
+
+    /// Executes what is left in the connection's own input.
+    fn execute_rest(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<V::Session>,
+    ) -> Option<Reason> {
+        if !connection.input.suffices() {
+            return None;
+        }
+        let input = std::mem::take(&mut connection.input);
+        let done = self.execute(slot, connection, input.rest());
+        let need = connection.input.need;
+        connection.input = input;
+        connection.input.need = need;
+        match done {
+            Ok(done) => {
+                connection.input.advance(done);
+                None
+            }
+            Err(reason) => Some(reason),
+        }
+    }
+
+    /// Executes commands of `input` while replies find room; gives the bytes that are done.
+    fn execute(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<V::Session>,
+        input: &[u8],
+    ) -> Result<usize, Reason> {
+        let mut done = 0;
+        while connection.closing.is_none()
+            && connection.output.len() <= self.common.limits.output_bytes
+            && done < input.len()
+        {
+            let Served { consumed, need, until, close } =
+                self.service.serve(&mut connection.session, &input[done..], &mut self.out);
+            done += consumed;
+            connection.input.need = need;
+            connection.closing = close;
+            self.emit(slot, connection, until)?;
+            if consumed == 0 || input.len() - done < need {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes the burst's replies, or what of them can be written.
+    fn emit(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<V::Session>,
+        until: Option<u64>,
+    ) -> Result<(), Reason> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let mut written = 0;
+        if until.is_none() && connection.output.len() == 0 {
+            written = match connection.stream.write(&self.out) {
+                Ok(count) => count,
+                Err(error) if is_again(&error) => 0,
+                Err(error) => return Err(Reason::Socket(error.to_string())),
+            };
+            add(&self.common.counters.written_bytes, written as u64);
+        }
+        if written < self.out.len() {
+            if until.is_none() && connection.stalled == 0 {
+                connection.stalled = self.now;
+            }
+            connection.output.take(&mut self.out, written, until);
+            if until.is_some() && !connection.listed {
+                connection.listed = true;
+                self.held.push(slot);
+            }
+        }
+        self.out.clear();
+        // One large reply must not cost the loop memory for good.
+        self.out.shrink_to(self.common.limits.output_bytes.max(READ));
+        Ok(())
+    }
+
+    /// Writes what waits, then goes on with commands that waited for room.
+    fn resume(&mut self, slot: u32, connection: &mut Connection<V::Session>) -> Option<Reason> {
+        let count = match connection.output.write(&mut connection.stream) {
+            Ok(count) => count,
+            Err(error) => return Some(Reason::Socket(error.to_string())),
+        };
+        add(&self.common.counters.written_bytes, count as u64);
+        let waits = connection.output.ready() > 0;
+        connection.stalled = match (waits, count > 0 || connection.stalled == 0) {
+            (false, _) => 0,
+            (true, true) => self.now,
+            (true, false) => connection.stalled,
+        };
+        if connection.output.len() <= self.common.limits.output_bytes {
+            return self.execute_rest(slot, connection);
+        }
+        None
+    }
+
+    /// Ends the turn: what was written becomes durable as the policy says, and replies that waited for it go.
+    fn release(&mut self) {
+        let durable = self.service.commit();
+        let broken = self.service.is_broken();
+        for slot in std::mem::take(&mut self.held) {
+            let Some(mut connection) = self.slots[slot as usize].connection.take() else {
+                continue;
+            };
+            if !connection.listed {
+                // The one that waited is gone, and another has its place.
+                self.slots[slot as usize].connection = Some(connection);
+                continue;
+            }
+            connection.output.release(durable);
+            connection.listed = connection.output.is_held();
+            if connection.listed {
+                self.held.push(slot);
+            }
+            let reason = if connection.listed && broken {
+                Some(Reason::Disk)
+            } else {
+                self.resume(slot, &mut connection)
+            };
+            self.settle(slot, connection, reason);
+        }
+    }
+
+    fn accept(&mut self, index: usize) {
+        // As many as a burst: clients that are connected have a turn as well.
+        for _ in 0..64 {
+            let Some((listener, protocol)) = self.listeners.get(index) else { return };
+            let protocol = *protocol;
+            match listener.accept() {
+                Ok((stream, _)) => self.admit(stream, protocol),
+                Err(error) if is_again(&error) => return,
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    add(&self.common.counters.refused, 1);
+                    self.common.journal.note(format!("accepting a connection: {error}"));
+                    self.rest_listeners();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Files have run out: asking again at once would fail again.
+    fn rest_listeners(&mut self) {
+        for (listener, _) in &self.listeners {
+            let _ = self.epoll.delete(listener);
+        }
+        self.resting = true;
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, protocol: Protocol) {
+        let counters = &self.common.counters;
+        let open = counters.connections.fetch_add(1, Ordering::AcqRel);
+        if open >= self.common.limits.connections as u64 {
+            counters.connections.fetch_sub(1, Ordering::AcqRel);
+            add(&counters.refused, 1);
+            let _ = stream.set_nonblocking(true);
+            let _ = stream.write(self.service.refusal(protocol).as_bytes());
+            return;
+        }
+        if let Err(error) = self.install(stream, protocol) {
+            self.common.counters.connections.fetch_sub(1, Ordering::AcqRel);
+            self.common.journal.note(format!("taking a connection: {error}"));
+            return;
+        }
+        add(&self.common.counters.accepted, 1);
+    }
+
+    fn install(&mut self, stream: TcpStream, protocol: Protocol) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, connection: None });
+            self.slots.len() as u32 - 1
+        });
+        let event = EpollEvent::new(flags_of((true, false)), self.token(slot));
+        if let Err(error) = self.epoll.add(&stream, event) {
+            self.free.push(slot);
+            return Err(error.into());
+        }
+        let session = self.service.open(protocol);
+        let connection = Connection::new(stream, session, self.now);
+        self.slots[slot as usize].connection = Some(Box::new(connection));
+        Ok(())
+    }
+
+    /// The socket is closed when `connection` goes, and leaves the poll with it.
+    fn end(&mut self, slot: u32, connection: Connection<V::Session>, reason: &Reason) {
+        self.buffers -= connection.accounted;
+        let found = &mut self.slots[slot as usize];
+        found.generation = found.generation.wrapping_add(1) & (u32::MAX >> 1);
+        self.free.push(slot);
+        let counters = &self.common.counters;
+        counters.connections.fetch_sub(1, Ordering::AcqRel);
+        match reason {
+            Reason::Client | Reason::Socket(_) | Reason::Stop => return,
+            Reason::Protocol(_) => add(&counters.protocol_errors, 1),
+            Reason::Stalled { .. } => add(&counters.dropped_stalled, 1),
+            Reason::Idle => add(&counters.dropped_idle, 1),
+            Reason::Memory { .. } => add(&counters.dropped_memory, 1),
+            Reason::Auth | Reason::Disk => {}
+        }
+        let peer = connection.stream.peer_addr();
+        let peer = peer.map_or_else(|_| "a client".to_owned(), |peer| peer.to_string());
+        self.common.journal.note(format!("{peer} dropped: {reason}"));
+    }
+
+    /// Ends connections that have been quiet for too long.
+    fn sweep(&mut self) {
+        let Limits { stall, idle, .. } = self.common.limits;
+        let (stall, idle) = (stall.as_millis() as u64, idle.as_millis() as u64);
+        for slot in 0..self.slots.len() {
+            let Some(connection) = &self.slots[slot].connection else { continue };
+            let since = |then: u64| self.now.saturating_sub(then);
+            let reason = if connection.stalled != 0 && since(connection.stalled) >= stall {
+                Reason::Stalled { waiting: connection.output.len() }
+            } else if idle != 0 && since(connection.heard) >= idle {
+                Reason::Idle
+            } else {
+                continue;
+            };
+            if let Some(connection) = self.slots[slot].connection.take() {
+                self.end(slot as u32, *connection, &reason);
+            }
+        }
+    }
+
+    /// Replies that can go do; the rest of them, and all connections, end.
+    fn close_all(&mut self) {
+        let durable = self.service.commit();
+        for slot in 0..self.slots.len() {
+            let Some(mut connection) = self.slots[slot].connection.take() else { continue };
+            connection.output.release(durable);
+            let _ = connection.output.write(&mut connection.stream);
+            self.end(slot as u32, *connection, &Reason::Stop);
+        }
+    }
+}
+
+fn flags_of((read, write): (bool, bool)) -> EpollFlags {
+    let mut flags = EpollFlags::empty();
+    flags.set(EpollFlags::EPOLLIN, read);
+    flags.set(EpollFlags::EPOLLOUT, write);
+    flags
+}
+
+fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Microseconds since 1970.
+pub(super) fn microseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn milliseconds() -> u64 {
+    microseconds() / 1000
+}

@@ -1,0 +1,29 @@
+//! The store over TCP: RESP for clients of Redis, and the line grammar of cheetah-db.
+//!
+//! Each loop is one thread, on a core of its own if so asked: it accepts, reads, executes and writes without
+//! handing a request on. All that has arrived on a connection is one burst; its replies go out in one
+//! write. A connection whose client does not read is not read from either, until it does or is dropped.
+
+mod auth;
+mod connection;
+mod counters;
+mod cursors;
+mod engine;
+mod errors;
+mod event_loop;
+mod glob;
+mod journal;
+mod limits;
+mod lines;
+mod listen;
+mod output;
+mod redis;
+mod serve;
+mod service;
+mod system;
+
+pub use auth::Secret;
+pub use counters::ServerCounters;
+pub use errors::ServeError;
+pub use limits::Limits;
+pub use serve::{Serve, Server};

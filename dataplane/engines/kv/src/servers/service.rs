@@ -1,0 +1,147 @@
+//! Both protocols on one store.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::connection::{Protocol, Served, Service};
+use super::cursors::Cursors;
+use super::engine::{Burst, Engine};
+use super::event_loop::{Common, milliseconds};
+use super::lines::{Jobs, LineSession};
+use super::redis::{Plan, RedisSession};
+use super::system::System;
+use super::{Limits, Secret};
+use crate::Database;
+use crate::grammar::Rows;
+use crate::resp::{RequestLimits, Requests};
+
+/// Databases that `SELECT` knows by number.
+pub(super) const DATABASES: u32 = 16;
+
+/// What executes the commands of one loop.
+#[derive(Debug)]
+pub(super) struct StoreService {
+    pub(super) engine: Engine,
+    pub(super) common: Arc<Common>,
+    pub(super) secret: Option<Secret>,
+    pub(super) request_limits: RequestLimits,
+    /// Milliseconds since 1970, as of this turn of the loop.
+    pub(super) now: u64,
+    /// When the server began, in milliseconds since 1970.
+    pub(super) started: u64,
+    /// What the burst at hand must wait for before its replies go.
+    pub(super) until: Option<u64>,
+    /// Bursts for which reads and writes are still executed apart.
+    pub(super) apart: u32,
+    pub(super) requests: Requests,
+    pub(super) plan: Plan<'static>,
+    pub(super) burst: Burst,
+    /// Rows of the reply at hand.
+    pub(super) rows: Rows,
+    /// Keys that lines write in hexadecimal digits.
+    pub(super) decoded: Vec<u8>,
+    pub(super) jobs: Jobs,
+    pub(super) system: System,
+    /// The store has work for idle moments.
+    behind: bool,
+    cursors: Arc<Mutex<Cursors>>,
+    next_id: u64,
+}
+
+/// A connection of either protocol.
+#[derive(Debug)]
+pub(super) enum Session {
+    Redis(RedisSession),
+    Lines(LineSession),
+}
+
+impl StoreService {
+    pub(super) fn new(engine: Engine, common: Arc<Common>, secret: Option<Secret>) -> Self {
+        let Limits { value_bytes, request_bytes, .. } = common.limits;
+        let defaults = RequestLimits::default();
+        let request_limits = RequestLimits { arg_bytes: value_bytes, request_bytes, ..defaults };
+        let now = milliseconds();
+        Self {
+            engine,
+            common,
+            secret,
+            request_limits,
+            now,
+            started: now,
+            until: None,
+            apart: 0,
+            requests: Requests::new(),
+            plan: Plan::default(),
+            burst: Burst::default(),
+            rows: Rows::default(),
+            decoded: Vec::new(),
+            jobs: Jobs::default(),
+            system: System::new(),
+            behind: false,
+            cursors: Arc::default(),
+            next_id: 1,
+        }
+    }
+
+    /// The cursors of all loops.
+    pub(super) fn cursors(&self) -> MutexGuard<'_, Cursors> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service for StoreService {
+    type Session = Session;
+
+    fn open(&mut self, protocol: Protocol) -> Session {
+        let id = self.next_id;
+        self.next_id += self.common.loops as u64;
+        let authenticated = self.secret.is_none();
+        match protocol {
+            Protocol::Resp => Session::Redis(RedisSession::new(id, authenticated)),
+            Protocol::Cheetah => {
+                Session::Lines(LineSession::new(Database::default(), authenticated))
+            }
+        }
+    }
+
+    fn serve(&mut self, session: &mut Session, input: &[u8], out: &mut Vec<u8>) -> Served {
+        match session {
+            Session::Redis(session) => self.serve_redis(session, input, out),
+            Session::Lines(session) => self.serve_lines(session, input, out),
+        }
+    }
+
+    fn refusal(&self, protocol: Protocol) -> String {
+        match protocol {
+            Protocol::Resp => "-ERR max number of clients reached\r\n".into(),
+            Protocol::Cheetah => "ERROR,too_many_connections\n".into(),
+        }
+    }
+
+    fn begin(&mut self, now: u64) {
+        self.now = now;
+        self.engine.set_clock(now);
+    }
+
+    fn commit(&mut self) -> u64 {
+        self.engine.commit()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.engine.is_waiting()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.engine.is_broken()
+    }
+
+    fn tick(&mut self) {
+        self.behind = self.engine.work();
+    }
+
+    fn work(&mut self) -> bool {
+        if self.behind {
+            self.behind = self.engine.work();
+        }
+        self.jobs.work(&self.engine) || self.behind
+    }
+}

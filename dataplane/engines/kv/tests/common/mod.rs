@@ -1,0 +1,62 @@
+//! Servers for tests, and clients that write and read bytes.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use pfs_kv::servers::{Limits, Secret, Serve, Server};
+use pfs_kv::{Store, StoreSettings};
+
+/// Longest wait for something that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server of both protocols on free ports, over a store in memory.
+pub(crate) fn server(limits: Limits, password: Option<&str>, shards: u32) -> Server {
+    let settings = StoreSettings { shards, memory_bytes: 256 << 20, ..StoreSettings::default() };
+    serve(Store::open(&settings).expect("memory"), limits, password)
+}
+
+/// A server of both protocols on free ports, over `store`.
+pub(crate) fn serve(store: Store, limits: Limits, password: Option<&str>) -> Server {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let auth = password.and_then(Secret::new);
+    let (resp, cheetah) = (Some(any), Some(any));
+    Serve { resp, cheetah, auth, limits, core: None }.start(store).expect("a free port")
+}
+
+pub(crate) fn connect(address: Option<SocketAddr>) -> TcpStream {
+    let stream = TcpStream::connect(address.expect("it listens")).expect("it accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Writes `request` and reads until the server closes.
+pub(crate) fn until_closed(address: Option<SocketAddr>, request: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address);
+    // The server may close before it has read all.
+    let _ = stream.write_all(request);
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    reply
+}
+
+/// Writes `request` and reads as many bytes as `expected` has.
+pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], expected: &[u8]) {
+    stream.write_all(request).expect("the server reads");
+    let mut reply = vec![0; expected.len()];
+    stream.read_exact(&mut reply).expect("the server replies");
+    let (reply, expected) = (reply.escape_ascii(), expected.escape_ascii());
+    assert_eq!(reply.to_string(), expected.to_string(), "{}", request.escape_ascii());
+}
+
+/// Waits until `holds`.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
