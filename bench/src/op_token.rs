@@ -51,6 +51,8 @@ struct Row {
 
 /// A run's figures: bytes a second, ticks a byte.
 type Figures = (f64, f64);
+/// One run of a way.
+type Way<'a> = &'a dyn Fn() -> Result<Figures, String>;
 
 /// What all ways are given.
 struct Bench {
@@ -75,7 +77,7 @@ pub fn run(settings: &Settings) -> Report {
             return report;
         }
     };
-    let ways: [(&'static str, &dyn Fn() -> Result<Figures, String>); 4] = [
+    let ways: [(&'static str, Way<'_>); 4] = [
         ("engine alone, batches of 64", &|| bench.engine()),
         ("op, in a worker behind a lane", &|| bench.op("", false)),
         ("op, in the receiver's thread", &|| bench.op("", true)),

@@ -178,11 +178,11 @@ impl Bench<'_> {
             Answer::Plus7 => undo(spans, buffer, &minus7(passes), 1),
             Answer::Unchanged => buffer.is_mapped(spans, |byte| byte),
             Answer::Words => sum == if passes % 2 == 1 { words(spans, buffer) } else { 0 },
-            Answer::Crc => sum == expected(Op::Crc32c(Default::default()), spans, buffer, passes),
-            Answer::Zeros => sum == expected(Op::CountEq(0), spans, buffer, passes),
+            Answer::Crc => sum == expected(&Op::Crc32c(Default::default()), spans, buffer, passes),
+            Answer::Zeros => sum == expected(&Op::CountEq(0), spans, buffer, passes),
             Answer::Fnv => {
                 let op = Op::Fnv64(Default::default(), Default::default());
-                sum == expected(op, spans, buffer, passes)
+                sum == expected(&op, spans, buffer, passes)
             }
         };
         self.done(row);
@@ -287,8 +287,8 @@ fn four(r: &[u64; 4], spans: &Spans, buffer: &mut Buffer, passes: u64, mode: Mod
 }
 
 /// R0 of one op that does not change bytes, after `passes` passes.
-fn expected(op: Op, spans: &Spans, buffer: &Buffer, passes: u64) -> u64 {
-    let one = |bytes: &[u8]| match op {
+fn expected(op: &Op, spans: &Spans, buffer: &Buffer, passes: u64) -> u64 {
+    let one = |bytes: &[u8]| match *op {
         Op::Crc32c(_) => u64::from(crc32c::crc32c(bytes)),
         Op::Fnv64(..) => oracle::fnv64(FNV_BASIS, bytes),
         Op::CountEq(imm) => bytes.iter().filter(|&&byte| byte == imm).count() as u64,
