@@ -23,6 +23,8 @@ use crate::stats::Spread;
 
 /// Spans that a worker passes on at a time.
 const BATCH: usize = 64;
+/// Frames in memory, at least: the source waits for one that is on loan.
+const FRAMES: usize = 4096;
 /// Least share of the engine's own rate that the op is to reach.
 const SHARE: f64 = 0.9;
 
@@ -119,11 +121,12 @@ pub fn run(settings: &Settings) -> Report {
 fn target(rows: &[Row]) -> Target {
     let rate = |at: usize| rows.get(at).map_or(0.0, |row| row.bytes_per_second.median);
     let share = rate(1) / rate(0).max(1.0);
-    Target::holds(
+    Target::at_least(
         "op `token` in the worker ÷ engine alone",
-        "≥ 0.9 × with 1,400-byte payloads from memory",
+        format!("≥ {SHARE} × with payloads from memory"),
         format!("{share:.2} ×"),
-        share >= SHARE,
+        share,
+        SHARE,
     )
 }
 
@@ -131,8 +134,10 @@ impl Bench {
     fn new(settings: &Settings) -> Result<Self, String> {
         let text = std::fs::read(&settings.text)
             .map_err(|error| format!("reading {}: {error}", settings.text.display()))?;
+        let once = text.chunks(settings.payload.max(1));
+        let times = FRAMES.div_ceil(once.len().max(1));
         let payloads: Vec<Vec<u8>> =
-            text.chunks(settings.payload.max(1)).map(<[u8]>::to_vec).collect();
+            (0..times).flat_map(|_| once.clone().map(<[u8]>::to_vec)).collect();
         let vocab =
             Vocabulary::open(&settings.vocab).map(Arc::new).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -146,7 +151,8 @@ impl Bench {
             expected[0] += ids.len() as u64;
             expected[1] = expected[1].wrapping_add(Digest::of(&ids));
         }
-        let loops = (settings.bytes / text.len().max(1) as u64).max(1);
+        let each = payloads.iter().map(Vec::len).sum::<usize>() as u64;
+        let loops = settings.bytes.div_ceil(each.max(1)).max(1);
         let settings = settings.clone();
         Ok(Self { settings, payloads, loops, capture, vocab, expected, _folder: folder })
     }
