@@ -38,11 +38,11 @@ impl Bpe {
         if windowed && !more {
             return text.len();
         }
-        if windowed && let Some(len) = self.cut(isa, text, scratch) {
+        if windowed && let Some(len) = self.cut(text, scratch) {
             return len;
         }
         scratch.numbers.clear();
-        scratch.prefixes.fill(isa, self, None, text);
+        scratch.prefixes.fill(self, None, text);
         let len = if more { scratch.prefixes.common(self, self.longest) } else { text.len() };
         scratch.prefixes.tokens(self, len, &mut scratch.numbers);
         len
@@ -54,7 +54,7 @@ impl Bpe {
     /// A continuation's encoding has a border among the last `longest` prefixes of `text`, for no
     /// token is longer. If all of these have a border in common, then so has every continuation.
     #[inline(always)]
-    fn cut(&self, isa: impl Isa, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
+    fn cut(&self, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
         let target = text.len().checked_sub(2 * self.longest + 4 * WINDOW)?;
         let (mut len, mut kept) = (0, 0);
         for &number in &scratch.numbers {
@@ -66,7 +66,7 @@ impl Bpe {
         }
         let before = scratch.numbers[..kept].last().copied();
         before?;
-        scratch.prefixes.fill(isa, self, before, &text[len..]);
+        scratch.prefixes.fill(self, before, &text[len..]);
         scratch.prefixes.all_known(self.longest).then(|| {
             scratch.numbers.truncate(kept);
             len
@@ -92,7 +92,7 @@ impl Bpe {
                 (last, merged) = (window, isa.merge(self, window));
             }
             if let Some(&before) = numbers.last()
-                && !self.valid(isa, before, merged.numbers[0])
+                && !self.valid(before, merged.numbers[0])
             {
                 if steps_back == 0 {
                     return false;

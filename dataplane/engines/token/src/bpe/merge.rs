@@ -60,35 +60,13 @@ impl Merged {
     }
 }
 
-/// Most bytes of a piece that merges side by side with another.
-pub(crate) const SHORT: usize = 16;
-
-/// The tokens of a piece of up to 16 bytes, as [`Merged`].
+/// The ids of a word of up to 15 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Short {
-    pub(super) numbers: [u32; SHORT],
-    pub(super) live: u16,
-}
-
-impl Short {
-    /// The numbers in order.
-    #[inline(always)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
-        let mut live = self.live;
-        std::iter::from_fn(move || {
-            let at = (live != 0).then(|| live.trailing_zeros() as usize)?;
-            live &= live - 1;
-            Some(self.numbers[at % SHORT])
-        })
-    }
-}
-
-impl From<Merged> for Short {
-    fn from(merged: Merged) -> Self {
-        let mut short = Self { numbers: [0; SHORT], live: merged.live as u16 };
-        short.numbers.copy_from_slice(&merged.numbers[..SHORT]);
-        short
-    }
+#[repr(C, align(64))]
+pub(crate) struct Few {
+    pub(crate) ids: [u32; 16],
+    /// How many there are; what is behind them is of no account.
+    pub(crate) count: u32,
 }
 
 #[inline(always)]

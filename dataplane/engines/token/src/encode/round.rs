@@ -1,15 +1,14 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
 use super::sink::Sink;
-use crate::bpe::{BESIDE, Bpe, Scratch, Short, WINDOW};
+use crate::bpe::{Bpe, Few, Scratch, WINDOW};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 128;
-
-/// A piece in which nothing merges.
-const NOTHING: &[u8] = &[0];
+/// Bytes that are read for a key.
+const KEY_BYTES: usize = size_of::<Key>();
 
 /// Some pieces of a text.
 #[derive(Clone, Copy)]
@@ -23,19 +22,35 @@ pub(super) struct Segment<'t> {
 }
 
 impl<'t> Segment<'t> {
-    /// The bytes of a piece.
+    /// The bytes from `start` to `end`, counted as ends are.
     #[inline(always)]
     fn piece(&self, start: u32, end: u32) -> &'t [u8] {
         &self.text[self.start + start as usize..self.start + end as usize]
     }
 }
 
-/// Keys of a block and the cells where they can be.
+/// A piece of more than 15 bytes.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+    /// The token that it is, if it is one.
+    token: Option<u32>,
+}
+
+/// The words of a block: pieces, and parts of pieces between certain boundaries.
 pub(super) struct Keys {
     keys: [Key; BLOCK],
+    /// The cells where they can be.
     slots: [u32; BLOCK],
-    /// The tokens of the pieces of up to 15 bytes that are in no cell.
-    merged: [Short; BLOCK],
+    /// What is known of those that are longer than a key.
+    spans: [Span; BLOCK],
+    /// Those that are in no cell.
+    missed: [u8; BLOCK],
+    /// And their ids.
+    few: [Few; BLOCK],
+    /// Where segments end among the words.
+    bounds: Vec<u8>,
 }
 
 impl Default for Keys {
@@ -43,7 +58,10 @@ impl Default for Keys {
         Self {
             keys: [Key { low: 0, high: 0 }; BLOCK],
             slots: [0; BLOCK],
-            merged: [Short::default(); BLOCK],
+            spans: [Span::default(); BLOCK],
+            missed: [0; BLOCK],
+            few: [Few::default(); BLOCK],
+            bounds: Vec::new(),
         }
     }
 }
@@ -53,69 +71,10 @@ impl Default for Keys {
 struct Place {
     segment: usize,
     piece: usize,
-    /// Where the piece begins, counted from the segment's `start`.
+    /// Where the next word begins, counted from the segment's `start`.
     start: u32,
-}
-
-impl Keys {
-    /// Computes keys from `from` on, as many as fit. Gives their number and the place behind them.
-    #[inline(always)]
-    fn fill(
-        &mut self,
-        words: WordView<'_>,
-        segments: &[Segment<'_>],
-        mut from: Place,
-    ) -> (usize, Place) {
-        let mut filled = 0;
-        while filled < BLOCK && from.segment < segments.len() {
-            let segment = segments[from.segment];
-            let left = &segment.ends[from.piece..];
-            let take = left.len().min(BLOCK - filled);
-            let keys = &mut self.keys[filled..filled + take];
-            let slots = &mut self.slots[filled..filled + take];
-            from.start = fill(words, segment, &left[..take], from.start, keys, slots);
-            filled += take;
-            from.piece += take;
-            if from.piece == segment.ends.len() {
-                from = Place { segment: from.segment + 1, ..Place::default() };
-            }
-        }
-        (filled, from)
-    }
-}
-
-/// Keys and slots of the pieces of `segment` that end at `ends`, the first of which begins at
-/// `start`. Gives the last end.
-#[inline(always)]
-fn fill(
-    words: WordView<'_>,
-    segment: Segment<'_>,
-    ends: &[u32],
-    mut start: u32,
-    keys: &mut [Key],
-    slots: &mut [u32],
-) -> u32 {
-    let text = segment.text;
-    // The last bytes of the text once more, with room to read 16 from each of them.
-    let mut tail = [0u8; 32];
-    let tail_start = text.len().saturating_sub(16);
-    tail[..text.len() - tail_start].copy_from_slice(&text[tail_start..]);
-    for ((&end, key), slot) in ends.iter().zip(keys).zip(slots) {
-        let at = segment.start + start as usize;
-        let len = (end - start) as usize;
-        let from = if at + 16 <= text.len() {
-            text.as_ptr().wrapping_add(at)
-        } else {
-            tail.as_ptr().wrapping_add(at - tail_start)
-        };
-        // SAFETY: 16 bytes from `at` on lie in the text; or `at` is one of its last 15 bytes, and
-        // `tail` has 16 bytes from the place of each of them on.
-        *key = unsafe { Key::load(from, len) };
-        *slot = words.slot(*key);
-        words.prefetch(*slot);
-        start = end;
-    }
-    start
+    /// Whether that is inside the piece.
+    inside: bool,
 }
 
 /// What a round needs of a vocabulary and an encoder.
@@ -136,128 +95,178 @@ impl Round<'_> {
         mut after: impl FnMut(&mut S),
     ) {
         let words = self.vocab.words.view();
-        let mut keyed = Place::default();
-        let mut done = Place::default();
-        loop {
-            let (count, next) = self.keys.fill(words, segments, keyed);
-            if count == 0 {
-                break;
-            }
-            keyed = next;
-            let mut at = 0;
-            while at < count {
-                let segment = segments[done.segment];
-                let take = (segment.ends.len() - done.piece).min(count - at);
-                let ends = &segment.ends[done.piece..done.piece + take];
-                done.start = self.probe(words, segment, ends, done.start, at, sink);
-                at += take;
-                done.piece += take;
-                if done.piece == segment.ends.len() {
+        let mut next = Place::default();
+        while next.segment < segments.len() {
+            let mut segment = next.segment;
+            let count = self.fill(words, segments, &mut next);
+            let misses = self.compare(words, count);
+            self.merge_missed(misses);
+            let (mut at, mut miss) = (0, 0);
+            for bound in 0..=self.keys.bounds.len() {
+                let end = self.keys.bounds.get(bound).map_or(count, |&end| usize::from(end));
+                if end > at {
+                    miss = self.emit(words, segments[segment], at..end, miss..misses, sink);
+                    at = end;
+                }
+                if bound < self.keys.bounds.len() {
                     after(sink);
-                    done = Place { segment: done.segment + 1, ..Place::default() };
+                    segment += 1;
                 }
             }
         }
-        // Segments without pieces at the end.
-        segments[done.segment..].iter().for_each(|_| after(sink));
     }
 
-    /// Looks up the pieces of `segment` that end at `ends`, whose keys begin at `first`. Gives the
-    /// last end.
-    ///
-    /// Three passes: which pieces are not in the table; those, several at once; and all ids in order.
+    /// Computes the keys of words from `next` on, as many as fit, and fetches their cells. Gives
+    /// their number.
     #[inline(always)]
-    fn probe<S: Sink>(
+    fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], next: &mut Place) -> usize {
+        let mut filled = 0;
+        self.keys.bounds.clear();
+        while filled < BLOCK && next.segment < segments.len() {
+            let segment = segments[next.segment];
+            filled = self.fill_short(words, segment, next, filled);
+            if filled < BLOCK && next.piece < segment.ends.len() {
+                filled = self.fill_other(words, segment, next, filled);
+            }
+            if next.piece == segment.ends.len() {
+                self.keys.bounds.push(filled as u8);
+                *next = Place { segment: next.segment + 1, ..Place::default() };
+            }
+        }
+        filled
+    }
+
+    /// As [`Round::fill`], up to the first word that has more than 15 bytes or too few behind it.
+    #[inline(always)]
+    fn fill_short(
         &mut self,
         words: WordView<'_>,
         segment: Segment<'_>,
-        ends: &[u32],
-        mut start: u32,
-        first: usize,
-        sink: &mut S,
-    ) -> u32 {
-        let mut missed = [0u64; BLOCK / 64];
-        for at in 0..ends.len() {
-            let key = (first + at) % BLOCK;
-            let hit = words.cell(self.keys.slots[key]).is(&self.keys.keys[key]);
-            missed[at / 64 % missed.len()] |= u64::from(!hit) << (at % 64);
+        next: &mut Place,
+        filled: usize,
+    ) -> usize {
+        let text = segment.text;
+        let ends = &segment.ends[next.piece..];
+        let keys = self.keys.keys[filled..].iter_mut().zip(&mut self.keys.slots[filled..]);
+        // Words that begin here have 16 bytes from their first on.
+        let safe = (text.len() + 1).saturating_sub(segment.start + KEY_BYTES);
+        let mut start = next.start;
+        let mut done = 0;
+        for (&end, (key, slot)) in ends.iter().zip(keys) {
+            let len = end.wrapping_sub(start) as usize;
+            if len > WORD_BYTES || start as usize >= safe {
+                break;
+            }
+            let from = text.as_ptr().wrapping_add(segment.start + start as usize);
+            // SAFETY: `start` is below `safe`, so 16 bytes from there on lie in the text.
+            *key = unsafe { Key::load(from, len) };
+            *slot = words.slot(*key);
+            words.prefetch(*slot);
+            start = end;
+            done += 1;
         }
-        self.merge_missed(segment, ends, start, &missed);
-        let mut left = ends.len();
-        let mut cursor = sink.open(left);
-        for (at, &end) in ends.iter().enumerate() {
-            if missed[at / 64 % missed.len()] >> (at % 64) & 1 == 0 {
-                let cell = words.cell(self.keys.slots[(first + at) % BLOCK]);
-                // SAFETY: the cursor has room for every piece that is left; this is one of them.
-                cursor = unsafe { sink.word(cursor, cell, end - start) };
+        if done > 0 {
+            *next = Place { piece: next.piece + done, start, inside: false, ..*next };
+        }
+        filled + done
+    }
+
+    /// Adds the next word, whatever it is.
+    #[inline(never)]
+    fn fill_other(
+        &mut self,
+        words: WordView<'_>,
+        segment: Segment<'_>,
+        next: &mut Place,
+        filled: usize,
+    ) -> usize {
+        let mut end = segment.ends[next.piece];
+        let mut token = None;
+        if (end - next.start) as usize > WORD_BYTES {
+            let piece = segment.piece(next.start, end);
+            if !next.inside {
+                token = self.vocab.long_words.get(&self.vocab.tokens, piece);
+            }
+            if token.is_none()
+                && let Some(cut) = self.bpe.certain_cut(piece)
+            {
+                end = next.start + cut as u32;
+            }
+        }
+        let key = Key::of(segment.piece(next.start, end));
+        self.keys.keys[filled] = key;
+        self.keys.slots[filled] = words.slot(key);
+        words.prefetch(self.keys.slots[filled]);
+        self.keys.spans[filled] = Span { start: next.start, end, token };
+        next.inside = end < segment.ends[next.piece];
+        next.piece += usize::from(!next.inside);
+        next.start = end;
+        filled + 1
+    }
+
+    /// Lists which of the first `count` words are not in the table. Gives their number.
+    #[inline(always)]
+    fn compare(&mut self, words: WordView<'_>, count: usize) -> usize {
+        let mut misses = 0;
+        let all = self.keys.keys[..count].iter().zip(&self.keys.slots);
+        for (at, (key, &slot)) in all.enumerate() {
+            self.keys.missed[misses] = at as u8;
+            misses += usize::from(!words.cell(slot).is(key));
+        }
+        misses
+    }
+
+    /// Finds the ids of the missed words of up to 15 bytes.
+    #[inline(always)]
+    fn merge_missed(&mut self, misses: usize) {
+        if misses > 0 {
+            let Keys { keys, missed, few, .. } = &mut *self.keys;
+            self.bpe.few(keys, &missed[..misses], few);
+        }
+    }
+
+    /// Adds the ids of `words`, words of `segment`, to `sink`; `missed` is where those that are in
+    /// no cell begin and end in their list. Gives where those behind `words` begin.
+    #[inline(always)]
+    fn emit<S: Sink>(
+        &mut self,
+        table: WordView<'_>,
+        segment: Segment<'_>,
+        words: std::ops::Range<usize>,
+        missed: std::ops::Range<usize>,
+        sink: &mut S,
+    ) -> usize {
+        let (mut at, mut miss) = (words.start, missed.start);
+        let mut cursor = sink.open(words.len(), missed.len());
+        loop {
+            let stop = self.keys.missed[..missed.end].get(miss).map_or(words.end, |&stop| {
+                words.end.min(usize::from(stop))
+            });
+            for &slot in &self.keys.slots[at..stop] {
+                // SAFETY: the cursor has room for every word that is left; this is one of them.
+                cursor = unsafe { sink.word(cursor, table.cell(slot)) };
+            }
+            if stop == words.end {
+                break;
+            }
+            if self.keys.keys[stop].is_word() {
+                // SAFETY: as above; the ids of a word that is merged are below the vocabulary's.
+                cursor = unsafe { sink.few(cursor, &self.keys.few[miss]) };
             } else {
                 // SAFETY: the cursor comes from the sink's last opening.
                 unsafe { sink.close(cursor) };
-                if (end - start) as usize <= WORD_BYTES {
-                    for number in self.keys.merged[at % BLOCK].iter() {
-                        sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
-                    }
-                } else {
-                    self.miss(segment.piece(start, end), sink);
+                let Span { start, end, token } = self.keys.spans[stop];
+                match token {
+                    Some(id) => sink.one(id, end - start),
+                    None => self.merged(segment.piece(start, end), sink),
                 }
-                cursor = sink.open(left);
+                cursor = sink.open(words.end - stop, missed.end - miss);
             }
-            left -= 1;
-            start = end;
+            (at, miss) = (stop + 1, miss + 1);
         }
         // SAFETY: the cursor comes from the sink's last opening.
         unsafe { sink.close(cursor) };
-        start
-    }
-
-    /// Merges the pieces of up to 15 bytes that are missed.
-    #[inline(always)]
-    fn merge_missed(&mut self, segment: Segment<'_>, ends: &[u32], start: u32, missed: &[u64]) {
-        let (mut waiting, mut pieces, mut places) = (0, [NOTHING; BESIDE], [0; BESIDE]);
-        for (word, &mask) in missed.iter().enumerate() {
-            let mut mask = mask;
-            while mask != 0 {
-                let at = word * 64 + mask.trailing_zeros() as usize;
-                mask &= mask - 1;
-                let start = if at == 0 { start } else { ends[at - 1] };
-                let piece = segment.piece(start, ends[at]);
-                // Longer ones may be whole tokens.
-                if !(1..=WORD_BYTES).contains(&piece.len()) {
-                    continue;
-                }
-                (pieces[waiting], places[waiting]) = (piece, at);
-                waiting += 1;
-                if waiting == BESIDE {
-                    self.merge_beside(pieces, places, waiting);
-                    (waiting, pieces) = (0, [NOTHING; BESIDE]);
-                }
-            }
-        }
-        match waiting {
-            0 => {}
-            1 => self.keys.merged[places[0] % BLOCK] = self.bpe.short(pieces[0]).into(),
-            _ => self.merge_beside(pieces, places, waiting),
-        }
-    }
-
-    /// Merges the first `count` of `pieces`, for the places of the block that `places` says.
-    #[inline(always)]
-    fn merge_beside(&mut self, pieces: [&[u8]; BESIDE], places: [usize; BESIDE], count: usize) {
-        for (short, at) in self.bpe.beside(pieces).into_iter().zip(places).take(count) {
-            self.keys.merged[at % BLOCK] = short;
-        }
-    }
-
-    /// Encodes a piece that is not in the word table.
-    #[inline(never)]
-    fn miss<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
-        if piece.len() > WORD_BYTES
-            && let Some(id) = self.vocab.long_words.get(&self.vocab.tokens, piece)
-        {
-            sink.one(id, piece.len() as u32);
-        } else {
-            self.merged(piece, sink);
-        }
+        miss
     }
 
     /// Encodes a piece, or the rest of one from a border of tokens on, by merging.

@@ -93,8 +93,22 @@ impl Key {
     }
 
     /// Bytes of the word; 255 for no word.
-    const fn len(self) -> u8 {
-        (self.high >> 56) as u8
+    #[inline(always)]
+    pub(crate) const fn len(self) -> usize {
+        (self.high >> 56) as usize
+    }
+
+    /// Whether it is that of a word.
+    #[inline(always)]
+    pub(crate) const fn is_word(self) -> bool {
+        debug_assert!(self.len() > 0);
+        self.len() <= WORD_BYTES
+    }
+
+    /// The word's bytes, zero-padded, and their number; `None` for the key of no word.
+    pub(crate) fn word(self) -> Option<([u8; 16], usize)> {
+        let bytes = (u128::from(self.high) << 64 | u128::from(self.low)).to_le_bytes();
+        self.is_word().then_some((bytes, self.len()))
     }
 }
 

@@ -24,7 +24,7 @@ impl Stored for WordTable {
         let mut len = 0;
         for (at, cell) in view.cells.iter().enumerate().filter(|(_, cell)| **cell != FREE) {
             let wrong = |cause| FormatError::Cell { table: "words", cell: at, cause };
-            if !(1..=WORD_BYTES).contains(&usize::from(cell.key.len())) {
+            if !(1..=WORD_BYTES).contains(&cell.key.len()) {
                 return Err(wrong("its word has no length from 1 to 15"));
             }
             if view.slot(cell.key) as usize != at {
@@ -43,7 +43,7 @@ impl WordTable {
         self.cells.iter().filter(|cell| **cell != FREE).map(|cell| {
             let bytes: [u8; 16] = bytemuck::cast([cell.key.low.to_le(), cell.key.high.to_le()]);
             let ids = cell.ids()[..cell.count()].to_vec();
-            (bytes[..usize::from(cell.key.len())].to_vec(), ids)
+            (bytes[..cell.key.len()].to_vec(), ids)
         })
     }
 }
