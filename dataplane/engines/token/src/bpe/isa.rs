@@ -1,6 +1,6 @@
 //! The inner loops by instruction set.
 
-use super::merge::{self, Few, Joins, Merged};
+use super::merge::{self, Few, Joins, Merged, Wide};
 use super::{Bpe, Scratch};
 use crate::split::Level;
 use crate::words::Key;
@@ -63,6 +63,24 @@ impl Bpe {
                     for (number, id) in self.short(&word.0[..word.1]).iter().zip(&mut few.ids) {
                         *id = self.id(number);
                         few.count += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The ids of some pieces of 16 to 64 bytes, side by side likewise.
+    pub(crate) fn wide(&self, pieces: &mut [Wide]) {
+        match self.level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: tables have a level only where that is available.
+            Level::Avx512 => unsafe { x86::wide512(self, pieces) },
+            _ => {
+                for wide in pieces {
+                    wide.count = 0;
+                    for (number, id) in self.short(wide.piece()).iter().zip(&mut wide.ids) {
+                        *id = self.id(number);
+                        wide.count += 1;
                     }
                 }
             }

@@ -69,6 +69,32 @@ pub(crate) struct Few {
     pub(crate) count: u32,
 }
 
+/// A piece of 16 to 64 bytes and its ids.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Wide {
+    pub(crate) bytes: [u8; WINDOW],
+    pub(crate) ids: [u32; WINDOW],
+    /// Bytes of the piece.
+    pub(crate) len: u32,
+    /// How many ids there are; what is behind them is of no account.
+    pub(crate) count: u32,
+}
+
+impl Default for Wide {
+    fn default() -> Self {
+        Self { bytes: [0; WINDOW], ids: [0; WINDOW], len: 0, count: 0 }
+    }
+}
+
+impl Wide {
+    /// The piece's bytes.
+    #[inline(always)]
+    pub(super) fn piece(&self) -> &[u8] {
+        &self.bytes[..WINDOW.min(self.len as usize)]
+    }
+}
+
 #[inline(always)]
 pub(super) const fn order(rank: u32, position: usize) -> u32 {
     rank << POSITION_BITS | position as u32

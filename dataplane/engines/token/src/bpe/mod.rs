@@ -26,7 +26,7 @@ mod valid;
 mod x86;
 
 pub(crate) use long::Scratch;
-pub(crate) use merge::{Few, WINDOW};
+pub(crate) use merge::{Few, WINDOW, Wide};
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;

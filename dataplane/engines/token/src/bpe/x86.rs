@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::isa::{Isa, Portable};
-use super::merge::{Few, Merged, POSITION_BITS, WINDOW, order};
+use super::merge::{Few, Merged, POSITION_BITS, WINDOW, Wide, order};
 use super::{Bpe, NONE, Scratch};
 use crate::words::Key;
 
@@ -163,110 +163,147 @@ impl<const R: usize, const N: usize> Work<R, N> {
     }
 }
 
-/// As [`Bpe::few`], four words at a time; where one is done, the next takes its place.
+/// Words that merge side by side.
+const BESIDE: usize = 8;
+/// Longer pieces that do, in more registers.
+const WIDE_BESIDE: usize = 4;
+
+/// As [`Bpe::few`]; where a word is done, the next takes its place.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn few512(bpe: &Bpe, keys: &[Key], which: &[u8], out: &mut [Few]) {
     // SAFETY: this function has the features.
+    unsafe { side_by_side::<1, LANES, BESIDE>(bpe, &mut FewQueue { keys, which, out, at: 0 }) }
+}
+
+/// As [`Bpe::wide`]: first those of up to 32 bytes, then the others.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn wide512(bpe: &Bpe, pieces: &mut [Wide]) {
+    let longer = pieces.iter().any(|wide| wide.len > 32);
+    // SAFETY: this function has the features.
     unsafe {
-        let mut queue = Queue { keys, which, at: 0 };
-        let mut a = Lane::new(bpe, &mut queue);
-        let mut b = Lane::new(bpe, &mut queue);
-        let mut c = Lane::new(bpe, &mut queue);
-        let mut d = Lane::new(bpe, &mut queue);
-        while a.open() | b.open() | c.open() | d.open() {
-            a.go(bpe, &mut queue, out);
-            b.go(bpe, &mut queue, out);
-            c.go(bpe, &mut queue, out);
-            d.go(bpe, &mut queue, out);
+        let mut queue = WideQueue { pieces, at: 0, from: 1 };
+        side_by_side::<2, 32, WIDE_BESIDE>(bpe, &mut queue);
+        if longer {
+            queue = WideQueue { pieces, at: 0, from: 33 };
+            side_by_side::<4, 64, WIDE_BESIDE>(bpe, &mut queue);
         }
     }
 }
 
-/// Words that wait.
-struct Queue<'a> {
+/// Pieces that wait to be merged in `R` registers.
+trait Queue<const R: usize, const N: usize> {
+    /// The next piece to merge, and its place.
+    ///
+    /// # Safety
+    /// As for [`Work::new`].
+    unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<R, N>, usize)>;
+
+    /// Takes the merged piece of place `at`.
+    ///
+    /// # Safety
+    /// As for [`Work::new`].
+    unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<R, N>);
+}
+
+/// Words.
+struct FewQueue<'a> {
     keys: &'a [Key],
     which: &'a [u8],
+    out: &'a mut [Few],
     at: usize,
 }
 
-/// A word that merges, and its place in the output.
-struct Lane {
-    work: Work<1, LANES>,
-    place: usize,
-}
-
-/// No place: the lane has nothing to do.
-const NOWHERE: usize = usize::MAX;
-
-impl Lane {
-    /// With the next word.
-    ///
-    /// # Safety
-    /// As for [`Work::new`].
+impl Queue<1, LANES> for FewQueue<'_> {
     #[inline(always)]
-    unsafe fn new(bpe: &Bpe, queue: &mut Queue<'_>) -> Self {
-        // SAFETY: features by the caller.
-        unsafe {
-            let mut lane = Self { work: Work::idle(), place: NOWHERE };
-            lane.next(bpe, queue);
-            lane
-        }
-    }
-
-    #[inline(always)]
-    fn open(&self) -> bool {
-        self.place != NOWHERE
-    }
-
-    /// Takes the next word, if there is one.
-    ///
-    /// # Safety
-    /// As for [`Work::new`].
-    #[inline(always)]
-    unsafe fn next(&mut self, bpe: &Bpe, queue: &mut Queue<'_>) {
-        self.place = NOWHERE;
-        while let Some(&at) = queue.which.get(queue.at) {
-            queue.at += 1;
-            let key = &queue.keys[usize::from(at)];
+    unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<1, LANES>, usize)> {
+        while let Some(&at) = self.which.get(self.at) {
+            self.at += 1;
+            let key = &self.keys[usize::from(at)];
             if key.is_word() {
-                // SAFETY: features by the caller; a key has 16 bytes.
-                self.work = unsafe { Work::of_key(bpe, key) };
-                self.place = queue.at - 1;
-                return;
+                // SAFETY: features by the caller.
+                return Some((unsafe { Work::of_key(bpe, key) }, self.at - 1));
             }
         }
+        None
     }
 
-    /// A merge, or, where nothing merges any more, on to the next word.
-    ///
-    /// # Safety
-    /// As for [`Work::new`].
     #[inline(always)]
-    unsafe fn go(&mut self, bpe: &Bpe, queue: &mut Queue<'_>, out: &mut [Few]) {
+    unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<1, LANES>) {
+        let few = &mut self.out[at];
         // SAFETY: features by the caller.
-        unsafe {
-            if !self.work.is_done() {
-                self.work.step(bpe);
-            } else if let Some(few) = out.get_mut(self.place) {
-                self.work.ids(bpe, few);
-                self.next(bpe, queue);
+        few.count = unsafe { work.ids(bpe, &mut few.ids) };
+    }
+}
+
+/// Pieces of `from` to as many bytes as there are slots.
+struct WideQueue<'a> {
+    pieces: &'a mut [Wide],
+    at: usize,
+    from: u32,
+}
+
+impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
+    #[inline(always)]
+    unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<R, N>, usize)> {
+        while let Some(wide) = self.pieces.get(self.at) {
+            self.at += 1;
+            if (self.from..=N as u32).contains(&wide.len) {
+                // SAFETY: features by the caller.
+                return Some((unsafe { Work::new(bpe, wide.piece()) }, self.at - 1));
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<R, N>) {
+        let wide = &mut self.pieces[at];
+        // SAFETY: features by the caller.
+        wide.count = unsafe { work.ids(bpe, &mut wide.ids) };
+    }
+}
+
+/// No place: there is nothing to do.
+const NOWHERE: usize = usize::MAX;
+
+/// Merges all pieces of `queue`, `B` at a time.
+///
+/// # Safety
+/// As for [`Work::new`].
+#[inline(always)]
+unsafe fn side_by_side<const R: usize, const N: usize, const B: usize>(
+    bpe: &Bpe,
+    queue: &mut impl Queue<R, N>,
+) {
+    // SAFETY: features by the caller.
+    unsafe {
+        let mut open = 0;
+        let mut lanes = [const { (Work::<R, N>::IDLE, NOWHERE) }; B];
+        for lane in &mut lanes {
+            let Some(next) = queue.next(bpe) else { break };
+            *lane = next;
+            open += 1;
+        }
+        while open > 0 {
+            for (work, place) in &mut lanes[..] {
+                if !work.is_done() {
+                    work.step(bpe);
+                } else if *place != NOWHERE {
+                    queue.done(bpe, *place, work);
+                    match queue.next(bpe) {
+                        Some(next) => (*work, *place) = next,
+                        None => {
+                            *place = NOWHERE;
+                            open -= 1;
+                        }
+                    }
+                }
             }
         }
     }
 }
 
 impl Work<1, LANES> {
-    /// Nothing that merges.
-    ///
-    /// # Safety
-    /// As for [`Work::new`].
-    #[inline(always)]
-    unsafe fn idle() -> Self {
-        // SAFETY: features by the caller.
-        let orders = unsafe { [_mm512_set1_epi32(-1)] };
-        Self { numbers: [0; LANES], orders, live: 0, least: u32::MAX }
-    }
-
     /// The word of `key`, which has one.
     ///
     /// # Safety
@@ -292,26 +329,38 @@ impl Work<1, LANES> {
             Self { numbers, orders, live: (1 << len) - 1, least: least_of(&orders) }
         }
     }
+}
 
-    /// The ids of a finished piece.
+impl<const R: usize, const N: usize> Work<R, N> {
+    /// Nothing that merges.
+    // SAFETY: any bits are a vector.
+    const IDLE: Self =
+        Self { numbers: [0; N], orders: unsafe { std::mem::zeroed() }, live: 0, least: u32::MAX };
+
+    /// The ids of a finished piece. Gives their number.
     ///
     /// # Safety
     /// As for [`Work::new`].
     #[inline(always)]
-    unsafe fn ids(&self, bpe: &Bpe, few: &mut Few) {
-        let count = self.live.count_ones();
-        // SAFETY: features by the caller. The numbers of live slots are those of ids; `few` has room
-        // for 16 ids.
-        unsafe {
-            let numbers = _mm512_loadu_si512(self.numbers.as_ptr().cast());
-            let numbers = _mm512_maskz_compress_epi32(self.live as u16, numbers);
-            let table = bpe.ids.as_ptr().cast();
-            let zero = _mm512_setzero_si512();
-            let known = low(count as usize);
-            let ids = _mm512_mask_i32gather_epi32::<4>(zero, known, numbers, table);
-            _mm512_storeu_si512(few.ids.as_mut_ptr().cast(), ids);
+    unsafe fn ids<const M: usize>(&self, bpe: &Bpe, ids: &mut [u32; M]) -> u32 {
+        const { assert!(M >= N) };
+        let mut count = 0;
+        for r in 0..R {
+            let live = (self.live >> (r * LANES)) as u16;
+            // SAFETY: features by the caller. The numbers of live slots are those of ids. At most
+            // 16 ids were stored of each register before, and 16 fit behind as many.
+            unsafe {
+                let numbers = _mm512_loadu_si512(self.numbers.as_ptr().add(r * LANES).cast());
+                let numbers = _mm512_maskz_compress_epi32(live, numbers);
+                let known = low(live.count_ones() as usize);
+                let zero = _mm512_setzero_si512();
+                let table = bpe.ids.as_ptr().cast();
+                let found = _mm512_mask_i32gather_epi32::<4>(zero, known, numbers, table);
+                _mm512_storeu_si512(ids.as_mut_ptr().add(count as usize).cast(), found);
+            }
+            count += live.count_ones();
         }
-        few.count = count;
+        count
     }
 }
 

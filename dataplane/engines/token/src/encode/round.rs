@@ -1,12 +1,14 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
 use super::sink::Sink;
-use crate::bpe::{Bpe, Few, Scratch, WINDOW};
+use crate::bpe::{Bpe, Few, Scratch, WINDOW, Wide};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 128;
+/// Pieces of 16 to 64 bytes in a block, at most.
+const WIDE: usize = 32;
 /// Bytes that are read for a key.
 const KEY_BYTES: usize = size_of::<Key>();
 
@@ -34,8 +36,19 @@ impl<'t> Segment<'t> {
 struct Span {
     start: u32,
     end: u32,
-    /// The token that it is, if it is one.
-    token: Option<u32>,
+    found: Found,
+}
+
+/// What is known of a piece of more than 15 bytes.
+#[derive(Clone, Copy, Default)]
+enum Found {
+    /// Nothing.
+    #[default]
+    None,
+    /// The token that it is.
+    Token(u32),
+    /// Its place among the wide pieces.
+    Wide(usize),
 }
 
 /// The words of a block: pieces, and parts of pieces between certain boundaries.
@@ -49,6 +62,9 @@ pub(super) struct Keys {
     missed: [u8; BLOCK],
     /// And their ids.
     few: [Few; BLOCK],
+    /// Pieces that merge in more registers than words.
+    wide: [Wide; WIDE],
+    wides: usize,
     /// Where segments end among the words.
     bounds: Vec<u8>,
 }
@@ -61,8 +77,24 @@ impl Default for Keys {
             spans: [Span::default(); BLOCK],
             missed: [0; BLOCK],
             few: [Few::default(); BLOCK],
+            wide: [Wide::default(); WIDE],
+            wides: 0,
             bounds: Vec::new(),
         }
+    }
+}
+
+impl Keys {
+    /// Keeps `piece` among the wide ones, if it is one of them; there is room for one.
+    fn add_wide(&mut self, piece: &[u8]) -> Found {
+        let Some(wide) = self.wide.get_mut(self.wides) else { return Found::None };
+        if !(WORD_BYTES + 1..=WINDOW).contains(&piece.len()) {
+            return Found::None;
+        }
+        wide.bytes[..piece.len()].copy_from_slice(piece);
+        wide.len = piece.len() as u32;
+        self.wides += 1;
+        Found::Wide(self.wides - 1)
     }
 }
 
@@ -122,7 +154,8 @@ impl Round<'_> {
     fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], next: &mut Place) -> usize {
         let mut filled = 0;
         self.keys.bounds.clear();
-        while filled < BLOCK && next.segment < segments.len() {
+        self.keys.wides = 0;
+        while filled < BLOCK && self.keys.wides < WIDE && next.segment < segments.len() {
             let segment = segments[next.segment];
             filled = self.fill_short(words, segment, next, filled);
             if filled < BLOCK && next.piece < segment.ends.len() {
@@ -181,27 +214,32 @@ impl Round<'_> {
         filled: usize,
     ) -> usize {
         let mut end = segment.ends[next.piece];
-        let mut token = None;
+        let mut found = Found::None;
         if (end - next.start) as usize > WORD_BYTES {
             let piece = segment.piece(next.start, end);
-            if !next.inside {
-                token = self.vocab.long_words.get(&self.vocab.tokens, piece);
-            }
-            if token.is_none()
-                && let Some(cut) = self.bpe.certain_cut(piece)
-            {
-                end = next.start + cut as u32;
+            // A part of a piece that has been cut is no whole piece.
+            let token = if next.inside { None } else { self.token(piece) };
+            if let Some(id) = token {
+                found = Found::Token(id);
+            } else {
+                end = next.start + self.bpe.certain_cut(piece).unwrap_or(piece.len()) as u32;
+                found = self.keys.add_wide(segment.piece(next.start, end));
             }
         }
         let key = Key::of(segment.piece(next.start, end));
         self.keys.keys[filled] = key;
         self.keys.slots[filled] = words.slot(key);
         words.prefetch(self.keys.slots[filled]);
-        self.keys.spans[filled] = Span { start: next.start, end, token };
+        self.keys.spans[filled] = Span { start: next.start, end, found };
         next.inside = end < segment.ends[next.piece];
         next.piece += usize::from(!next.inside);
         next.start = end;
         filled + 1
+    }
+
+    /// The token that is all of `piece`, which has more than 15 bytes.
+    fn token(&self, piece: &[u8]) -> Option<u32> {
+        self.vocab.long_words.get(&self.vocab.tokens, piece)
     }
 
     /// Lists which of the first `count` words are not in the table. Gives their number.
@@ -216,12 +254,15 @@ impl Round<'_> {
         misses
     }
 
-    /// Finds the ids of the missed words of up to 15 bytes.
+    /// Finds the ids of the missed words of up to 64 bytes.
     #[inline(always)]
     fn merge_missed(&mut self, misses: usize) {
         if misses > 0 {
-            let Keys { keys, missed, few, .. } = &mut *self.keys;
+            let Keys { keys, missed, few, wide, wides, .. } = &mut *self.keys;
             self.bpe.few(keys, &missed[..misses], few);
+            if *wides > 0 {
+                self.bpe.wide(&mut wide[..*wides]);
+            }
         }
     }
 
@@ -237,7 +278,7 @@ impl Round<'_> {
         sink: &mut S,
     ) -> usize {
         let (mut at, mut miss) = (words.start, missed.start);
-        let mut cursor = sink.open(words.len(), missed.len());
+        let mut cursor = sink.open(words.len(), missed.len(), self.keys.wides);
         loop {
             let stop = self.keys.missed[..missed.end].get(miss).map_or(words.end, |&stop| {
                 words.end.min(usize::from(stop))
@@ -253,14 +294,24 @@ impl Round<'_> {
                 // SAFETY: as above; the ids of a word that is merged are below the vocabulary's.
                 cursor = unsafe { sink.few(cursor, &self.keys.few[miss]) };
             } else {
-                // SAFETY: the cursor comes from the sink's last opening.
-                unsafe { sink.close(cursor) };
-                let Span { start, end, token } = self.keys.spans[stop];
-                match token {
-                    Some(id) => sink.one(id, end - start),
-                    None => self.merged(segment.piece(start, end), sink),
+                let Span { start, end, found } = self.keys.spans[stop];
+                match found {
+                    Found::Token(id) => {
+                        // SAFETY: as above.
+                        cursor = unsafe { sink.few(cursor, &Few { ids: [id; 16], count: 1 }) };
+                    }
+                    Found::Wide(at) => {
+                        // SAFETY: there is room for all wide pieces, too.
+                        cursor = unsafe { sink.wide(cursor, &self.keys.wide[at]) };
+                    }
+                    Found::None => {
+                        // SAFETY: the cursor comes from the sink's last opening.
+                        unsafe { sink.close(cursor) };
+                        self.merged(segment.piece(start, end), sink);
+                        let words = words.end - stop;
+                        cursor = sink.open(words, missed.end - miss, self.keys.wides);
+                    }
                 }
-                cursor = sink.open(words.end - stop, missed.end - miss);
             }
             (at, miss) = (stop + 1, miss + 1);
         }

@@ -2,7 +2,7 @@
 //!
 //! A sink is written through a cursor that the hot loop holds in registers.
 
-use crate::bpe::Few;
+use crate::bpe::{Few, WINDOW, Wide};
 use crate::decode::Tokens;
 use crate::greedy::{Greedy, Scratch};
 use crate::words::{Cell, WORD_IDS, WordTable};
@@ -12,8 +12,9 @@ pub(super) trait Sink {
     /// Where the next id goes.
     type Cursor: Copy;
 
-    /// A cursor at the end, with room for `words` words, of which `merged` are not in the table.
-    fn open(&mut self, words: usize, merged: usize) -> Self::Cursor;
+    /// A cursor at the end, with room for `words` words, of which `merged` are not in the table
+    /// and `wide` are wide.
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor;
 
     /// Adds the ids of `cell`.
     ///
@@ -27,6 +28,12 @@ pub(super) trait Sink {
     /// # Safety
     /// As of [`Sink::word`], and fewer such words added than there is room for.
     unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor;
+
+    /// Adds the ids of a wide piece.
+    ///
+    /// # Safety
+    /// As of [`Sink::word`], and fewer wide pieces added than there is room for.
+    unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor;
 
     /// Keeps what was added up to `cursor`.
     ///
@@ -47,11 +54,11 @@ pub(super) trait Sink {
 /// Most ids of a word that is not in the table.
 const FEW: usize = 16;
 
-/// Room for `words` words, `merged` of which are not in the table, at the end of `ids`, and where
+/// Room for `words` words, `merged` of which are not in the table and `wide` wide, at the end of `ids`, and where
 /// it begins.
 #[inline(always)]
-fn room(ids: &mut Vec<u32>, words: usize, merged: usize) -> *mut u32 {
-    ids.reserve((words + 1) * WORD_IDS + (merged + 1) * FEW);
+fn room(ids: &mut Vec<u32>, words: usize, merged: usize, wide: usize) -> *mut u32 {
+    ids.reserve((words + 1) * WORD_IDS + (merged + 1) * FEW + wide * WINDOW);
     // SAFETY: the end of the elements lies in the allocation.
     unsafe { ids.as_mut_ptr().add(ids.len()) }
 }
@@ -76,8 +83,8 @@ impl Sink for Ids<'_> {
     type Cursor = *mut u32;
 
     #[inline(always)]
-    fn open(&mut self, words: usize, merged: usize) -> *mut u32 {
-        room(self.0, words, merged)
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> *mut u32 {
+        room(self.0, words, merged, wide)
     }
 
     #[inline(always)]
@@ -92,6 +99,15 @@ impl Sink for Ids<'_> {
         unsafe {
             cursor.cast::<[u32; FEW]>().write_unaligned(few.ids);
             cursor.add(few.count as usize)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide(&self, cursor: *mut u32, wide: &Wide) -> *mut u32 {
+        // SAFETY: `open` made room for 64 ids per wide piece.
+        unsafe {
+            cursor.cast::<[u32; WINDOW]>().write_unaligned(wide.ids);
+            cursor.add(wide.count as usize)
         }
     }
 
@@ -152,8 +168,9 @@ impl Sink for Offsets<'_> {
     /// Where the next id goes, where its end goes, and where the last token ended.
     type Cursor = (*mut u32, *mut u32, u32);
 
-    fn open(&mut self, words: usize, merged: usize) -> Self::Cursor {
-        (room(self.ids, words, merged), room(self.ends, words, merged), self.end)
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor {
+        let ids = room(self.ids, words, merged, wide);
+        (ids, room(self.ends, words, merged, wide), self.end)
     }
 
     #[inline(always)]
@@ -165,6 +182,11 @@ impl Sink for Offsets<'_> {
     unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor {
         // SAFETY: `open` made room for 16 ids per word that is merged.
         unsafe { self.add(cursor, &few.ids[..FEW.min(few.count as usize)]) }
+    }
+
+    unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor {
+        // SAFETY: `open` made room for 64 ids per wide piece.
+        unsafe { self.add(cursor, &wide.ids[..WINDOW.min(wide.count as usize)]) }
     }
 
     unsafe fn close(&mut self, cursor: Self::Cursor) {
@@ -205,7 +227,7 @@ pub(super) struct Count {
 impl Sink for Count {
     type Cursor = usize;
 
-    fn open(&mut self, _words: usize, _merged: usize) -> usize {
+    fn open(&mut self, _words: usize, _merged: usize, _wide: usize) -> usize {
         self.count
     }
 
@@ -217,6 +239,11 @@ impl Sink for Count {
     #[inline(always)]
     unsafe fn few(&self, cursor: usize, few: &Few) -> usize {
         cursor + few.count as usize
+    }
+
+    #[inline(always)]
+    unsafe fn wide(&self, cursor: usize, wide: &Wide) -> usize {
+        cursor + wide.count as usize
     }
 
     unsafe fn close(&mut self, cursor: usize) {
