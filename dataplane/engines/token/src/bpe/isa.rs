@@ -50,6 +50,7 @@ impl Bpe {
     /// no word are passed over.
     ///
     /// Words merge side by side: each waits for memory while others go on.
+    #[inline(never)]
     pub(crate) fn few(&self, keys: &[Key], which: &[u8], out: &mut [Few]) {
         debug_assert!(which.len() <= out.len());
         match self.level {
@@ -70,6 +71,7 @@ impl Bpe {
     }
 
     /// The ids of some pieces of 16 to 64 bytes, side by side likewise.
+    #[inline(never)]
     pub(crate) fn wide(&self, pieces: &mut [Wide]) {
         match self.level {
             #[cfg(target_arch = "x86_64")]

@@ -22,7 +22,7 @@ use sink::{Count, Ids, Offsets, Sink};
 
 /// Bytes of text that are cut into pieces at once: a few hundred words, whose keys and cells stay
 /// in the first cache until they have been looked up.
-const CHUNK: usize = 2048;
+const CHUNK: usize = 8192;
 
 /// Encodes text by one vocabulary. For one thread at a time; cheap to make, dear to make per text.
 pub struct Encoder {

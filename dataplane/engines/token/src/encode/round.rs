@@ -170,7 +170,9 @@ impl Round<'_> {
     }
 
     /// As [`Round::fill`], up to the first word that has more than 15 bytes or too few behind it.
-    #[inline(always)]
+    ///
+    /// A function of its own, so that its loop has all registers.
+    #[inline(never)]
     fn fill_short(
         &mut self,
         words: WordView<'_>,
@@ -243,12 +245,12 @@ impl Round<'_> {
     }
 
     /// Lists which of the first `count` words are not in the table. Gives their number.
-    #[inline(always)]
+    #[inline(never)]
     fn compare(&mut self, words: WordView<'_>, count: usize) -> usize {
         let mut misses = 0;
         let all = self.keys.keys[..count].iter().zip(&self.keys.slots);
         for (at, (key, &slot)) in all.enumerate() {
-            self.keys.missed[misses] = at as u8;
+            self.keys.missed[misses % BLOCK] = at as u8;
             misses += usize::from(!words.cell(slot).is(key));
         }
         misses
