@@ -8,7 +8,9 @@ use super::{Bpe, Prefixes};
 /// too often.
 const SLACK: usize = 8;
 /// Bytes of a long piece that are taken at once.
-pub(crate) const BLOCK: usize = 8192;
+pub(crate) const BLOCK: usize = 3072;
+/// Numbers that each buffer keeps room for; the rest is given back behind a long piece.
+const KEPT: usize = BLOCK + 64;
 
 /// Buffers for the encoding of long pieces.
 #[derive(Debug, Default)]
@@ -16,6 +18,20 @@ pub(crate) struct Scratch {
     /// Numbers of the last block.
     pub(crate) numbers: Vec<u32>,
     prefixes: Prefixes,
+}
+
+impl Scratch {
+    /// Gives back what a text took that is made to keep its tokens undecided.
+    pub(crate) fn trim(&mut self) {
+        self.numbers.truncate(KEPT);
+        self.numbers.shrink_to(KEPT);
+        self.prefixes.trim(KEPT);
+    }
+
+    /// Bytes of memory that the buffers take.
+    pub(crate) fn memory(&self) -> usize {
+        self.numbers.capacity() * size_of::<u32>() + self.prefixes.memory()
+    }
 }
 
 impl Bpe {

@@ -64,7 +64,7 @@ impl Merged {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Few {
-    pub(crate) ids: [u32; 16],
+    pub(crate) ids: [u32; 15],
     /// How many there are; what is behind them is of no account.
     pub(crate) count: u32,
 }

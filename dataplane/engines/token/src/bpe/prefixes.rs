@@ -41,6 +41,17 @@ impl Prefixes {
         }
     }
 
+    /// Gives back what is more than room for `kept` prefixes.
+    pub(super) fn trim(&mut self, kept: usize) {
+        self.last.truncate(kept);
+        self.last.shrink_to(kept);
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.last.capacity() * size_of::<u32>()
+    }
+
     /// Whether each of the longest `count` prefixes has a border where this began.
     pub(super) fn all_known(&self, count: usize) -> bool {
         self.last.iter().rev().take(count).all(|&last| last != NONE)

@@ -230,8 +230,8 @@ impl Queue<1, LANES> for FewQueue<'_> {
     #[inline(always)]
     unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<1, LANES>) {
         let few = &mut self.out[at];
-        // SAFETY: features by the caller.
-        few.count = unsafe { work.ids(bpe, &mut few.ids) };
+        // SAFETY: features by the caller. A `Few` is as large as 16 ids, and any ids make one.
+        few.count = unsafe { work.ids(bpe, std::ptr::from_mut(few).cast()) };
     }
 }
 
@@ -258,8 +258,8 @@ impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
     #[inline(always)]
     unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<R, N>) {
         let wide = &mut self.pieces[at];
-        // SAFETY: features by the caller.
-        wide.count = unsafe { work.ids(bpe, &mut wide.ids) };
+        // SAFETY: features by the caller. There is room for 64 ids.
+        wide.count = unsafe { work.ids(bpe, wide.ids.as_mut_ptr()) };
     }
 }
 
@@ -337,13 +337,12 @@ impl<const R: usize, const N: usize> Work<R, N> {
     const IDLE: Self =
         Self { numbers: [0; N], orders: unsafe { std::mem::zeroed() }, live: 0, least: u32::MAX };
 
-    /// The ids of a finished piece. Gives their number.
+    /// Writes the ids of a finished piece. Gives their number.
     ///
     /// # Safety
-    /// As for [`Work::new`].
+    /// As for [`Work::new`], and there must be room for `N` ids at `ids`.
     #[inline(always)]
-    unsafe fn ids<const M: usize>(&self, bpe: &Bpe, ids: &mut [u32; M]) -> u32 {
-        const { assert!(M >= N) };
+    unsafe fn ids(&self, bpe: &Bpe, ids: *mut u32) -> u32 {
         let mut count = 0;
         for r in 0..R {
             let live = (self.live >> (r * LANES)) as u16;
@@ -356,7 +355,7 @@ impl<const R: usize, const N: usize> Work<R, N> {
                 let zero = _mm512_setzero_si512();
                 let table = bpe.ids.as_ptr().cast();
                 let found = _mm512_mask_i32gather_epi32::<4>(zero, known, numbers, table);
-                _mm512_storeu_si512(ids.as_mut_ptr().add(count as usize).cast(), found);
+                _mm512_storeu_si512(ids.add(count as usize).cast(), found);
             }
             count += live.count_ones();
         }

@@ -20,9 +20,9 @@ use crate::vocabulary::{Engine, Vocabulary};
 use round::{Keys, Round, Segment};
 use sink::{Count, Ids, Offsets, Sink};
 
-/// Bytes of text that are cut into pieces at once: a few hundred words, whose keys and cells stay
-/// in the first cache until they have been looked up.
-const CHUNK: usize = 8192;
+/// Bytes of text that are cut into pieces at once: some thousand words, whose ends stay in the
+/// first cache until they have been looked up.
+const CHUNK: usize = 4096;
 
 /// Encodes text by one vocabulary. For one thread at a time; cheap to make, dear to make per text.
 pub struct Encoder {
@@ -69,6 +69,17 @@ impl Encoder {
     #[must_use]
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocab
+    }
+
+    /// Bytes of memory that it keeps for itself, beside the vocabulary that it shares: its buffers
+    /// as they are now. They grow with long pieces, and are given back behind these.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.keys.memory()
+            + self.scratch.memory()
+            + self.greedy.memory()
     }
 
     /// The options.

@@ -8,7 +8,7 @@ use crate::words::{Key, WORD_BYTES, WordView};
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 128;
 /// Pieces of 16 to 64 bytes in a block, at most.
-const WIDE: usize = 32;
+const WIDE: usize = 16;
 /// Bytes that are read for a key.
 const KEY_BYTES: usize = size_of::<Key>();
 
@@ -85,6 +85,11 @@ impl Default for Keys {
 }
 
 impl Keys {
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.bounds.capacity()
+    }
+
     /// Keeps `piece` among the wide ones, if it is one of them; there is room for one.
     fn add_wide(&mut self, piece: &[u8]) -> Found {
         let Some(wide) = self.wide.get_mut(self.wides) else { return Found::None };
@@ -300,7 +305,7 @@ impl Round<'_> {
                 match found {
                     Found::Token(id) => {
                         // SAFETY: as above.
-                        cursor = unsafe { sink.few(cursor, &Few { ids: [id; 16], count: 1 }) };
+                        cursor = unsafe { sink.few(cursor, &Few { ids: [id; 15], count: 1 }) };
                     }
                     Found::Wide(at) => {
                         // SAFETY: there is room for all wide pieces, too.
@@ -348,5 +353,6 @@ impl Round<'_> {
             rest = &rest[settled..];
             block = if settled == 0 { block * 2 } else { self.bpe.block() };
         }
+        self.scratch.trim();
     }
 }

@@ -51,8 +51,8 @@ pub(super) trait Sink {
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]);
 }
 
-/// Most ids of a word that is not in the table.
-const FEW: usize = 16;
+/// Ids that are written for a word that is not in the table, at most one less of them its own.
+const FEW: usize = size_of::<Few>() / size_of::<u32>();
 
 /// Room for `words` words, `merged` of which are not in the table and `wide` wide, at the end of `ids`, and where
 /// it begins.
@@ -97,7 +97,7 @@ impl Sink for Ids<'_> {
     unsafe fn few(&self, cursor: *mut u32, few: &Few) -> *mut u32 {
         // SAFETY: `open` made room for 16 ids per word that is merged.
         unsafe {
-            cursor.cast::<[u32; FEW]>().write_unaligned(few.ids);
+            cursor.cast::<Few>().write_unaligned(*few);
             cursor.add(few.count as usize)
         }
     }
@@ -181,7 +181,7 @@ impl Sink for Offsets<'_> {
 
     unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor {
         // SAFETY: `open` made room for 16 ids per word that is merged.
-        unsafe { self.add(cursor, &few.ids[..FEW.min(few.count as usize)]) }
+        unsafe { self.add(cursor, &few.ids[..few.ids.len().min(few.count as usize)]) }
     }
 
     unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor {
