@@ -6,7 +6,7 @@ use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
 /// Pieces whose cells are fetched before the first of them is looked at.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 /// Pieces of 16 to 64 bytes in a block, at most.
 const WIDE: usize = 16;
 /// Bytes that are read for a key.
@@ -66,7 +66,7 @@ pub(super) struct Keys {
     wide: [Wide; WIDE],
     wides: usize,
     /// Where segments end among the words.
-    bounds: Vec<u8>,
+    bounds: Vec<u16>,
 }
 
 impl Default for Keys {
@@ -87,7 +87,7 @@ impl Default for Keys {
 impl Keys {
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.bounds.capacity()
+        size_of::<Self>() + self.bounds.capacity() * size_of::<u16>()
     }
 
     /// Keeps `piece` among the wide ones, if it is one of them; there is room for one.
@@ -167,7 +167,7 @@ impl Round<'_> {
                 filled = self.fill_other(words, segment, next, filled);
             }
             if next.piece == segment.ends.len() {
-                self.keys.bounds.push(filled as u8);
+                self.keys.bounds.push(filled as u16);
                 *next = Place { segment: next.segment + 1, ..Place::default() };
             }
         }
