@@ -8,7 +8,7 @@ use super::{Bpe, Prefixes};
 /// too often.
 const SLACK: usize = 8;
 /// Bytes of a long piece that are taken at once.
-pub(crate) const BLOCK: usize = 3072;
+pub(crate) const BLOCK: usize = 2048;
 /// Numbers that each buffer keeps room for; the rest is given back behind a long piece.
 const KEPT: usize = BLOCK + 64;
 

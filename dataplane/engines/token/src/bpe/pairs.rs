@@ -151,7 +151,11 @@ impl Pairs {
 
     /// The table of what [`Pairs::parts`] gave; `None` where the parts do not fit each other, or a
     /// pair does not lie where it is looked for.
-    pub(super) fn from_parts(cells: Table<u64>, pilots: Table<u8>, facts: [u64; 2]) -> Option<Self> {
+    pub(super) fn from_parts(
+        cells: Table<u64>,
+        pilots: Table<u8>,
+        facts: [u64; 2],
+    ) -> Option<Self> {
         let [factor, shift] = facts;
         let bits = cells.len().trailing_zeros();
         let sound = cells.len() >= 2

@@ -27,7 +27,9 @@ impl Stored for Bpe {
         let info = reader.get::<u32>("bpeinfo")?;
         let &[rising, longest] = &*info else { return Err(wrong("two facts expected")) };
         let hash = reader.get::<u64>("bpehash")?;
-        let &[factor, shift] = &*hash else { return Err(wrong("two numbers of the hash expected")) };
+        let &[factor, shift] = &*hash else {
+            return Err(wrong("two numbers of the hash expected"));
+        };
         let (cells, pilots) = (reader.get("bpepairs")?, reader.get("bpepilot")?);
         let pairs = Pairs::from_parts(cells, pilots, [factor, shift])
             .ok_or_else(|| wrong("the pairs do not lie where they are looked for"))?;

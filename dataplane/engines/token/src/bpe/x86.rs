@@ -333,9 +333,11 @@ impl Work<1, LANES> {
 
 impl<const R: usize, const N: usize> Work<R, N> {
     /// Nothing that merges.
-    // SAFETY: any bits are a vector.
-    const IDLE: Self =
-        Self { numbers: [0; N], orders: unsafe { std::mem::zeroed() }, live: 0, least: u32::MAX };
+    const IDLE: Self = {
+        // SAFETY: a vector may have any bits.
+        let orders = unsafe { std::mem::zeroed() };
+        Self { numbers: [0; N], orders, live: 0, least: u32::MAX }
+    };
 
     /// Writes the ids of a finished piece. Gives their number.
     ///
@@ -404,4 +406,3 @@ unsafe fn least_of<const R: usize>(orders: &[__m512i; R]) -> u32 {
         _mm512_reduce_min_epu32(least)
     }
 }
-

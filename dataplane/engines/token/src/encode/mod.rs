@@ -2,6 +2,7 @@
 
 mod batch;
 mod error;
+mod learned;
 mod round;
 mod sink;
 mod special;
@@ -54,12 +55,13 @@ impl Encoder {
     /// An encoder with `options`.
     #[must_use]
     pub fn with(vocab: Arc<Vocabulary>, options: EncodeOptions) -> Self {
+        let keys = Keys::with(options.learn);
         Self {
             splitter: Splitter::new(vocab.grammar()),
             vocab,
             options,
-            ends: Vec::with_capacity(CHUNK),
-            keys: Box::default(),
+            ends: Vec::with_capacity(CHUNK + 128),
+            keys: Box::new(keys),
             scratch: Scratch::default(),
             greedy: greedy::Scratch::default(),
         }

@@ -1,5 +1,6 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
+use super::learned::Learned;
 use super::sink::Sink;
 use crate::bpe::{Bpe, Few, Scratch, WINDOW, Wide};
 use crate::vocabulary::Vocabulary;
@@ -8,7 +9,7 @@ use crate::words::{Key, WORD_BYTES, WordView};
 /// Pieces whose cells are fetched before the first of them is looked at.
 const BLOCK: usize = 256;
 /// Pieces of 16 to 64 bytes in a block, at most.
-const WIDE: usize = 16;
+const WIDE: usize = 12;
 /// Bytes that are read for a key.
 const KEY_BYTES: usize = size_of::<Key>();
 
@@ -48,7 +49,7 @@ enum Found {
     /// The token that it is.
     Token(u32),
     /// Its place among the wide pieces.
-    Wide(usize),
+    Wide(u8),
 }
 
 /// The words of a block: pieces, and parts of pieces between certain boundaries.
@@ -67,10 +68,13 @@ pub(super) struct Keys {
     wides: usize,
     /// Where segments end among the words.
     bounds: Vec<u16>,
+    /// Words that have been merged before, where that is asked for.
+    learned: Option<Learned>,
 }
 
-impl Default for Keys {
-    fn default() -> Self {
+impl Keys {
+    /// No words, and a cache of at most `learn` bytes.
+    pub(super) fn with(learn: Option<usize>) -> Self {
         Self {
             keys: [Key { low: 0, high: 0 }; BLOCK],
             slots: [0; BLOCK],
@@ -80,14 +84,20 @@ impl Default for Keys {
             wide: [Wide::default(); WIDE],
             wides: 0,
             bounds: Vec::new(),
+            learned: learn.and_then(Learned::with_room),
         }
     }
-}
 
-impl Keys {
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.bounds.capacity() * size_of::<u16>()
+        let learned = self.learned.as_ref().map_or(0, Learned::memory);
+        size_of::<Self>() + self.bounds.capacity() * size_of::<u16>() + learned
+    }
+
+    /// Whether there is a cache of words.
+    #[cfg(test)]
+    pub(super) fn has_learned(&self) -> bool {
+        self.learned.is_some()
     }
 
     /// Keeps `piece` among the wide ones, if it is one of them; there is room for one.
@@ -99,7 +109,36 @@ impl Keys {
         wide.bytes[..piece.len()].copy_from_slice(piece);
         wide.len = piece.len() as u32;
         self.wides += 1;
-        Found::Wide(self.wides - 1)
+        Found::Wide(self.wides as u8 - 1)
+    }
+}
+
+/// As [`Bpe::few`], but takes from `learned` what is there, and adds what is not.
+#[cold]
+fn recall(bpe: &Bpe, learned: &mut Learned, keys: &[Key], missed: &[u8], few: &mut [Few; BLOCK]) {
+    let (mut new, mut places, mut count) = ([0u8; BLOCK], [0u8; BLOCK], 0);
+    let key = |at: u8| keys[usize::from(at)];
+    for (place, &at) in missed.iter().enumerate() {
+        if learned.get(key(at)).is_none() {
+            (new[count], places[count]) = (at, place as u8);
+            count += 1;
+        }
+    }
+    bpe.few(keys, &new[..count], few);
+    // Each goes to its place, none of which comes before where it is: the last first.
+    for (from, &to) in places[..count].iter().enumerate().rev() {
+        few[usize::from(to)] = few[from];
+    }
+    let mut next = places[..count].iter().copied().peekable();
+    for (place, &at) in missed.iter().enumerate() {
+        if next.next_if_eq(&(place as u8)).is_none()
+            && let Some(found) = learned.get(key(at))
+        {
+            few[place] = found;
+        }
+    }
+    for (&at, &place) in new.iter().zip(&places[..count]) {
+        learned.put(key(at), &few[usize::from(place)]);
     }
 }
 
@@ -264,12 +303,16 @@ impl Round<'_> {
     /// Finds the ids of the missed words of up to 64 bytes.
     #[inline(always)]
     fn merge_missed(&mut self, misses: usize) {
-        if misses > 0 {
-            let Keys { keys, missed, few, wide, wides, .. } = &mut *self.keys;
-            self.bpe.few(keys, &missed[..misses], few);
-            if *wides > 0 {
-                self.bpe.wide(&mut wide[..*wides]);
-            }
+        if misses == 0 {
+            return;
+        }
+        let Keys { keys, missed, few, wide, wides, learned, .. } = &mut *self.keys;
+        match learned {
+            Some(learned) => recall(self.bpe, learned, keys, &missed[..misses], few),
+            None => self.bpe.few(keys, &missed[..misses], few),
+        }
+        if *wides > 0 {
+            self.bpe.wide(&mut wide[..*wides]);
         }
     }
 
@@ -287,9 +330,9 @@ impl Round<'_> {
         let (mut at, mut miss) = (words.start, missed.start);
         let mut cursor = sink.open(words.len(), missed.len(), self.keys.wides);
         loop {
-            let stop = self.keys.missed[..missed.end].get(miss).map_or(words.end, |&stop| {
-                words.end.min(usize::from(stop))
-            });
+            let stop = self.keys.missed[..missed.end]
+                .get(miss)
+                .map_or(words.end, |&stop| words.end.min(usize::from(stop)));
             for &slot in &self.keys.slots[at..stop] {
                 // SAFETY: the cursor has room for every word that is left; this is one of them.
                 cursor = unsafe { sink.word(cursor, table.cell(slot)) };
@@ -309,7 +352,7 @@ impl Round<'_> {
                     }
                     Found::Wide(at) => {
                         // SAFETY: there is room for all wide pieces, too.
-                        cursor = unsafe { sink.wide(cursor, &self.keys.wide[at]) };
+                        cursor = unsafe { sink.wide(cursor, &self.keys.wide[usize::from(at)]) };
                     }
                     Found::None => {
                         // SAFETY: the cursor comes from the sink's last opening.

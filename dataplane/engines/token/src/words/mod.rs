@@ -147,11 +147,12 @@ pub(crate) struct Cell {
     ids: [u32; WORD_IDS],
 }
 
-/// No word: the key of a piece that is too long with a length that no key has.
-const FREE: Cell = Cell { key: Key { low: 0, high: 254 << 56 }, ids: [0; WORD_IDS] };
-
 impl Cell {
-    fn new(key: Key, ids: &[u32]) -> Self {
+    /// No word: the key of a piece that is too long with a length that no key has.
+    pub(crate) const FREE: Self = Self { key: Key { low: 0, high: 254 << 56 }, ids: [0; WORD_IDS] };
+
+    /// The word of `key` with its one to four ids.
+    pub(crate) fn new(key: Key, ids: &[u32]) -> Self {
         debug_assert!((1..=WORD_IDS).contains(&ids.len()));
         let mut cell = Self { key, ids: [0; WORD_IDS] };
         cell.ids[..ids.len()].copy_from_slice(ids);
