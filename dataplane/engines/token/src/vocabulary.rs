@@ -186,7 +186,11 @@ impl Vocabulary {
         checked.map_err(|fault| VocabError::Source { name: source.name.clone(), source: fault })?;
         let words = WordTable::read(reader)?;
         let engine = match source.mode {
-            Mode::Bpe => Engine::Bpe(Box::new(Bpe::read(reader)?)),
+            Mode::Bpe => {
+                let mut bpe = Bpe::read(reader)?;
+                bpe.find_certain(&source);
+                Engine::Bpe(Box::new(bpe))
+            }
             Mode::Greedy => Engine::Greedy(Box::new(Greedy::read(reader)?)),
         };
         let vocab = Self::of(&source, engine, words);

@@ -90,6 +90,7 @@ impl<'a> Work<'a> {
             shorter: shorter.into(),
             trie,
             rising,
+            certain: None,
             level: Level::detect(),
         })
     }
@@ -118,7 +119,9 @@ impl Bpe {
             work = Work::new(source)?;
             out_of_order(source, &rules, &mut work);
         }
-        work.finish()
+        let mut bpe = work.finish()?;
+        bpe.find_certain(source);
+        Ok(bpe)
     }
 }
 

@@ -8,7 +8,9 @@ use super::{Bpe, Prefixes};
 /// too often.
 const SLACK: usize = 8;
 /// Bytes of a long piece that are taken at once.
-pub(crate) const BLOCK: usize = 8192;
+pub(crate) const BLOCK: usize = 2048;
+/// Numbers that each buffer keeps room for; the rest is given back behind a long piece.
+const KEPT: usize = BLOCK + 64;
 
 /// Buffers for the encoding of long pieces.
 #[derive(Debug, Default)]
@@ -16,6 +18,20 @@ pub(crate) struct Scratch {
     /// Numbers of the last block.
     pub(crate) numbers: Vec<u32>,
     prefixes: Prefixes,
+}
+
+impl Scratch {
+    /// Gives back what a text took that is made to keep its tokens undecided.
+    pub(crate) fn trim(&mut self) {
+        self.numbers.truncate(KEPT);
+        self.numbers.shrink_to(KEPT);
+        self.prefixes.trim(KEPT);
+    }
+
+    /// Bytes of memory that the buffers take.
+    pub(crate) fn memory(&self) -> usize {
+        self.numbers.capacity() * size_of::<u32>() + self.prefixes.memory()
+    }
 }
 
 impl Bpe {
@@ -38,11 +54,11 @@ impl Bpe {
         if windowed && !more {
             return text.len();
         }
-        if windowed && let Some(len) = self.cut(isa, text, scratch) {
+        if windowed && let Some(len) = self.cut(text, scratch) {
             return len;
         }
         scratch.numbers.clear();
-        scratch.prefixes.fill(isa, self, None, text);
+        scratch.prefixes.fill(self, None, text);
         let len = if more { scratch.prefixes.common(self, self.longest) } else { text.len() };
         scratch.prefixes.tokens(self, len, &mut scratch.numbers);
         len
@@ -54,7 +70,7 @@ impl Bpe {
     /// A continuation's encoding has a border among the last `longest` prefixes of `text`, for no
     /// token is longer. If all of these have a border in common, then so has every continuation.
     #[inline(always)]
-    fn cut(&self, isa: impl Isa, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
+    fn cut(&self, text: &[u8], scratch: &mut Scratch) -> Option<usize> {
         let target = text.len().checked_sub(2 * self.longest + 4 * WINDOW)?;
         let (mut len, mut kept) = (0, 0);
         for &number in &scratch.numbers {
@@ -66,7 +82,7 @@ impl Bpe {
         }
         let before = scratch.numbers[..kept].last().copied();
         before?;
-        scratch.prefixes.fill(isa, self, before, &text[len..]);
+        scratch.prefixes.fill(self, before, &text[len..]);
         scratch.prefixes.all_known(self.longest).then(|| {
             scratch.numbers.truncate(kept);
             len
@@ -92,7 +108,7 @@ impl Bpe {
                 (last, merged) = (window, isa.merge(self, window));
             }
             if let Some(&before) = numbers.last()
-                && !self.valid(isa, before, merged.numbers[0])
+                && !self.valid(before, merged.numbers[0])
             {
                 if steps_back == 0 {
                     return false;

@@ -60,34 +60,38 @@ impl Merged {
     }
 }
 
-/// Most bytes of a piece that merges side by side with another.
-pub(crate) const SHORT: usize = 16;
-
-/// The tokens of a piece of up to 16 bytes, as [`Merged`].
+/// The ids of a word of up to 15 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Short {
-    pub(super) numbers: [u32; SHORT],
-    pub(super) live: u16,
+#[repr(C, align(64))]
+pub(crate) struct Few {
+    pub(crate) ids: [u32; 15],
+    /// How many there are; what is behind them is of no account.
+    pub(crate) count: u32,
 }
 
-impl Short {
-    /// The numbers in order.
-    #[inline(always)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
-        let mut live = self.live;
-        std::iter::from_fn(move || {
-            let at = (live != 0).then(|| live.trailing_zeros() as usize)?;
-            live &= live - 1;
-            Some(self.numbers[at % SHORT])
-        })
+/// A piece of 16 to 64 bytes and its ids.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Wide {
+    pub(crate) bytes: [u8; WINDOW],
+    pub(crate) ids: [u32; WINDOW],
+    /// Bytes of the piece.
+    pub(crate) len: u32,
+    /// How many ids there are; what is behind them is of no account.
+    pub(crate) count: u32,
+}
+
+impl Default for Wide {
+    fn default() -> Self {
+        Self { bytes: [0; WINDOW], ids: [0; WINDOW], len: 0, count: 0 }
     }
 }
 
-impl From<Merged> for Short {
-    fn from(merged: Merged) -> Self {
-        let mut short = Self { numbers: [0; SHORT], live: merged.live as u16 };
-        short.numbers.copy_from_slice(&merged.numbers[..SHORT]);
-        short
+impl Wide {
+    /// The piece's bytes.
+    #[inline(always)]
+    pub(super) fn piece(&self) -> &[u8] {
+        &self.bytes[..WINDOW.min(self.len as usize)]
     }
 }
 

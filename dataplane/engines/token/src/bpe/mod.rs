@@ -22,13 +22,15 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod valid;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-pub(crate) use isa::BESIDE;
 pub(crate) use long::Scratch;
-pub(crate) use merge::{Short, WINDOW};
+pub(crate) use merge::{Few, WINDOW, Wide};
 pub(crate) use prefixes::Prefixes;
 
 use crate::Table;
+use crate::certain::CertainPairs;
 use crate::split::Level;
 use crate::trie::Trie;
 use crate::vocab::VocabSource;
@@ -61,6 +63,9 @@ pub(crate) struct Bpe {
     rising: bool,
     /// Bytes of the longest number.
     longest: usize,
+    /// Where text can be cut; `None` where some token of the vocabulary comes of no merges, and so
+    /// only of a whole piece.
+    certain: Option<CertainPairs>,
     /// Instruction set of the loops, which this processor has.
     level: Level,
 }
@@ -101,6 +106,19 @@ impl Bpe {
             self.spell(number, &mut bytes);
             (self.id(number), bytes)
         })
+    }
+
+    /// Where in `piece`, of more than 15 bytes, its first part ends; `None` where it has one only.
+    #[inline]
+    pub(crate) fn certain_cut(&self, piece: &[u8]) -> Option<usize> {
+        self.certain.as_ref()?.next(piece, 1)
+    }
+
+    /// Finds where text can be cut. `tokens` is the number of tokens of the vocabulary.
+    pub(crate) fn find_certain(&mut self, source: &VocabSource) {
+        let all_made = source.tokens.len() == self.ids.len();
+        let tokens = source.tokens.iter().map(|(_, bytes)| bytes.as_slice());
+        self.certain = all_made.then(|| CertainPairs::from_tokens(tokens));
     }
 
     /// Bytes of memory that it takes.

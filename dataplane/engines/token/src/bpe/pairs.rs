@@ -1,6 +1,9 @@
-//! Pairs of numbers and what they merge into: eight to a cache line.
+//! Pairs of numbers and what they merge into: a perfect hash, one cell per look-up.
+//!
+//! As in the word table, a byte of displacement per bucket brings each pair to a cell of its own.
+//! A pair that merges into nothing, as most that are asked for, takes as long as one that does.
 
-use bytemuck::{Pod, Zeroable};
+use foldhash::{HashMap, HashMapExt};
 
 use super::NONE;
 use crate::Table;
@@ -8,151 +11,165 @@ use crate::Table;
 /// A free cell: no pair has such numbers.
 const FREE: u64 = u64::MAX;
 /// Bits of the result in a cell; above them the right and the left number have 21 each.
-pub(super) const RESULT_BITS: u32 = 22;
+const RESULT_BITS: u32 = 22;
 /// Clears the result.
-pub(super) const PAIR: u64 = !((1 << RESULT_BITS) - 1);
+const PAIR: u64 = !((1 << RESULT_BITS) - 1);
+/// Pairs per bucket, on average.
+const BUCKET: usize = 4;
+/// What pairs are multiplied by first; the next odd numbers follow where it brings no success.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Where the bucket's bits begin in a hash: they depend on all bits of a pair.
+const BUCKET_SHIFT: u32 = 32;
 
-/// A cache line of cells. Cells fill from the first on; a full line goes on in the next.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C, align(64))]
-pub(super) struct Line(pub(super) [u64; 8]);
-
-impl Line {
-    /// Whether pairs that belong here may lie in the next line.
-    #[inline(always)]
-    pub(super) const fn is_full(&self) -> bool {
-        self.0[7] != FREE
-    }
-}
-
-/// The table: a line per bucket, a power of two of them and as many more lines as the last bucket
-/// runs over into.
+/// The table.
 #[derive(Clone, Debug)]
 pub(super) struct Pairs {
-    lines: Table<Line>,
-    /// What a hash is shifted by to give a bucket.
+    /// A power of two of them.
+    cells: Table<u64>,
+    /// Displacements; a power of two of them.
+    pilots: Table<u8>,
+    factor: u64,
+    /// What a hash is shifted by to give a cell.
     shift: u32,
 }
 
 /// A pair table while it is made.
 #[derive(Debug)]
 pub(super) struct Builder {
-    lines: Vec<Line>,
-    shift: u32,
+    found: HashMap<u64, u32>,
 }
 
+/// The cell of a pair without its result.
 #[inline(always)]
 const fn pair(left: u32, right: u32) -> u64 {
     (left as u64) << 43 | (right as u64) << RESULT_BITS
 }
 
-/// The bucket of a pair.
 #[inline(always)]
-const fn bucket(pair: u64, shift: u32) -> usize {
-    ((pair >> RESULT_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
+const fn bucket(hash: u64, buckets: usize) -> usize {
+    (hash >> BUCKET_SHIFT) as usize & (buckets - 1)
 }
 
-/// The result at `pair` in the buckets of `lines`.
 #[inline(always)]
-fn get(lines: &[Line], shift: u32, pair: u64) -> u32 {
-    let mut at = bucket(pair, shift);
-    loop {
-        let Some(line) = lines.get(at) else { return NONE };
-        let found = find(line, pair);
-        if found != NONE || !line.is_full() {
-            return found;
-        }
-        at += 1;
-    }
-}
-
-/// The result at `pair` in `line`.
-#[inline(always)]
-fn find(line: &Line, pair: u64) -> u32 {
-    let mut found = NONE;
-    for &cell in &line.0 {
-        let result = (cell & !PAIR) as u32;
-        found = if cell & PAIR == pair { result } else { found };
-    }
-    found
+const fn slot(hash: u64, pilot: u8, shift: u32) -> usize {
+    (hash.wrapping_mul(pilot as u64 * 2 + 1) >> shift) as usize
 }
 
 impl Builder {
-    /// Room for `expected` pairs at three to a line.
+    /// Room for `expected` pairs.
     pub(super) fn with_room(expected: usize) -> Self {
-        let buckets = (expected / 4).next_power_of_two().max(2);
-        let shift = 64 - buckets.trailing_zeros();
-        // A line more, so that the last bucket never needs to grow the table first.
-        Self { lines: vec![Line([FREE; 8]); buckets + 1], shift }
+        Self { found: HashMap::with_capacity(expected) }
     }
 
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right))
+        self.found.get(&pair(left, right)).copied().unwrap_or(NONE)
     }
 
     /// Adds a pair that is not there.
     pub(super) fn insert(&mut self, left: u32, right: u32, result: u32) {
-        let pair = pair(left, right);
-        let mut at = bucket(pair, self.shift);
-        loop {
-            if at == self.lines.len() {
-                self.lines.push(Line([FREE; 8]));
-            }
-            if let Some(cell) = self.lines[at].0.iter_mut().find(|cell| **cell == FREE) {
-                *cell = pair | u64::from(result);
-                break;
-            }
-            at += 1;
-        }
-        // The last line is never full, so that a search that comes to it ends there.
-        if self.lines.last().is_some_and(|line| line.0[7] != FREE) {
-            self.lines.push(Line([FREE; 8]));
-        }
+        self.found.insert(pair(left, right), result);
     }
 
     pub(super) fn build(self) -> Pairs {
-        Pairs { lines: self.lines.into(), shift: self.shift }
+        let mut pairs: Vec<u64> =
+            self.found.iter().map(|(pair, result)| pair | u64::from(*result)).collect();
+        pairs.sort_unstable();
+        let mut room = (pairs.len() * 5 / 4).next_power_of_two().max(4);
+        let mut factor = FACTOR;
+        loop {
+            for _ in 0..4 {
+                if let Some(table) = attempt(&pairs, factor, room) {
+                    return table;
+                }
+                factor = factor.wrapping_add(2);
+            }
+            // Only on bad luck, and less likely each time.
+            room *= 2;
+        }
     }
 }
 
+/// The table with `room` cells; `None` where some bucket finds no place.
+fn attempt(pairs: &[u64], factor: u64, room: usize) -> Option<Pairs> {
+    let buckets = (pairs.len() / BUCKET).next_power_of_two().max(1);
+    let shift = 64 - room.trailing_zeros();
+    let hash = |cell: u64| (cell >> RESULT_BITS).wrapping_mul(factor);
+    let mut order: Vec<(usize, u64)> =
+        pairs.iter().map(|&cell| (bucket(hash(cell), buckets), cell)).collect();
+    order.sort_unstable();
+    let mut members: Vec<&[(usize, u64)]> = order.chunk_by(|a, b| a.0 == b.0).collect();
+    members.sort_by_key(|members| std::cmp::Reverse(members.len()));
+    let mut cells = vec![FREE; room];
+    let mut pilots = vec![0u8; buckets];
+    for members in members {
+        let pilot = (0..=255).find(|&pilot| {
+            let place = |cell: u64| slot(hash(cell), pilot, shift);
+            for (done, &(_, cell)) in members.iter().enumerate() {
+                if cells[place(cell)] != FREE {
+                    members[..done].iter().for_each(|&(_, cell)| cells[place(cell)] = FREE);
+                    return false;
+                }
+                cells[place(cell)] = cell;
+            }
+            true
+        })?;
+        pilots[members[0].0] = pilot;
+    }
+    Some(Pairs { cells: cells.into(), pilots: pilots.into(), factor, shift })
+}
+
 impl Pairs {
+    /// The number of the one cell where `pair` can be.
+    #[inline(always)]
+    fn place(&self, pair: u64) -> usize {
+        let hash = (pair >> RESULT_BITS).wrapping_mul(self.factor);
+        let at = bucket(hash, self.pilots.len());
+        debug_assert!(at < self.pilots.len());
+        // SAFETY: the number of pilots is a power of two and not 0 (`build` and `from_parts` see to
+        // it), so that the mask keeps the index below it.
+        let pilot = unsafe { *self.pilots.get_unchecked(at) };
+        slot(hash, pilot, self.shift)
+    }
+
     /// What the pair merges into; [`NONE`] for nothing.
     #[inline(always)]
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        get(&self.lines, self.shift, pair(left, right))
-    }
-
-    /// The cells of a pair without its result, and the number of the line where they are or from
-    /// which on they have run over.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn place(&self, left: u32, right: u32) -> (u64, usize) {
         let pair = pair(left, right);
-        (pair, bucket(pair, self.shift))
+        let at = self.place(pair);
+        debug_assert!(at < self.cells.len());
+        // SAFETY: 64 bits shifted right by `shift` leave a number below 2 to the power of what is
+        // left of 64, which is the number of cells (`build` and `from_parts` see to it).
+        let other = unsafe { *self.cells.get_unchecked(at) } ^ pair;
+        // Whether there is such a pair cannot be foretold: no branch on it.
+        if other < 1 << RESULT_BITS { other as u32 } else { NONE }
     }
 
-    /// The line of that number, if there is one.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn line(&self, at: usize) -> Option<&Line> {
-        self.lines.get(at)
+    /// Cells, displacements, factor and shift, for storing.
+    pub(super) fn parts(&self) -> (&Table<u64>, &Table<u8>, [u64; 2]) {
+        (&self.cells, &self.pilots, [self.factor, u64::from(self.shift)])
     }
 
-    /// The lines and the shift, for storing.
-    pub(super) fn parts(&self) -> (&Table<Line>, u32) {
-        (&self.lines, self.shift)
-    }
-
-    /// The table of what [`Pairs::parts`] gave; `None` where the shift does not fit the lines.
-    pub(super) fn from_parts(lines: Table<Line>, shift: u32) -> Option<Self> {
-        let buckets = 1usize.checked_shl(64u32.checked_sub(shift)?)?;
-        let ends = lines.last().is_some_and(|line| line.0[7] == FREE);
-        (shift < 64 && buckets < lines.len() && ends).then_some(Self { lines, shift })
+    /// The table of what [`Pairs::parts`] gave; `None` where the parts do not fit each other, or a
+    /// pair does not lie where it is looked for.
+    pub(super) fn from_parts(
+        cells: Table<u64>,
+        pilots: Table<u8>,
+        facts: [u64; 2],
+    ) -> Option<Self> {
+        let [factor, shift] = facts;
+        let bits = cells.len().trailing_zeros();
+        let sound = cells.len() >= 2
+            && cells.len().is_power_of_two()
+            && pilots.len().is_power_of_two()
+            && shift == u64::from(64 - bits);
+        let table = sound.then_some(Self { cells, pilots, factor, shift: shift as u32 })?;
+        let at_home = |(at, &cell): (usize, &u64)| cell == FREE || table.place(cell & PAIR) == at;
+        table.cells.iter().enumerate().all(at_home).then_some(table)
     }
 
     /// Every entry as (left, right, result).
     pub(super) fn entries(&self) -> impl Iterator<Item = (u32, u32, u32)> {
-        let cells = self.lines.iter().flat_map(|line| line.0).filter(|&cell| cell != FREE);
+        let cells = self.cells.iter().filter(|&&cell| cell != FREE);
         cells.map(|cell| {
             let right = (cell >> RESULT_BITS) as u32 & ((1 << 21) - 1);
             ((cell >> 43) as u32, right, (cell & !PAIR) as u32)
@@ -160,6 +177,6 @@ impl Pairs {
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.lines)
+        size_of_val(&*self.cells) + size_of_val(&*self.pilots)
     }
 }

@@ -3,7 +3,6 @@
 //! Each prefix of a text has one last token. It is the one token that ends there and stands validly
 //! behind the last token of the prefix before it.
 
-use super::isa::Isa;
 use super::{Bpe, NONE};
 
 /// The last tokens of the prefixes of a text, from one of its token borders on.
@@ -18,7 +17,7 @@ impl Prefixes {
     /// Finds the last token of each prefix of `text`, which begins at a border of tokens, behind
     /// token `before` (`None` at the beginning of a piece).
     #[inline(always)]
-    pub(super) fn fill(&mut self, isa: impl Isa, bpe: &Bpe, before: Option<u32>, text: &[u8]) {
+    pub(super) fn fill(&mut self, bpe: &Bpe, before: Option<u32>, text: &[u8]) {
         self.last.clear();
         self.last.resize(text.len() + 1, NONE);
         for at in 0..text.len() {
@@ -29,10 +28,9 @@ impl Prefixes {
             let mut next = bpe.trie.longest(&text[at..]).map_or(NONE, |(number, _)| number);
             while next != NONE {
                 let end = at + bpe.length(next);
-                // No closure may stand between the caller's instruction set and `valid`.
                 let stands = match left {
                     _ if self.last[end] != NONE => false,
-                    Some(left) => bpe.valid(isa, left, next),
+                    Some(left) => bpe.valid(left, next),
                     None => true,
                 };
                 if stands {
@@ -41,6 +39,17 @@ impl Prefixes {
                 next = bpe.shorter[next as usize];
             }
         }
+    }
+
+    /// Gives back what is more than room for `kept` prefixes.
+    pub(super) fn trim(&mut self, kept: usize) {
+        self.last.truncate(kept);
+        self.last.shrink_to(kept);
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.last.capacity() * size_of::<u32>()
     }
 
     /// Whether each of the longest `count` prefixes has a border where this began.

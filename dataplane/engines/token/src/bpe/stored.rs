@@ -1,6 +1,6 @@
 //! The tables of byte-pair encoding in a v3 file.
 
-use super::pairs::{Line, Pairs};
+use super::pairs::Pairs;
 use super::{Bpe, MOST_NUMBERS, NONE};
 use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
@@ -9,23 +9,30 @@ use crate::trie::Trie;
 
 impl Stored for Bpe {
     fn write(&self, writer: &mut SectionWriter) {
-        let (lines, shift) = self.pairs.parts();
+        let (cells, pilots, hash) = self.pairs.parts();
         writer.put("bpebytes", &self.bytes);
-        writer.put("bpepairs", lines);
+        writer.put("bpepairs", cells);
+        writer.put("bpepilot", pilots);
+        writer.put("bpehash", &hash);
         writer.put("bpeids", &self.ids);
         writer.put("bpehalf", &self.halves);
         writer.put("bpelen", &self.lengths);
         writer.put("bpeshort", &self.shorter);
-        writer.put("bpeinfo", &[shift, u32::from(self.rising), self.longest as u32]);
+        writer.put("bpeinfo", &[u32::from(self.rising), self.longest as u32]);
         self.trie.write(writer);
     }
 
     fn read(reader: &mut SectionReader) -> Result<Self, FormatError> {
         let wrong = |cause: &str| FormatError::Section { tag: "bpe".into(), cause: cause.into() };
         let info = reader.get::<u32>("bpeinfo")?;
-        let &[shift, rising, longest] = &*info else { return Err(wrong("three facts expected")) };
-        let pairs = Pairs::from_parts(reader.get::<Line>("bpepairs")?, shift)
-            .ok_or_else(|| wrong("the pairs' hash does not fit their number"))?;
+        let &[rising, longest] = &*info else { return Err(wrong("two facts expected")) };
+        let hash = reader.get::<u64>("bpehash")?;
+        let &[factor, shift] = &*hash else {
+            return Err(wrong("two numbers of the hash expected"));
+        };
+        let (cells, pilots) = (reader.get("bpepairs")?, reader.get("bpepilot")?);
+        let pairs = Pairs::from_parts(cells, pilots, [factor, shift])
+            .ok_or_else(|| wrong("the pairs do not lie where they are looked for"))?;
         let bpe = Self {
             bytes: reader.get("bpebytes")?,
             pairs,
@@ -36,6 +43,7 @@ impl Stored for Bpe {
             trie: Trie::read(reader)?,
             rising: rising != 0,
             longest: longest as usize,
+            certain: None,
             level: Level::detect(),
         };
         check(&bpe)?;

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use crate::words::Key;
+
 use super::*;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 use crate::naive;
@@ -46,19 +48,21 @@ fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
         if piece.len() <= WINDOW {
             ways.push(ids(&bpe.short(piece).iter().collect::<Vec<_>>()));
         }
-        let (head, tail) = piece.split_at(piece.len() / 2);
-        if (1..=merge::SHORT).contains(&head.len()) && (1..=merge::SHORT).contains(&tail.len()) {
-            let pieces = [head, tail, &head[..1], tail];
-            for (short, piece) in bpe.beside(pieces).iter().zip(pieces) {
-                assert_eq!(short.iter().collect::<Vec<_>>(), merge::merge_any(&bpe, piece));
-            }
+        let words: Vec<&[u8]> = (1..=15).flat_map(|len| piece.chunks(len)).take(200).collect();
+        let keys: Vec<Key> = words.iter().map(|word| Key::of(word)).collect();
+        let which: Vec<u8> = (0..words.len() as u8).collect();
+        let mut few = vec![Few::default(); words.len()];
+        bpe.few(&keys, &which, &mut few);
+        for (few, word) in few.iter().zip(words) {
+            let expected = ids(&merge::merge_any(&bpe, word));
+            assert_eq!(few.ids[..few.count as usize], expected, "{level:?}");
         }
         let mut scratch = Scratch::default();
         assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
         ways.push(ids(&scratch.numbers));
     }
     let mut prefixes = Prefixes::default();
-    prefixes.fill(isa::Portable, bpe, None, piece);
+    prefixes.fill(bpe, None, piece);
     let mut numbers = vec![];
     prefixes.tokens(bpe, piece.len(), &mut numbers);
     ways.push(ids(&numbers));

@@ -1,6 +1,5 @@
 //! Whether two tokens stand side by side in the encoding of their bytes.
 
-use super::isa::Isa;
 use super::merge::merge_any;
 use super::{Bpe, NONE};
 
@@ -11,14 +10,14 @@ impl Bpe {
     /// tokens that then met would have merged before either was taken by its own side. Equal ranks
     /// merge from left to right: `left`'s own merge precedes, `right`'s follows.
     #[inline(always)]
-    pub(super) fn valid(&self, isa: impl Isa, left: u32, right: u32) -> bool {
+    pub(super) fn valid(&self, left: u32, right: u32) -> bool {
         if !self.rising {
             return self.encodes_as(left, right);
         }
         let (mut left, mut right) = (left, right);
         let (mut left_taken, mut right_taken) = (NONE, NONE);
         loop {
-            let joined = isa.join(self, left, right);
+            let joined = self.join(left, right);
             if joined < left_taken && joined <= right_taken {
                 return false;
             }

@@ -32,7 +32,13 @@ impl Encoder {
         }
         let mut texts = texts;
         while !texts.is_empty() {
-            let short = texts.iter().take(TEXTS).take_while(|text| text.len() <= CHUNK).count();
+            let mut room = CHUNK;
+            let fits = |text: &&&[u8]| {
+                let fits = text.len() <= room;
+                room = room.saturating_sub(text.len());
+                fits
+            };
+            let short = texts.iter().take(TEXTS).take_while(fits).count();
             if short == 0 {
                 let (long, rest) = texts.split_at(1);
                 self.one_by_one(long, ids, ends)?;

@@ -20,6 +20,17 @@ pub struct EncodeOptions {
     /// Most bytes of an unfinished piece that a stream keeps; `None` for no limit. Beyond it the
     /// stream goes on as if the text had ended there, which [`crate::Encoder::push`] reports.
     pub max_carry: Option<usize>,
+    /// Most bytes of a cache of words that had to be merged; `None`, as by default, for none, so
+    /// that nothing is ever learned from a text. [`EncodeOptions::LEARN`] is a good size.
+    ///
+    /// The cache is the encoder's own, keyed by a secret, and compares whole words: ids do not
+    /// depend on it. How long a text takes then does depend on the texts before it.
+    pub learn: Option<usize>,
+}
+
+impl EncodeOptions {
+    /// A size for [`EncodeOptions::learn`]: 64 KiB, two thousand words.
+    pub const LEARN: usize = 64 << 10;
 }
 
 /// A text that is not encoded.

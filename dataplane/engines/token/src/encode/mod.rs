@@ -2,6 +2,7 @@
 
 mod batch;
 mod error;
+mod learned;
 mod round;
 mod sink;
 mod special;
@@ -20,9 +21,9 @@ use crate::vocabulary::{Engine, Vocabulary};
 use round::{Keys, Round, Segment};
 use sink::{Count, Ids, Offsets, Sink};
 
-/// Bytes of text that are cut into pieces at once: a few hundred words, whose keys and cells stay
-/// in the first cache until they have been looked up.
-const CHUNK: usize = 2048;
+/// Bytes of text that are cut into pieces at once: some thousand words, whose ends stay in the
+/// first cache until they have been looked up.
+const CHUNK: usize = 4096;
 
 /// Encodes text by one vocabulary. For one thread at a time; cheap to make, dear to make per text.
 pub struct Encoder {
@@ -54,12 +55,13 @@ impl Encoder {
     /// An encoder with `options`.
     #[must_use]
     pub fn with(vocab: Arc<Vocabulary>, options: EncodeOptions) -> Self {
+        let keys = Keys::with(options.learn);
         Self {
             splitter: Splitter::new(vocab.grammar()),
             vocab,
             options,
-            ends: Vec::with_capacity(CHUNK),
-            keys: Box::default(),
+            ends: Vec::with_capacity(CHUNK + 128),
+            keys: Box::new(keys),
             scratch: Scratch::default(),
             greedy: greedy::Scratch::default(),
         }
@@ -69,6 +71,17 @@ impl Encoder {
     #[must_use]
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocab
+    }
+
+    /// Bytes of memory that it keeps for itself, beside the vocabulary that it shares: its buffers
+    /// as they are now. They grow with long pieces, and are given back behind these.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.keys.memory()
+            + self.scratch.memory()
+            + self.greedy.memory()
     }
 
     /// The options.

@@ -1,15 +1,17 @@
 //! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
+use super::learned::Learned;
 use super::sink::Sink;
-use crate::bpe::{BESIDE, Bpe, Scratch, Short, WINDOW};
+use crate::bpe::{Bpe, Few, Scratch, WINDOW, Wide};
 use crate::vocabulary::Vocabulary;
 use crate::words::{Key, WORD_BYTES, WordView};
 
 /// Pieces whose cells are fetched before the first of them is looked at.
-const BLOCK: usize = 128;
-
-/// A piece in which nothing merges.
-const NOTHING: &[u8] = &[0];
+const BLOCK: usize = 256;
+/// Pieces of 16 to 64 bytes in a block, at most.
+const WIDE: usize = 12;
+/// Bytes that are read for a key.
+const KEY_BYTES: usize = size_of::<Key>();
 
 /// Some pieces of a text.
 #[derive(Clone, Copy)]
@@ -23,28 +25,120 @@ pub(super) struct Segment<'t> {
 }
 
 impl<'t> Segment<'t> {
-    /// The bytes of a piece.
+    /// The bytes from `start` to `end`, counted as ends are.
     #[inline(always)]
     fn piece(&self, start: u32, end: u32) -> &'t [u8] {
         &self.text[self.start + start as usize..self.start + end as usize]
     }
 }
 
-/// Keys of a block and the cells where they can be.
-pub(super) struct Keys {
-    keys: [Key; BLOCK],
-    slots: [u32; BLOCK],
-    /// The tokens of the pieces of up to 15 bytes that are in no cell.
-    merged: [Short; BLOCK],
+/// A piece of more than 15 bytes.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+    found: Found,
 }
 
-impl Default for Keys {
-    fn default() -> Self {
+/// What is known of a piece of more than 15 bytes.
+#[derive(Clone, Copy, Default)]
+enum Found {
+    /// Nothing.
+    #[default]
+    None,
+    /// The token that it is.
+    Token(u32),
+    /// Its place among the wide pieces.
+    Wide(u8),
+}
+
+/// The words of a block: pieces, and parts of pieces between certain boundaries.
+pub(super) struct Keys {
+    keys: [Key; BLOCK],
+    /// The cells where they can be.
+    slots: [u32; BLOCK],
+    /// What is known of those that are longer than a key.
+    spans: [Span; BLOCK],
+    /// Those that are in no cell.
+    missed: [u8; BLOCK],
+    /// And their ids.
+    few: [Few; BLOCK],
+    /// Pieces that merge in more registers than words.
+    wide: [Wide; WIDE],
+    wides: usize,
+    /// Where segments end among the words.
+    bounds: Vec<u16>,
+    /// Words that have been merged before, where that is asked for.
+    learned: Option<Learned>,
+}
+
+impl Keys {
+    /// No words, and a cache of at most `learn` bytes.
+    pub(super) fn with(learn: Option<usize>) -> Self {
         Self {
             keys: [Key { low: 0, high: 0 }; BLOCK],
             slots: [0; BLOCK],
-            merged: [Short::default(); BLOCK],
+            spans: [Span::default(); BLOCK],
+            missed: [0; BLOCK],
+            few: [Few::default(); BLOCK],
+            wide: [Wide::default(); WIDE],
+            wides: 0,
+            bounds: Vec::new(),
+            learned: learn.and_then(Learned::with_room),
         }
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        let learned = self.learned.as_ref().map_or(0, Learned::memory);
+        size_of::<Self>() + self.bounds.capacity() * size_of::<u16>() + learned
+    }
+
+    /// Whether there is a cache of words.
+    #[cfg(test)]
+    pub(super) fn has_learned(&self) -> bool {
+        self.learned.is_some()
+    }
+
+    /// Keeps `piece` among the wide ones, if it is one of them; there is room for one.
+    fn add_wide(&mut self, piece: &[u8]) -> Found {
+        let Some(wide) = self.wide.get_mut(self.wides) else { return Found::None };
+        if !(WORD_BYTES + 1..=WINDOW).contains(&piece.len()) {
+            return Found::None;
+        }
+        wide.bytes[..piece.len()].copy_from_slice(piece);
+        wide.len = piece.len() as u32;
+        self.wides += 1;
+        Found::Wide(self.wides as u8 - 1)
+    }
+}
+
+/// As [`Bpe::few`], but takes from `learned` what is there, and adds what is not.
+#[cold]
+fn recall(bpe: &Bpe, learned: &mut Learned, keys: &[Key], missed: &[u8], few: &mut [Few; BLOCK]) {
+    let (mut new, mut places, mut count) = ([0u8; BLOCK], [0u8; BLOCK], 0);
+    let key = |at: u8| keys[usize::from(at)];
+    for (place, &at) in missed.iter().enumerate() {
+        if learned.get(key(at)).is_none() {
+            (new[count], places[count]) = (at, place as u8);
+            count += 1;
+        }
+    }
+    bpe.few(keys, &new[..count], few);
+    // Each goes to its place, none of which comes before where it is: the last first.
+    for (from, &to) in places[..count].iter().enumerate().rev() {
+        few[usize::from(to)] = few[from];
+    }
+    let mut next = places[..count].iter().copied().peekable();
+    for (place, &at) in missed.iter().enumerate() {
+        if next.next_if_eq(&(place as u8)).is_none()
+            && let Some(found) = learned.get(key(at))
+        {
+            few[place] = found;
+        }
+    }
+    for (&at, &place) in new.iter().zip(&places[..count]) {
+        learned.put(key(at), &few[usize::from(place)]);
     }
 }
 
@@ -53,69 +147,10 @@ impl Default for Keys {
 struct Place {
     segment: usize,
     piece: usize,
-    /// Where the piece begins, counted from the segment's `start`.
+    /// Where the next word begins, counted from the segment's `start`.
     start: u32,
-}
-
-impl Keys {
-    /// Computes keys from `from` on, as many as fit. Gives their number and the place behind them.
-    #[inline(always)]
-    fn fill(
-        &mut self,
-        words: WordView<'_>,
-        segments: &[Segment<'_>],
-        mut from: Place,
-    ) -> (usize, Place) {
-        let mut filled = 0;
-        while filled < BLOCK && from.segment < segments.len() {
-            let segment = segments[from.segment];
-            let left = &segment.ends[from.piece..];
-            let take = left.len().min(BLOCK - filled);
-            let keys = &mut self.keys[filled..filled + take];
-            let slots = &mut self.slots[filled..filled + take];
-            from.start = fill(words, segment, &left[..take], from.start, keys, slots);
-            filled += take;
-            from.piece += take;
-            if from.piece == segment.ends.len() {
-                from = Place { segment: from.segment + 1, ..Place::default() };
-            }
-        }
-        (filled, from)
-    }
-}
-
-/// Keys and slots of the pieces of `segment` that end at `ends`, the first of which begins at
-/// `start`. Gives the last end.
-#[inline(always)]
-fn fill(
-    words: WordView<'_>,
-    segment: Segment<'_>,
-    ends: &[u32],
-    mut start: u32,
-    keys: &mut [Key],
-    slots: &mut [u32],
-) -> u32 {
-    let text = segment.text;
-    // The last bytes of the text once more, with room to read 16 from each of them.
-    let mut tail = [0u8; 32];
-    let tail_start = text.len().saturating_sub(16);
-    tail[..text.len() - tail_start].copy_from_slice(&text[tail_start..]);
-    for ((&end, key), slot) in ends.iter().zip(keys).zip(slots) {
-        let at = segment.start + start as usize;
-        let len = (end - start) as usize;
-        let from = if at + 16 <= text.len() {
-            text.as_ptr().wrapping_add(at)
-        } else {
-            tail.as_ptr().wrapping_add(at - tail_start)
-        };
-        // SAFETY: 16 bytes from `at` on lie in the text; or `at` is one of its last 15 bytes, and
-        // `tail` has 16 bytes from the place of each of them on.
-        *key = unsafe { Key::load(from, len) };
-        *slot = words.slot(*key);
-        words.prefetch(*slot);
-        start = end;
-    }
-    start
+    /// Whether that is inside the piece.
+    inside: bool,
 }
 
 /// What a round needs of a vocabulary and an encoder.
@@ -136,128 +171,203 @@ impl Round<'_> {
         mut after: impl FnMut(&mut S),
     ) {
         let words = self.vocab.words.view();
-        let mut keyed = Place::default();
-        let mut done = Place::default();
-        loop {
-            let (count, next) = self.keys.fill(words, segments, keyed);
-            if count == 0 {
-                break;
-            }
-            keyed = next;
-            let mut at = 0;
-            while at < count {
-                let segment = segments[done.segment];
-                let take = (segment.ends.len() - done.piece).min(count - at);
-                let ends = &segment.ends[done.piece..done.piece + take];
-                done.start = self.probe(words, segment, ends, done.start, at, sink);
-                at += take;
-                done.piece += take;
-                if done.piece == segment.ends.len() {
+        let mut next = Place::default();
+        while next.segment < segments.len() {
+            let mut segment = next.segment;
+            let count = self.fill(words, segments, &mut next);
+            let misses = self.compare(words, count);
+            self.merge_missed(misses);
+            let (mut at, mut miss) = (0, 0);
+            for bound in 0..=self.keys.bounds.len() {
+                let end = self.keys.bounds.get(bound).map_or(count, |&end| usize::from(end));
+                if end > at {
+                    miss = self.emit(words, segments[segment], at..end, miss..misses, sink);
+                    at = end;
+                }
+                if bound < self.keys.bounds.len() {
                     after(sink);
-                    done = Place { segment: done.segment + 1, ..Place::default() };
+                    segment += 1;
                 }
             }
         }
-        // Segments without pieces at the end.
-        segments[done.segment..].iter().for_each(|_| after(sink));
     }
 
-    /// Looks up the pieces of `segment` that end at `ends`, whose keys begin at `first`. Gives the
-    /// last end.
-    ///
-    /// Three passes: which pieces are not in the table; those, several at once; and all ids in order.
+    /// Computes the keys of words from `next` on, as many as fit, and fetches their cells. Gives
+    /// their number.
     #[inline(always)]
-    fn probe<S: Sink>(
+    fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], next: &mut Place) -> usize {
+        let mut filled = 0;
+        self.keys.bounds.clear();
+        self.keys.wides = 0;
+        while filled < BLOCK && self.keys.wides < WIDE && next.segment < segments.len() {
+            let segment = segments[next.segment];
+            filled = self.fill_short(words, segment, next, filled);
+            if filled < BLOCK && next.piece < segment.ends.len() {
+                filled = self.fill_other(words, segment, next, filled);
+            }
+            if next.piece == segment.ends.len() {
+                self.keys.bounds.push(filled as u16);
+                *next = Place { segment: next.segment + 1, ..Place::default() };
+            }
+        }
+        filled
+    }
+
+    /// As [`Round::fill`], up to the first word that has more than 15 bytes or too few behind it.
+    ///
+    /// A function of its own, so that its loop has all registers.
+    #[inline(never)]
+    fn fill_short(
         &mut self,
         words: WordView<'_>,
         segment: Segment<'_>,
-        ends: &[u32],
-        mut start: u32,
-        first: usize,
-        sink: &mut S,
-    ) -> u32 {
-        let mut missed = [0u64; BLOCK / 64];
-        for at in 0..ends.len() {
-            let key = (first + at) % BLOCK;
-            let hit = words.cell(self.keys.slots[key]).is(&self.keys.keys[key]);
-            missed[at / 64 % missed.len()] |= u64::from(!hit) << (at % 64);
-        }
-        self.merge_missed(segment, ends, start, &missed);
-        let mut left = ends.len();
-        let mut cursor = sink.open(left);
-        for (at, &end) in ends.iter().enumerate() {
-            if missed[at / 64 % missed.len()] >> (at % 64) & 1 == 0 {
-                let cell = words.cell(self.keys.slots[(first + at) % BLOCK]);
-                // SAFETY: the cursor has room for every piece that is left; this is one of them.
-                cursor = unsafe { sink.word(cursor, cell, end - start) };
-            } else {
-                // SAFETY: the cursor comes from the sink's last opening.
-                unsafe { sink.close(cursor) };
-                if (end - start) as usize <= WORD_BYTES {
-                    for number in self.keys.merged[at % BLOCK].iter() {
-                        sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
-                    }
-                } else {
-                    self.miss(segment.piece(start, end), sink);
-                }
-                cursor = sink.open(left);
+        next: &mut Place,
+        filled: usize,
+    ) -> usize {
+        let text = segment.text;
+        let ends = &segment.ends[next.piece..];
+        let keys = self.keys.keys[filled..].iter_mut().zip(&mut self.keys.slots[filled..]);
+        // Words that begin here have 16 bytes from their first on.
+        let safe = (text.len() + 1).saturating_sub(segment.start + KEY_BYTES);
+        let mut start = next.start;
+        let mut done = 0;
+        for (&end, (key, slot)) in ends.iter().zip(keys) {
+            let len = end.wrapping_sub(start) as usize;
+            if len > WORD_BYTES || start as usize >= safe {
+                break;
             }
-            left -= 1;
+            let from = text.as_ptr().wrapping_add(segment.start + start as usize);
+            // SAFETY: `start` is below `safe`, so 16 bytes from there on lie in the text.
+            *key = unsafe { Key::load(from, len) };
+            *slot = words.slot(*key);
+            words.prefetch(*slot);
             start = end;
+            done += 1;
+        }
+        if done > 0 {
+            *next = Place { piece: next.piece + done, start, inside: false, ..*next };
+        }
+        filled + done
+    }
+
+    /// Adds the next word, whatever it is.
+    #[inline(never)]
+    fn fill_other(
+        &mut self,
+        words: WordView<'_>,
+        segment: Segment<'_>,
+        next: &mut Place,
+        filled: usize,
+    ) -> usize {
+        let mut end = segment.ends[next.piece];
+        let mut found = Found::None;
+        if (end - next.start) as usize > WORD_BYTES {
+            let piece = segment.piece(next.start, end);
+            // A part of a piece that has been cut is no whole piece.
+            let token = if next.inside { None } else { self.token(piece) };
+            if let Some(id) = token {
+                found = Found::Token(id);
+            } else {
+                end = next.start + self.bpe.certain_cut(piece).unwrap_or(piece.len()) as u32;
+                found = self.keys.add_wide(segment.piece(next.start, end));
+            }
+        }
+        let key = Key::of(segment.piece(next.start, end));
+        self.keys.keys[filled] = key;
+        self.keys.slots[filled] = words.slot(key);
+        words.prefetch(self.keys.slots[filled]);
+        self.keys.spans[filled] = Span { start: next.start, end, found };
+        next.inside = end < segment.ends[next.piece];
+        next.piece += usize::from(!next.inside);
+        next.start = end;
+        filled + 1
+    }
+
+    /// The token that is all of `piece`, which has more than 15 bytes.
+    fn token(&self, piece: &[u8]) -> Option<u32> {
+        self.vocab.long_words.get(&self.vocab.tokens, piece)
+    }
+
+    /// Lists which of the first `count` words are not in the table. Gives their number.
+    #[inline(never)]
+    fn compare(&mut self, words: WordView<'_>, count: usize) -> usize {
+        let mut misses = 0;
+        let all = self.keys.keys[..count].iter().zip(&self.keys.slots);
+        for (at, (key, &slot)) in all.enumerate() {
+            self.keys.missed[misses % BLOCK] = at as u8;
+            misses += usize::from(!words.cell(slot).is(key));
+        }
+        misses
+    }
+
+    /// Finds the ids of the missed words of up to 64 bytes.
+    #[inline(always)]
+    fn merge_missed(&mut self, misses: usize) {
+        if misses == 0 {
+            return;
+        }
+        let Keys { keys, missed, few, wide, wides, learned, .. } = &mut *self.keys;
+        match learned {
+            Some(learned) => recall(self.bpe, learned, keys, &missed[..misses], few),
+            None => self.bpe.few(keys, &missed[..misses], few),
+        }
+        if *wides > 0 {
+            self.bpe.wide(&mut wide[..*wides]);
+        }
+    }
+
+    /// Adds the ids of `words`, words of `segment`, to `sink`; `missed` is where those that are in
+    /// no cell begin and end in their list. Gives where those behind `words` begin.
+    #[inline(always)]
+    fn emit<S: Sink>(
+        &mut self,
+        table: WordView<'_>,
+        segment: Segment<'_>,
+        words: std::ops::Range<usize>,
+        missed: std::ops::Range<usize>,
+        sink: &mut S,
+    ) -> usize {
+        let (mut at, mut miss) = (words.start, missed.start);
+        let mut cursor = sink.open(words.len(), missed.len(), self.keys.wides);
+        loop {
+            let stop = self.keys.missed[..missed.end]
+                .get(miss)
+                .map_or(words.end, |&stop| words.end.min(usize::from(stop)));
+            for &slot in &self.keys.slots[at..stop] {
+                // SAFETY: the cursor has room for every word that is left; this is one of them.
+                cursor = unsafe { sink.word(cursor, table.cell(slot)) };
+            }
+            if stop == words.end {
+                break;
+            }
+            if self.keys.keys[stop].is_word() {
+                // SAFETY: as above; the ids of a word that is merged are below the vocabulary's.
+                cursor = unsafe { sink.few(cursor, &self.keys.few[miss]) };
+            } else {
+                let Span { start, end, found } = self.keys.spans[stop];
+                match found {
+                    Found::Token(id) => {
+                        // SAFETY: as above.
+                        cursor = unsafe { sink.few(cursor, &Few { ids: [id; 15], count: 1 }) };
+                    }
+                    Found::Wide(at) => {
+                        // SAFETY: there is room for all wide pieces, too.
+                        cursor = unsafe { sink.wide(cursor, &self.keys.wide[usize::from(at)]) };
+                    }
+                    Found::None => {
+                        // SAFETY: the cursor comes from the sink's last opening.
+                        unsafe { sink.close(cursor) };
+                        self.merged(segment.piece(start, end), sink);
+                        let words = words.end - stop;
+                        cursor = sink.open(words, missed.end - miss, self.keys.wides);
+                    }
+                }
+            }
+            (at, miss) = (stop + 1, miss + 1);
         }
         // SAFETY: the cursor comes from the sink's last opening.
         unsafe { sink.close(cursor) };
-        start
-    }
-
-    /// Merges the pieces of up to 15 bytes that are missed.
-    #[inline(always)]
-    fn merge_missed(&mut self, segment: Segment<'_>, ends: &[u32], start: u32, missed: &[u64]) {
-        let (mut waiting, mut pieces, mut places) = (0, [NOTHING; BESIDE], [0; BESIDE]);
-        for (word, &mask) in missed.iter().enumerate() {
-            let mut mask = mask;
-            while mask != 0 {
-                let at = word * 64 + mask.trailing_zeros() as usize;
-                mask &= mask - 1;
-                let start = if at == 0 { start } else { ends[at - 1] };
-                let piece = segment.piece(start, ends[at]);
-                // Longer ones may be whole tokens.
-                if !(1..=WORD_BYTES).contains(&piece.len()) {
-                    continue;
-                }
-                (pieces[waiting], places[waiting]) = (piece, at);
-                waiting += 1;
-                if waiting == BESIDE {
-                    self.merge_beside(pieces, places, waiting);
-                    (waiting, pieces) = (0, [NOTHING; BESIDE]);
-                }
-            }
-        }
-        match waiting {
-            0 => {}
-            1 => self.keys.merged[places[0] % BLOCK] = self.bpe.short(pieces[0]).into(),
-            _ => self.merge_beside(pieces, places, waiting),
-        }
-    }
-
-    /// Merges the first `count` of `pieces`, for the places of the block that `places` says.
-    #[inline(always)]
-    fn merge_beside(&mut self, pieces: [&[u8]; BESIDE], places: [usize; BESIDE], count: usize) {
-        for (short, at) in self.bpe.beside(pieces).into_iter().zip(places).take(count) {
-            self.keys.merged[at % BLOCK] = short;
-        }
-    }
-
-    /// Encodes a piece that is not in the word table.
-    #[inline(never)]
-    fn miss<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
-        if piece.len() > WORD_BYTES
-            && let Some(id) = self.vocab.long_words.get(&self.vocab.tokens, piece)
-        {
-            sink.one(id, piece.len() as u32);
-        } else {
-            self.merged(piece, sink);
-        }
+        miss
     }
 
     /// Encodes a piece, or the rest of one from a border of tokens on, by merging.
@@ -286,5 +396,6 @@ impl Round<'_> {
             rest = &rest[settled..];
             block = if settled == 0 { block * 2 } else { self.bpe.block() };
         }
+        self.scratch.trim();
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A sink is written through a cursor that the hot loop holds in registers.
 
+use crate::bpe::{Few, WINDOW, Wide};
 use crate::decode::Tokens;
 use crate::greedy::{Greedy, Scratch};
 use crate::words::{Cell, WORD_IDS, WordTable};
@@ -11,15 +12,28 @@ pub(super) trait Sink {
     /// Where the next id goes.
     type Cursor: Copy;
 
-    /// A cursor at the end, with room for `pieces` words.
-    fn open(&mut self, pieces: usize) -> Self::Cursor;
+    /// A cursor at the end, with room for `words` words, of which `merged` are not in the table
+    /// and `wide` are wide.
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor;
 
-    /// Adds the ids of `cell`, a word of `len` bytes.
+    /// Adds the ids of `cell`.
     ///
     /// # Safety
     /// `cursor` must come from [`Sink::open`], with fewer words added since than it has room for,
     /// and nothing else done to the sink.
-    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell, len: u32) -> Self::Cursor;
+    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell) -> Self::Cursor;
+
+    /// Adds the ids of a word that is not in the table.
+    ///
+    /// # Safety
+    /// As of [`Sink::word`], and fewer such words added than there is room for.
+    unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor;
+
+    /// Adds the ids of a wide piece.
+    ///
+    /// # Safety
+    /// As of [`Sink::word`], and fewer wide pieces added than there is room for.
+    unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor;
 
     /// Keeps what was added up to `cursor`.
     ///
@@ -37,9 +51,14 @@ pub(super) trait Sink {
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]);
 }
 
-/// Room for `pieces` words at the end of `ids`, and where it begins.
-fn room(ids: &mut Vec<u32>, pieces: usize) -> *mut u32 {
-    ids.reserve((pieces + 1) * WORD_IDS);
+/// Ids that are written for a word that is not in the table, at most one less of them its own.
+const FEW: usize = size_of::<Few>() / size_of::<u32>();
+
+/// Room for `words` words, `merged` of which are not in the table and `wide` wide, at the end of `ids`, and where
+/// it begins.
+#[inline(always)]
+fn room(ids: &mut Vec<u32>, words: usize, merged: usize, wide: usize) -> *mut u32 {
+    ids.reserve((words + 1) * WORD_IDS + (merged + 1) * FEW + wide * WINDOW);
     // SAFETY: the end of the elements lies in the allocation.
     unsafe { ids.as_mut_ptr().add(ids.len()) }
 }
@@ -63,14 +82,33 @@ pub(super) struct Ids<'a>(pub(super) &'a mut Vec<u32>);
 impl Sink for Ids<'_> {
     type Cursor = *mut u32;
 
-    fn open(&mut self, pieces: usize) -> *mut u32 {
-        room(self.0, pieces)
+    #[inline(always)]
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> *mut u32 {
+        room(self.0, words, merged, wide)
     }
 
     #[inline(always)]
-    unsafe fn word(&self, cursor: *mut u32, cell: &Cell, _len: u32) -> *mut u32 {
+    unsafe fn word(&self, cursor: *mut u32, cell: &Cell) -> *mut u32 {
         // SAFETY: `open` made room for four ids per word and one word more.
         unsafe { store(cursor, cell) }
+    }
+
+    #[inline(always)]
+    unsafe fn few(&self, cursor: *mut u32, few: &Few) -> *mut u32 {
+        // SAFETY: `open` made room for 16 ids per word that is merged.
+        unsafe {
+            cursor.cast::<Few>().write_unaligned(*few);
+            cursor.add(few.count as usize)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide(&self, cursor: *mut u32, wide: &Wide) -> *mut u32 {
+        // SAFETY: `open` made room for 64 ids per wide piece.
+        unsafe {
+            cursor.cast::<[u32; WINDOW]>().write_unaligned(wide.ids);
+            cursor.add(wide.count as usize)
+        }
     }
 
     #[inline(always)]
@@ -105,29 +143,50 @@ pub(super) struct Offsets<'a> {
     pub(super) end: u32,
 }
 
+impl Offsets<'_> {
+    /// Stores `all` and where they end.
+    ///
+    /// # Safety
+    /// There must be room for them at the cursor.
+    #[inline(always)]
+    unsafe fn add(&self, cursor: <Self as Sink>::Cursor, all: &[u32]) -> <Self as Sink>::Cursor {
+        let (mut ids, mut ends, mut end) = cursor;
+        for &id in all {
+            end += self.tokens.length(id);
+            // SAFETY: there is room by the caller.
+            unsafe {
+                ids.write(id);
+                ends.write(end);
+                (ids, ends) = (ids.add(1), ends.add(1));
+            }
+        }
+        (ids, ends, end)
+    }
+}
+
 impl Sink for Offsets<'_> {
     /// Where the next id goes, where its end goes, and where the last token ended.
     type Cursor = (*mut u32, *mut u32, u32);
 
-    fn open(&mut self, pieces: usize) -> Self::Cursor {
-        (room(self.ids, pieces), room(self.ends, pieces), self.end)
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor {
+        let ids = room(self.ids, words, merged, wide);
+        (ids, room(self.ends, words, merged, wide), self.end)
     }
 
     #[inline(always)]
-    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell, len: u32) -> Self::Cursor {
-        let (ids, ends, start) = cursor;
-        let count = cell.count();
-        let mut end = start;
-        for (at, &id) in cell.ids()[..count - 1].iter().enumerate() {
-            end += self.tokens.length(id);
-            // SAFETY: `open` made room for four ends per word and one word more.
-            unsafe { ends.add(at).write(end) };
-        }
-        // SAFETY: as above, and likewise for the ids.
-        unsafe {
-            ends.add(count - 1).write(start + len);
-            (store(ids, cell), ends.add(count), start + len)
-        }
+    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell) -> Self::Cursor {
+        // SAFETY: `open` made room for four ids per word.
+        unsafe { self.add(cursor, &cell.ids()[..cell.count()]) }
+    }
+
+    unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor {
+        // SAFETY: `open` made room for 16 ids per word that is merged.
+        unsafe { self.add(cursor, &few.ids[..few.ids.len().min(few.count as usize)]) }
+    }
+
+    unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor {
+        // SAFETY: `open` made room for 64 ids per wide piece.
+        unsafe { self.add(cursor, &wide.ids[..WINDOW.min(wide.count as usize)]) }
     }
 
     unsafe fn close(&mut self, cursor: Self::Cursor) {
@@ -168,13 +227,23 @@ pub(super) struct Count {
 impl Sink for Count {
     type Cursor = usize;
 
-    fn open(&mut self, _pieces: usize) -> usize {
+    fn open(&mut self, _words: usize, _merged: usize, _wide: usize) -> usize {
         self.count
     }
 
     #[inline(always)]
-    unsafe fn word(&self, cursor: usize, cell: &Cell, _len: u32) -> usize {
+    unsafe fn word(&self, cursor: usize, cell: &Cell) -> usize {
         cursor + cell.count()
+    }
+
+    #[inline(always)]
+    unsafe fn few(&self, cursor: usize, few: &Few) -> usize {
+        cursor + few.count as usize
+    }
+
+    #[inline(always)]
+    unsafe fn wide(&self, cursor: usize, wide: &Wide) -> usize {
+        cursor + wide.count as usize
     }
 
     unsafe fn close(&mut self, cursor: usize) {

@@ -225,11 +225,13 @@ impl Encoder {
         let settled = bpe.settle(&state.carry[..firm], true, &mut self.scratch);
         if settled == 0 {
             state.doublings += 1;
+            self.scratch.trim();
             return;
         }
         for &number in &self.scratch.numbers {
             sink.one(bpe.id(number), bpe.length(number) as u32);
         }
+        self.scratch.trim();
         state.carry.drain(..settled);
         state.split.forget(settled);
         (state.inside, state.doublings) = (true, 0);

@@ -257,3 +257,56 @@ fn steady_state_keeps_its_buffers() {
     }
     assert_eq!((ids.capacity(), encoder.ends.capacity()), before);
 }
+
+#[test]
+fn what_is_learned_changes_no_ids() {
+    let mut state = 7u32;
+    let mut any = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    let mut text = vec![];
+    for _ in 0..20_000 {
+        text.push(b' ');
+        let letters = 1 + any(9);
+        text.extend((0..letters).map(|_| b"etaoinzq"[any(8) as usize]));
+    }
+    let expected = encoded(&CL100K, &text);
+    for bytes in [0, 32, 1000, EncodeOptions::LEARN] {
+        let options = EncodeOptions { learn: Some(bytes), ..EncodeOptions::default() };
+        let mut learning = Encoder::with(Arc::clone(&CL100K), options);
+        let before = learning.memory();
+        for _ in 0..2 {
+            let mut ids = vec![];
+            learning.encode_into(&text, &mut ids).unwrap();
+            assert_eq!(ids, expected, "{bytes} bytes");
+            assert_eq!(streamed(&mut learning, &text, &[5000, 5001]), expected);
+        }
+        assert!(learning.memory() <= before + 1024, "no more than at the beginning");
+        assert!(bytes == 0 || learning.keys.has_learned());
+    }
+    let mut plain = Encoder::new(Arc::clone(&CL100K));
+    assert_eq!(plain.count(&text), Ok(expected.len()));
+    assert!(!plain.keys.has_learned(), "nothing by default");
+}
+
+#[test]
+fn an_encoder_keeps_to_64_kib() {
+    let mut state = 1u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'a' + (state >> 24) as u8 % 26
+    };
+    let random: Vec<u8> = (0..65_536).map(|_| letter()).collect();
+    let texts =
+        [vec![b'a'; 1 << 16], random, b"!a ".repeat(20_000), "\u{4e16}".repeat(9000).into()];
+    let mut encoder = Encoder::new(Arc::clone(&CL100K));
+    let (mut ids, mut ends) = (vec![], vec![]);
+    for text in &texts {
+        let packets: Vec<&[u8]> = text.chunks(100).collect();
+        encoder.encode_into(text, &mut ids).unwrap();
+        encoder.encode_batch(&packets, &mut ids, &mut ends).unwrap();
+        streamed(&mut encoder, text, &[3, 20_000]);
+        assert!(encoder.memory() <= 64 << 10, "{}", encoder.memory());
+    }
+}

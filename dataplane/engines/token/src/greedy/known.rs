@@ -40,6 +40,12 @@ impl Default for Scratch {
     }
 }
 
+impl Scratch {
+    pub(super) fn memory(&self) -> usize {
+        self.ends.capacity() * size_of::<u32>() + size_of::<Round>()
+    }
+}
+
 /// Keys of some pieces and the numbers of the cells where they can be.
 #[derive(Debug)]
 struct Round {

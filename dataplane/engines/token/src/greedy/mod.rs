@@ -51,6 +51,13 @@ pub struct Scratch {
     lanes: lanes::Jobs,
 }
 
+impl Scratch {
+    /// Bytes of memory that it has allocated, but for what 16 walks side by side take.
+    pub(crate) fn memory(&self) -> usize {
+        self.known.memory()
+    }
+}
+
 impl Greedy {
     /// Compiles `source`, whose mode, ranks and grammar do not matter.
     ///

@@ -6,7 +6,7 @@ use crate::split::SplitState;
 /// The state of one stream: what is undecided of its text, and how far that has been looked at.
 ///
 /// Up to 64 bytes, and the carried bytes: those of the unfinished piece. With a split grammar these
-/// are mostly a word; a piece that goes on for more than 8 KiB is encoded as it comes, all but its
+/// are mostly a word; a piece that goes on for more than 2 KiB is encoded as it comes, all but its
 /// last tokens, so that the carry stays below that (or 8 times the longest token), for any text but
 /// one made to keep all its tokens undecided. [`EncodeOptions::max_carry`] is a hard limit.
 ///

@@ -3,7 +3,7 @@
 
 use foldhash::{HashSet, HashSetExt};
 
-use super::{Cell, FREE, Key, Seed, WORD_BYTES, WORD_IDS, WordTable, place};
+use super::{Cell, Key, Seed, WORD_BYTES, WORD_IDS, WordTable, place};
 use crate::bpe::Bpe;
 use crate::vocab::VocabSource;
 
@@ -76,7 +76,7 @@ fn attempt(words: &[Cell], seed: Seed, room: usize) -> Option<WordTable> {
     let mut order: Vec<u32> = (0..buckets as u32).collect();
     let size = |b: u32| starts[b as usize + 1] - starts[b as usize];
     order.sort_by_key(|&b| std::cmp::Reverse(size(b)));
-    let mut cells = vec![FREE; room];
+    let mut cells = vec![Cell::FREE; room];
     let mut pilots = vec![0u8; buckets];
     for bucket in order {
         let bucket = bucket as usize;
@@ -111,9 +111,9 @@ fn group(words: &[Cell], seed: Seed, buckets: usize) -> (Vec<u32>, Vec<(u64, u32
 fn settle(words: &[Cell], members: &[(u64, u32)], pilot: u8, cells: &mut [Cell]) -> bool {
     for (done, &(hash, word)) in members.iter().enumerate() {
         let slot = place(hash, pilot, cells.len()) as usize;
-        if cells[slot].key != FREE.key {
+        if cells[slot].key != Cell::FREE.key {
             for &(hash, _) in &members[..done] {
-                cells[place(hash, pilot, cells.len()) as usize] = FREE;
+                cells[place(hash, pilot, cells.len()) as usize] = Cell::FREE;
             }
             return false;
         }

@@ -93,8 +93,22 @@ impl Key {
     }
 
     /// Bytes of the word; 255 for no word.
-    const fn len(self) -> u8 {
-        (self.high >> 56) as u8
+    #[inline(always)]
+    pub(crate) const fn len(self) -> usize {
+        (self.high >> 56) as usize
+    }
+
+    /// Whether it is that of a word.
+    #[inline(always)]
+    pub(crate) const fn is_word(self) -> bool {
+        debug_assert!(self.len() > 0);
+        self.len() <= WORD_BYTES
+    }
+
+    /// The word's bytes, zero-padded, and their number; `None` for the key of no word.
+    pub(crate) fn word(self) -> Option<([u8; 16], usize)> {
+        let bytes = (u128::from(self.high) << 64 | u128::from(self.low)).to_le_bytes();
+        self.is_word().then_some((bytes, self.len()))
     }
 }
 
@@ -133,11 +147,12 @@ pub(crate) struct Cell {
     ids: [u32; WORD_IDS],
 }
 
-/// No word: the key of a piece that is too long with a length that no key has.
-const FREE: Cell = Cell { key: Key { low: 0, high: 254 << 56 }, ids: [0; WORD_IDS] };
-
 impl Cell {
-    fn new(key: Key, ids: &[u32]) -> Self {
+    /// No word: the key of a piece that is too long with a length that no key has.
+    pub(crate) const FREE: Self = Self { key: Key { low: 0, high: 254 << 56 }, ids: [0; WORD_IDS] };
+
+    /// The word of `key` with its one to four ids.
+    pub(crate) fn new(key: Key, ids: &[u32]) -> Self {
         debug_assert!((1..=WORD_IDS).contains(&ids.len()));
         let mut cell = Self { key, ids: [0; WORD_IDS] };
         cell.ids[..ids.len()].copy_from_slice(ids);

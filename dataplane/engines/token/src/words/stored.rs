@@ -1,6 +1,6 @@
 //! The word table in a v3 file.
 
-use super::{Cell, FREE, Seed, WORD_BYTES, WordTable};
+use super::{Cell, Seed, WORD_BYTES, WordTable};
 use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 
@@ -22,9 +22,9 @@ impl Stored for WordTable {
         let mut table = Self { seed, pilots, cells, len: 0 };
         let view = table.view();
         let mut len = 0;
-        for (at, cell) in view.cells.iter().enumerate().filter(|(_, cell)| **cell != FREE) {
+        for (at, cell) in view.cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::FREE) {
             let wrong = |cause| FormatError::Cell { table: "words", cell: at, cause };
-            if !(1..=WORD_BYTES).contains(&usize::from(cell.key.len())) {
+            if !(1..=WORD_BYTES).contains(&cell.key.len()) {
                 return Err(wrong("its word has no length from 1 to 15"));
             }
             if view.slot(cell.key) as usize != at {
@@ -40,10 +40,10 @@ impl Stored for WordTable {
 impl WordTable {
     /// The words as (bytes, ids).
     pub(crate) fn words(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u32>)> {
-        self.cells.iter().filter(|cell| **cell != FREE).map(|cell| {
+        self.cells.iter().filter(|cell| **cell != Cell::FREE).map(|cell| {
             let bytes: [u8; 16] = bytemuck::cast([cell.key.low.to_le(), cell.key.high.to_le()]);
             let ids = cell.ids()[..cell.count()].to_vec();
-            (bytes[..usize::from(cell.key.len())].to_vec(), ids)
+            (bytes[..cell.key.len()].to_vec(), ids)
         })
     }
 }

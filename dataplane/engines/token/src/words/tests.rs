@@ -65,7 +65,7 @@ fn a_table_comes_back_from_its_file_and_a_damaged_cell_is_refused() {
         back.get(word).is_some_and(|(found, count)| found[..count] == ids[..])
     }));
     let mut cells = table.cells.to_vec();
-    let at = cells.iter().position(|cell| *cell != FREE).unwrap();
+    let at = cells.iter().position(|cell| *cell != Cell::FREE).unwrap();
     cells[at].key.low ^= 1;
     let damaged = WordTable { cells: cells.into(), ..table };
     let mut writer = SectionWriter::new();
