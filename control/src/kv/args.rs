@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use pfs_dataplane::ops::kv::bytes_of;
+use pfs_kv::Fsync;
 
 use super::bytes::Form;
-use super::values::{Listen, SecretFrom, bytes, fsync};
-use pfs_kv::Fsync;
+use super::values::{Listen, SecretFrom, fsync};
 
 /// What `pfs kv` does.
 #[derive(Debug, Subcommand)]
@@ -116,7 +117,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "WHERE")]
     pub(crate) auth: Option<SecretFrom>,
     /// Memory for records and indexes, e.g. 4GiB; beyond it writes are refused.
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes_of)]
     pub(crate) max_memory: u64,
     /// Shards of a store that is made; an old one has those that it has.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -131,10 +132,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
     /// Longest key or value of RESP.
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes_of)]
     pub(crate) max_value: u64,
     /// Memory for the buffers of all clients.
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes_of)]
     pub(crate) max_buffers: u64,
     /// Drop a client that leaves replies unread for so many seconds.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use pfs_dataplane::ops::kv::fsync_of;
 use pfs_kv::Fsync;
 use pfs_kv::servers::Secret;
 
@@ -99,71 +100,17 @@ impl SecretFrom {
     }
 }
 
-/// A number of bytes: `4096`, `64KiB`, `16MiB`, `4GiB`; `K`, `M` and `G` are the same.
-///
-/// # Errors
-/// What is wrong, in one sentence.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" | "B" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        "T" | "TiB" => 40,
-        _ => {
-            return Err(format!("`{unit}` is no unit; write a number and KiB, MiB, GiB or nothing"));
-        }
-    };
-    let number: u64 = number.parse().map_err(|error| format!("`{number}`: {error}"))?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| "from 1 to 2^64 - 1 bytes".to_owned())
-}
-
-/// `always`, `never` or `group:US:BYTES`.
+/// When writes are synced, as the op `kv` has it.
 ///
 /// # Errors
 /// What is wrong, in one sentence.
 pub(crate) fn fsync(text: &str) -> Result<Fsync, String> {
-    match text.split(':').collect::<Vec<_>>()[..] {
-        ["always"] => Ok(Fsync::Always),
-        ["never"] => Ok(Fsync::Never),
-        ["group", max_us, max_bytes] => {
-            let most = 60_000_000;
-            let max_us = max_us.parse().ok().filter(|us| (1..=most).contains(us));
-            let max_us = max_us.ok_or_else(|| format!("microseconds are from 1 to {most}"))?;
-            Ok(Fsync::Group { max_us, max_bytes: bytes(max_bytes)? })
-        }
-        _ => Err("write always, group:US:BYTES (e.g. group:1000:1MiB) or never".to_owned()),
-    }
+    fsync_of(text).map(Fsync::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units_and_bounds() {
-        assert_eq!(bytes("1"), Ok(1));
-        assert_eq!(bytes("64KiB"), Ok(65_536));
-        assert_eq!(bytes("3G"), Ok(3 << 30));
-        for bad in ["", "0", "GiB", "-1", "1.5G", "1kb", "99999999999999999999", "99999999999T"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sync_policies_are_read() {
-        assert_eq!(fsync("always"), Ok(Fsync::Always));
-        assert_eq!(fsync("never"), Ok(Fsync::Never));
-        assert_eq!(fsync("group:500:64K"), Ok(Fsync::Group { max_us: 500, max_bytes: 65_536 }));
-        for bad in ["", "group", "group:1", "group:0:1", "group:x:1", "group:1:0", "always:1"] {
-            assert!(fsync(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_password_is_no_argument() {

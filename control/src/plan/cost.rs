@@ -35,7 +35,7 @@ pub(super) struct CostClass {
 /// # Errors
 /// When an engine of the program cannot be made ready.
 pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass, OpError> {
-    let engines = Engines::load([program])?.make(program);
+    let engines = Engines::trial([program])?.make(program);
     let text = !engines.is_empty();
     let mut compiled = Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
     let span = (payload_bytes as usize).max(1);
