@@ -13,6 +13,7 @@ mod values;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::failure::Failure;
 
@@ -37,6 +38,34 @@ pub(crate) fn kv(command: &KvCommand) -> Result<(), Failure> {
         KvCommand::Export(args) => transfer::export(args),
         KvCommand::Shell { history, target } => shell::shell(history.as_deref(), target),
     }
+}
+
+/// Gives all keys of the database `default` of a folder's store to `each`, in order, as RESP tells
+/// them: key, value, expiry. `each` tells whether to go on.
+///
+/// # Errors
+/// When the store cannot be opened or read.
+pub(crate) fn walk(
+    folder: &Path,
+    mut each: impl FnMut(one::Entry) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let target = args::Target {
+        server: String::new(),
+        cheetah: String::new(),
+        dir: Some(folder.to_owned()),
+        db: "default".to_owned(),
+        auth: None,
+        timeout: 60,
+    };
+    let link = link::Link::open(&target, false)?;
+    let mut client = link.client()?;
+    let mut pages = one::Pages::new(b"");
+    while let Some(keys) = pages.next(&mut client)? {
+        if !one::entries(&mut client, keys, &mut each)? {
+            break;
+        }
+    }
+    link.close()
 }
 
 /// The bytes that an argument stands for.

@@ -166,7 +166,7 @@ impl Pages {
 }
 
 /// A key with its value and, where it expires, when: milliseconds since 1970.
-pub(super) type Entry = (Vec<u8>, Vec<u8>, Option<u64>);
+pub(crate) type Entry = (Vec<u8>, Vec<u8>, Option<u64>);
 
 /// Gives values and expiries of `keys` to `each`, in order; those gone meanwhile are left out. `each` tells
 /// whether to go on.
