@@ -167,9 +167,11 @@ fn bad_datagrams_do_nothing_and_are_counted() {
     let parsed = Frame::parse(&asked).unwrap();
     replies.push(&parsed, (0, &operation), (Status::Done, b""), |_| {});
     replies.finish(&parsed, |bytes| reply = bytes.to_vec());
-    let (results, counters) = run("kv", &[reply, frame(9, 2, &[Operation::Get { key: b"a" }])]);
-    assert_eq!((results[0], counters["replies"], counters["gets_refused"]), (0, 1, 1));
-    assert_eq!(counters["joined"], 1);
+    let get = |sender, sequence| frame(sender, sequence, &[Operation::Get { key: b"a" }]);
+    let (results, counters) = run("kv", &[reply, get(9, 2), get(10, 1000)]);
+    assert_eq!((results[0], counters["replies"], counters["gets_refused"]), (0, 1, 2));
+    // One was met near the beginning of its sequence, the other in the middle.
+    assert_eq!((counters["skipped"], counters["joined"]), (1, 1));
 }
 
 #[test]

@@ -186,3 +186,9 @@ impl Load {
         }
     }
 }
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
