@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::doctor::DoctorArgs;
+use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     /// List, look into, compile, convert and build vocabularies.
     #[command(subcommand)]
     Vocab(VocabCommand),
+    /// Serve, ask, import and export a key/value store.
+    #[command(subcommand)]
+    Kv(Box<KvCommand>),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
+mod kv;
 mod out;
 pub mod plan;
 mod progress;
@@ -49,6 +50,7 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Tokenize(args) => token::tokenize(args),
         Command::Detokenize(args) => token::detokenize(args),
         Command::Vocab(command) => token::vocab(command),
+        Command::Kv(command) => kv::kv(command),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

@@ -204,6 +204,34 @@ counts! {
     }
 }
 
+counts! {
+    /// What the op `kv` counts, of each worker and rule.
+    KvCounters {
+        frames: Packets = "Payloads whose operations were executed: frames, or texts to their last command.",
+        writes: Events = "Puts, pair sets, inserts and edits handed to the store.",
+        deletes: Events = "Deletes handed to the store.",
+        missing: Events = "Deletes and edits of what was not there.",
+        gets_refused: Events = "Gets left out: the op has no way back to the sender; ask over RESP.",
+        unsupported: Events = "Text commands left out because they are none of the op's.",
+        torn: Packets = "Frames left out because bytes were missing, changed or too many.",
+        foreign: Packets = "Payloads left out because they are no frame of version 1.",
+        malformed: Packets = "Payloads with what no sender may write: frames left out whole, texts from there on.",
+        replies: Packets = "Frames left out because they are replies.",
+        skipped: Packets = "Frames missing when a later one came; less `late`, those lost or still under way.",
+        late: Packets = "Frames that came behind a later one and filled a gap.",
+        replayed: Packets = "Frames left out because they had come before.",
+        stale: Packets = "Frames left out because they were 64 or more behind: they may have come before.",
+        senders: Events = "Senders and lanes met for the first time.",
+        joined: Events = "Of these, those met in the middle of their sequence.",
+        forgotten: Events = "Senders and lanes forgotten because there were too many.",
+        full: Events = "Operations refused because memory was full.",
+        read_only: Events = "Operations refused because the disk was full.",
+        broken: Events = "Operations refused because the log could not be made durable before.",
+        refused: Events = "Operations refused because key, value or burst was too long, or absolute keys were out.",
+        unsynced: Events = "Shards that could not be made durable at the end.",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pfs_dataplane::counters::{
-    CounterDef, ReceiverCounters, SourceCounters, TokenCounters, WorkerCounters,
+    CounterDef, KvCounters, ReceiverCounters, SourceCounters, TokenCounters, WorkerCounters,
 };
 use pfs_dataplane::packet::Malformed;
 
@@ -35,6 +35,12 @@ fn page() -> String {
         "token",
         "what the op `token` counts, for each worker and rule; under `engines` of a rule's results",
         TokenCounters::TABLE,
+    );
+    section(
+        &mut page,
+        "kv",
+        "what the op `kv` counts, for each worker and rule; under `engines` of a rule's results",
+        KvCounters::TABLE,
     );
     page += "\n## Kinds of `dropped_malformed`\n\nA receiver's report has them by name under `malformed`.\n\n";
     for kind in Malformed::ALL {

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pfs_dataplane::ops::Engines;
+use pfs_dataplane::ops::kv::pfs_kv::frame::{Builder, Operation};
 use pfs_dataplane::packet::{Rule, RuleSet};
-use pfs_dataplane::pcpu::{Isa, Program, optimize};
+use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
 use pfs_dataplane::pin;
 use pfs_dataplane::receivers::memory::{MemoryReceiver, MemorySpec};
 use pfs_dataplane::receivers::pcap::{PcapReceiver, PcapSpec};
@@ -157,4 +158,49 @@ fn more_packets_take_no_more_from_the_heap() {
             }
         }
     }
+    for program in ["kv", "kv,shards=3"] {
+        operations_take_nothing(program);
+    }
+}
+
+/// Batches of frames of puts, pair sets and deletes, on a store that holds their keys already.
+fn operations_take_nothing(program: &str) {
+    let program = Program::parse(program).unwrap();
+    let engines = Engines::load([&program]).unwrap().make(&program);
+    let mut compiled = Compiled::with_engines(&program, Isa::detect(), Options::default(), engines);
+    let mut payloads = [[0; 72]; BATCH];
+    let mut builder = Builder::new(72);
+    let mut sequence = 0;
+    let mut batches = |count: u64| {
+        let before = CALLS.load(Relaxed);
+        for _ in 0..count {
+            for (at, payload) in (0..).zip(&mut payloads) {
+                sequence += 1;
+                let key = (at * 31_u64).to_le_bytes();
+                builder.clear();
+                assert!(builder.push(&match at % 8 {
+                    0 => Operation::PairSet { key: &key, abs: at, hidden: false },
+                    1 => Operation::Delete { key: &[0; 16] },
+                    _ => Operation::Put { key: &key, value: &[sequence as u8; 24], expires: None },
+                }));
+                let frame = builder.finish(1, sequence, 0, false);
+                payload[..frame.len()].copy_from_slice(frame);
+                payload[frame.len()..].fill(0);
+            }
+            let mut at = 0_u64;
+            let lengths = [56, 56, 72, 72, 72, 72, 72, 72];
+            let mut spans = payloads.each_mut().map(|payload| {
+                at += 1;
+                &mut payload[..lengths[(at as usize - 1) % 8]]
+            });
+            compiled.run(&mut SpanBatch::of_messages(&mut spans));
+            compiled.tick(0, None);
+        }
+        CALLS.load(Relaxed) - before
+    };
+    batches(20);
+    let calls = batches(500);
+    assert_eq!(calls, 0, "{program}");
+    let done = compiled.results().r[0];
+    assert_eq!(done, 520 * BATCH as u64, "{program}: all were executed");
 }

@@ -154,7 +154,7 @@ fn check_rules(checked: &mut Checked) {
 
 /// What a program's engines need must be there.
 fn check_engines(checked: &mut Checked, place: &str, program: &Program) {
-    if let Err(error) = Engines::load([program]) {
+    if let Err(error) = Engines::trial([program]) {
         checked.error(format!("{place}.program"), error.to_string());
     }
 }

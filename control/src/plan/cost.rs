@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use pfs_dataplane::ops::{Engines, OpError};
+use pfs_dataplane::ops::kv::KvGrammar;
+use pfs_dataplane::ops::{EngineOp, Engines, OpError};
 use pfs_dataplane::packet::Action;
 use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
+use pfs_kv::frame::{Builder, HEADER, OPERATION, Operation};
 
 use super::Overload;
 use super::check::{Checked, Severity, report};
@@ -22,6 +24,10 @@ const USABLE: f64 = 0.8;
 /// What engines that work on text are measured on: our own licence's words are as good as any.
 const SAMPLE: &str = include_str!("../../../LICENSE-APACHE");
 
+/// Keys that a store is measured with, and bytes of each.
+const KEYS: u64 = 100_000;
+const KEY: usize = 8;
+
 /// What one packet costs a worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CostClass {
@@ -30,12 +36,17 @@ pub(super) struct CostClass {
 }
 
 /// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
-/// An engine gets text, one stream for all packets, and no sink.
+/// An engine gets text, one stream for all packets, and no sink; a store puts in its
+/// grammar.
 ///
 /// # Errors
 /// When an engine of the program cannot be made ready.
 pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass, OpError> {
-    let engines = Engines::load([program])?.make(program);
+    let engines = Engines::trial([program])?.make(program);
+    let grammar = program.engines().find_map(|op| match op {
+        EngineOp::Kv(kv) => Some(kv.grammar),
+        _ => None,
+    });
     let text = !engines.is_empty();
     let mut compiled = Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
     let span = (payload_bytes as usize).max(1);
@@ -46,16 +57,65 @@ pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass
     } else {
         (0..spans * span).map(|at| ((at * 31) >> 3) as u8).collect()
     };
-    let began = Instant::now();
-    let mut packets = 0_u64;
-    while began.elapsed() < TRIAL {
+    let (mut spent, mut packets) = (Duration::ZERO, 0_u64);
+    while spent < TRIAL {
         for block in memory.chunks_mut(BATCH * span) {
             let mut parts: Vec<&mut [u8]> = block.chunks_mut(span).collect();
+            if let Some(grammar) = grammar {
+                // A frame that came before would not be executed again.
+                for (sequence, part) in (packets + 1..).zip(&mut parts) {
+                    match grammar {
+                        KvGrammar::Frame => puts(sequence, part),
+                        KvGrammar::Cheetah => lines("PAIR_SET ", " 1\n", sequence, part),
+                        KvGrammar::Resp => lines("SET ", " value\r\n", sequence, part),
+                    }
+                }
+            }
             packets += parts.len() as u64;
+            let began = Instant::now();
             compiled.run(&mut SpanBatch::of_messages(&mut parts));
+            spent += began.elapsed();
         }
     }
-    Ok(CostClass { ns_per_packet: began.elapsed().as_nanos() as f64 / packets as f64 })
+    Ok(CostClass { ns_per_packet: spent.as_nanos() as f64 / packets as f64 })
+}
+
+/// Fills a payload with commands for keys between `before` and `behind`, then with blank lines.
+fn lines(before: &str, behind: &str, sequence: u64, payload: &mut [u8]) {
+    payload.fill(b'\n');
+    let mut rest = payload;
+    for at in 0.. {
+        let key = (sequence << 8 | at).wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
+        let line = format!("{before}key:{key:05}{behind}");
+        let Some((front, left)) = rest.split_at_mut_checked(line.len()) else { return };
+        front.copy_from_slice(line.as_bytes());
+        rest = left;
+    }
+}
+
+/// Fills a payload with a frame of puts of some 100 bytes each, as far as one fits.
+fn puts(sequence: u64, payload: &mut [u8]) {
+    const PUT: usize = 100;
+    let mut builder = Builder::new(payload.len());
+    let mut room = payload.len().saturating_sub(HEADER);
+    while room > OPERATION + KEY {
+        // The last one takes what is left, so that the frame fills the payload.
+        let take = if room < 2 * PUT { room } else { PUT };
+        let mixed = (sequence << 8 | room as u64 & 0xff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = (mixed % KEYS).to_le_bytes();
+        let value = [0x76; 2 * PUT];
+        let value = &value[..take - OPERATION - KEY];
+        if !builder.push(&Operation::Put { key: &key, value, expires: None }) {
+            return;
+        }
+        room -= take;
+    }
+    if builder.count() > 0 {
+        let frame = builder.finish(1, sequence, 0, false);
+        if let Some(front) = payload.get_mut(..frame.len()) {
+            front.copy_from_slice(frame);
+        }
+    }
 }
 
 /// Refuses or samples a plan whose dearest program cannot keep up with its declared load.

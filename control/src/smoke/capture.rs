@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use pfs_dataplane::receivers::ReceiveError;
 use pfs_dataplane::transmitters::frames::CaptureFrames;
 
+use super::store::Load;
 use super::text::Text;
 use crate::failure::Failure;
 
@@ -20,6 +21,8 @@ pub(super) struct Capture {
     pub(super) payloads: Vec<Vec<u8>>,
     /// What its token ids must be, for a text cut into payloads.
     pub(super) text: Option<Text>,
+    /// What the store must hold, for key/value operations.
+    pub(super) load: Option<Load>,
 }
 
 impl Capture {
@@ -33,7 +36,7 @@ impl Capture {
         let payloads = open().map(CaptureFrames::payload_only).and_then(all);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let payloads = payloads.map_err(Failure::failed)?;
-        Ok(Self { name, path: path.to_owned(), frames, payloads, text: None })
+        Ok(Self { name, path: path.to_owned(), frames, payloads, text: None, load: None })
     }
 }
 

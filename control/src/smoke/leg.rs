@@ -118,17 +118,17 @@ impl Bench {
     /// One source and one worker; in one thread where there is one core only.
     fn plan(&self, from: &str, capture: &Capture) -> Result<Plan, String> {
         let text = capture.text.as_ref();
-        let program = text.map_or(PROGRAM, |_| text::PROGRAM);
+        let program = match (&capture.load, text) {
+            (Some(load), _) => load.program(),
+            (None, Some(_)) => text::PROGRAM.to_owned(),
+            (None, None) => PROGRAM.to_owned(),
+        };
         let pipeline = self.cores.len() > 1;
         let from = source(from)?;
         Ok(Plan {
             schema_version: SCHEMA_VERSION,
             sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
-            rules: vec![Rule {
-                program: program.into(),
-                ids: text.map(|_| text::SINK.into()),
-                ..Rule::all("all")
-            }],
+            rules: vec![Rule { program, ids: text.map(|_| text::SINK.into()), ..Rule::all("all") }],
             lanes: Lanes {
                 mode: if pipeline { LaneMode::Pipeline } else { LaneMode::RunToCompletion },
                 worker_cores: self.cores.get(1).copied().into_iter().collect(),
@@ -153,7 +153,11 @@ pub(super) struct Leg<'a> {
 
 impl Leg<'_> {
     pub(super) fn name(&self) -> String {
-        let kind = if self.capture.text.is_some() { "text" } else { "capture" };
+        let kind = match (&self.capture.text, &self.capture.load) {
+            (Some(_), _) => "text",
+            (None, Some(_)) => "store",
+            (None, None) => "capture",
+        };
         format!("{kind}/{}/{}", self.capture.name, self.backend.name())
     }
 
@@ -212,6 +216,9 @@ impl Leg<'_> {
         let results = report.map_or_else(Vec::new, |report| report.results.clone());
         if let (Some(text), Some(_)) = (&self.capture.text, report) {
             errors.extend(text.check(&results).err());
+        }
+        if let (Some(load), Some(_)) = (&self.capture.load, report) {
+            errors.extend(load.check(&results).err());
         }
         let workers = report.iter().flat_map(|report| &report.workers);
         let (bytes, cycles) = workers.fold((0, 0), |(bytes, cycles), worker| {

@@ -1,10 +1,12 @@
 //! `pfs smoke`: the same captures through every backend, and the same digests out of each; and
-//! texts, cut into payloads, whose token ids come out as those of the whole text.
+//! texts, cut into payloads, whose token ids come out as those of the whole text; and key/value
+//! operations, whose store is read back and equals a model.
 
 mod capture;
 mod leg;
 mod live;
 mod report;
+mod store;
 mod text;
 
 use std::fs;
@@ -43,7 +45,7 @@ pub(crate) struct SmokeArgs {
 /// Runs all legs, prints their table, writes `plan.json` and `report.json`.
 ///
 /// # Errors
-/// A leg that failed, ids that are not those of the whole text, a digest that differs from its capture's other legs, or a residual.
+/// A leg that failed, ids that are not those of the whole text, a store that is not the model's, a digest that differs from its capture's other legs, or a residual.
 pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let captures = find_captures(&args.captures)?;
     fs::create_dir_all(&args.out).map_err(|error| {
@@ -56,7 +58,9 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let mut table = report::Table::new(args.json);
     let captures = captures.iter().map(|path| Capture::load(path));
     let texts = find_texts(&args.captures);
-    for capture in captures.chain(texts.iter().map(|path| text::load(path, &args.out))) {
+    let texts = texts.iter().map(|path| text::load(path, &args.out));
+    let operations = std::iter::once_with(|| store::load(&args.out));
+    for capture in captures.chain(texts).chain(operations) {
         let capture = capture?;
         for backend in bench.backends() {
             let leg = Leg { capture: &capture, backend };

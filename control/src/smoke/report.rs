@@ -12,7 +12,7 @@ use crate::run::figures::{count, rate};
 /// One leg's outcome.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
-    /// `capture/<file>/<backend>`, or `text/<file>/<backend>`.
+    /// `capture/<file>/<backend>`, `text/<file>/<backend>` or `store/operations/<backend>`.
     pub(super) name: String,
     /// Backend by its plan name.
     pub(super) backend: String,

@@ -52,7 +52,7 @@ pub(super) fn load(path: &Path, out: &Path) -> Result<Capture, Failure> {
     save(&capture, &frames).map_err(Failure::failed)?;
     let text = Text { ids, found: out.join(format!("{name}.u32")) };
     let payloads = payloads.into_iter().map(|(_, part)| part.to_vec()).collect();
-    Ok(Capture { name, path: capture, frames, payloads, text: Some(text) })
+    Ok(Capture { name, path: capture, frames, payloads, text: Some(text), load: None })
 }
 
 /// The flows' parts of the text, in turn.
@@ -74,14 +74,22 @@ fn payloads(text: &[u8]) -> Vec<(u32, &[u8])> {
     parts
 }
 
-fn frame(flow: u32, payload: &[u8]) -> Vec<u8> {
+/// An Ethernet frame of `flow` with a UDP payload.
+pub(super) fn frame(flow: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; (UDP_HEADERS + payload.len()).max(SHORTEST)];
     frame[UDP_HEADERS..][..payload.len()].copy_from_slice(payload);
     write_udp(&mut frame, payload.len(), &UdpAddresses::default().flow(flow));
     frame
 }
 
-fn save(path: &Path, frames: &[Vec<u8>]) -> Result<(), pfs_dataplane::transmitters::TransmitError> {
+/// Writes a capture.
+///
+/// # Errors
+/// When it cannot.
+pub(super) fn save(
+    path: &Path,
+    frames: &[Vec<u8>],
+) -> Result<(), pfs_dataplane::transmitters::TransmitError> {
     let mut writer =
         PcapWriter::create(&PcapSinkSpec { path: path.to_owned() }, Framing::Ethernet)?;
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();

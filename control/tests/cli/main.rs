@@ -6,6 +6,7 @@ mod common;
 mod disk;
 mod host;
 mod kill;
+mod kv;
 mod live;
 mod plan;
 mod run;

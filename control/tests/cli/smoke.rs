@@ -51,6 +51,23 @@ fn it_leaves_a_report_and_a_plan_that_runs() {
 }
 
 #[test]
+fn a_store_is_read_back_from_every_backend() {
+    let folder = folder();
+    let words =
+        format!("smoke --only store/ --captures {} --out {}", captures(), folder.path().display());
+    let text = run(&words).ok();
+    let report = json_file(&folder.path().join("report.json"));
+    let legs = report["legs"].as_array().expect("legs");
+    let left_out = report["left_out"].as_array().expect("a list").len();
+    assert_eq!(legs.len() + left_out, 6, "{text}");
+    for leg in legs {
+        holds(leg);
+        assert_eq!(leg["results"][0]["results"]["r"][0], 100_000, "{leg}");
+        assert_eq!(leg["digest"], legs[0]["digest"]);
+    }
+}
+
+#[test]
 fn without_privilege_it_says_what_it_left_out() {
     let folder = folder();
     let words = format!("smoke --captures {} --out {}", captures(), folder.path().display());
@@ -63,11 +80,11 @@ fn without_privilege_it_says_what_it_left_out() {
     let legs = report["legs"].as_array().expect("legs");
     legs.iter().for_each(holds);
     // A text, too, through those whose packets have headers.
-    for (backend, expected) in [("memory", 9), ("pcap", 9), ("udp", 8)] {
+    for (backend, expected) in [("memory", 10), ("pcap", 10), ("udp", 9)] {
         let count = legs.iter().filter(|leg| leg["backend"] == backend).count();
         assert_eq!(count, expected, "{backend}: {text}");
     }
-    assert_eq!(legs.len(), 26);
+    assert_eq!(legs.len(), 29);
 }
 
 #[test]

@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pfs_kv::{DurableError, StoreSettings};
 use pfs_token::{VocabError, Vocabulary};
 use thiserror::Error;
 
 use super::EngineOp;
+use super::kv::{KvEngine, KvOp, SharedStore};
 use super::token::TokenEngine;
 use crate::pcpu::{Engine, Program};
+
+/// Memory of a store that a program is only tried on.
+const TRIAL_MEMORY: u64 = 64 << 20;
 
 /// An engine op that cannot be made ready.
 #[derive(Debug, Error)]
@@ -22,39 +27,99 @@ pub enum OpError {
         /// Why.
         source: VocabError,
     },
+    /// The store cannot be opened.
+    #[error("{op}: {source}")]
+    Store {
+        /// The op as it is written.
+        op: String,
+        /// Why.
+        source: DurableError,
+    },
+    /// Two ops ask for one folder's store with different settings.
+    #[error("{op} and {other} are one store: give them the same fsync, memory and shards")]
+    TwoWays {
+        /// The op as it is written.
+        op: String,
+        /// The other.
+        other: String,
+    },
+}
+
+/// A store with what it was asked for.
+#[derive(Debug)]
+struct Opened {
+    op: String,
+    settings: StoreSettings,
+    store: Arc<SharedStore>,
 }
 
 /// What the engine ops of all programs share: read once, used by every worker.
 #[derive(Debug, Default)]
 pub struct Engines {
     vocabularies: HashMap<String, Arc<Vocabulary>>,
+    stores: Vec<Opened>,
+    /// Stores are in memory, whatever the ops say.
+    trial: bool,
 }
 
 impl Engines {
-    /// Reads what the engine ops of `programs` need.
+    /// Reads what the engine ops of `programs` need, and opens their stores.
     ///
     /// # Errors
     /// [`OpError`], with the op.
     pub fn load<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<Self, OpError> {
-        let mut engines = Self::default();
-        for program in programs {
-            for op in program.engines() {
-                engines.add(op)?;
-            }
-        }
-        Ok(engines)
+        Self::default().all(programs)
     }
 
-    fn add(&mut self, op: &EngineOp) -> Result<(), OpError> {
-        match op {
-            EngineOp::Token(token) => {
-                if !self.vocabularies.contains_key(&token.vocab) {
-                    let opened = Vocabulary::open(&token.vocab)
-                        .map_err(|source| OpError::Vocabulary { op: op.to_string(), source })?;
-                    self.vocabularies.insert(token.vocab.clone(), Arc::new(opened));
+    /// The same to try programs on: their stores are small ones in memory, no folder is touched.
+    ///
+    /// # Errors
+    /// [`OpError`], with the op.
+    pub fn trial<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<Self, OpError> {
+        Self { trial: true, ..Self::default() }.all(programs)
+    }
+
+    fn all<'a>(mut self, programs: impl IntoIterator<Item = &'a Program>) -> Result<Self, OpError> {
+        let ops: Vec<&EngineOp> = programs.into_iter().flat_map(Program::engines).collect();
+        let mut names: Vec<&str> = ops.iter().filter_map(|op| op.database()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for op in ops {
+            match op {
+                EngineOp::Token(token) => {
+                    if !self.vocabularies.contains_key(&token.vocab) {
+                        let opened = Vocabulary::open(&token.vocab)
+                            .map_err(|source| OpError::Vocabulary { op: op.to_string(), source })?;
+                        self.vocabularies.insert(token.vocab.clone(), Arc::new(opened));
+                    }
                 }
+                EngineOp::Kv(kv) => self.open(kv, &names)?,
             }
         }
+        Ok(self)
+    }
+
+    /// Opens the store of `kv`, unless an op before it has the same.
+    fn open(&mut self, kv: &KvOp, names: &[&str]) -> Result<(), OpError> {
+        let (op, asked) = (kv.to_string(), kv.store());
+        let same = |opened: &&Opened| match &asked.folder {
+            Some(_) => opened.settings.folder == asked.folder,
+            None => opened.settings == asked,
+        };
+        if let Some(opened) = self.stores.iter().find(same) {
+            let other = opened.op.clone();
+            let alike = opened.settings == asked;
+            return if alike { Ok(()) } else { Err(OpError::TwoWays { op, other }) };
+        }
+        let settings = if self.trial {
+            let memory_bytes = asked.memory_bytes.min(TRIAL_MEMORY);
+            StoreSettings { memory_bytes, shards: 1, folder: None, ..asked.clone() }
+        } else {
+            asked.clone()
+        };
+        let store = SharedStore::open(&settings, names.iter().copied())
+            .map_err(|source| OpError::Store { op: op.clone(), source })?;
+        self.stores.push(Opened { op, settings: asked, store: Arc::new(store) });
         Ok(())
     }
 
@@ -70,6 +135,12 @@ impl Engines {
                     let vocabulary = self.vocabularies.get(&token.vocab);
                     let vocabulary = Arc::clone(vocabulary.expect("loaded for this program"));
                     Box::new(TokenEngine::new(token, vocabulary))
+                }
+                EngineOp::Kv(kv) => {
+                    let asked = kv.store();
+                    let opened = self.stores.iter().find(|opened| opened.settings == asked);
+                    let store = &opened.expect("opened for this program").store;
+                    Box::new(KvEngine::new(kv, Arc::clone(store)))
                 }
             }
         };

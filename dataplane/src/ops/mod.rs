@@ -7,12 +7,14 @@
 //! | op | engine | adapter |
 //! |---|---|---|
 //! | `token:VOCAB` | `pfs-token` | [`token`] |
+//! | `kv` | `pfs-kv` | [`kv`] |
 //!
 //! [`flows`] tells streams apart for any engine that works on them; [`ids`] holds the sinks that
 //! token ids go to.
 
 pub mod flows;
 pub mod ids;
+pub mod kv;
 mod load;
 mod spec;
 pub mod token;
@@ -27,4 +29,11 @@ pub(crate) const TOKEN: OpInfo = OpInfo {
     name: "token",
     args: ":VOCAB[,mode=packet|flow][,flows=N][,idle_s=N][,special=text|allow]",
     what: "token ids of a vocabulary: their number and digest into the next two of R0..R3",
+};
+
+/// The op list's line for `kv`.
+pub(crate) const KV: OpInfo = OpInfo {
+    name: "kv",
+    args: "[:frame|:cheetah|:resp][,dir=PATH][,fsync=always|group:US:BYTES|never][,memory=BYTES][,shards=N][,db=NAME]",
+    what: "key/value operations executed on a store: done, failed and digest into the next three of R0..R3",
 };

@@ -4,12 +4,16 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::kv::KvOp;
+
 /// An op that an engine does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EngineOp {
     /// Token ids of the payload.
     Token(TokenOp),
+    /// Key/value operations in the payload.
+    Kv(KvOp),
 }
 
 /// `token:VOCAB[,mode=packet|flow][,flows=N][,idle_s=N][,special=text|allow]`.
@@ -90,6 +94,7 @@ impl EngineOp {
     pub fn named(name: &str, arg: Option<&str>) -> Option<Self> {
         match (name, arg) {
             ("token", Some(vocab)) if !vocab.is_empty() => Some(Self::Token(TokenOp::new(vocab))),
+            ("kv", grammar) => KvOp::new(grammar).map(Self::Kv),
             _ => None,
         }
     }
@@ -99,6 +104,16 @@ impl EngineOp {
     pub const fn results(&self) -> &'static [&'static str] {
         match self {
             Self::Token(_) => &["tokens", "digest"],
+            Self::Kv(_) => &["done", "failed", "digest"],
+        }
+    }
+
+    /// The database that it writes to, of an op that has one.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        match self {
+            Self::Token(_) => None,
+            Self::Kv(op) => Some(&op.db),
         }
     }
 
@@ -115,6 +130,7 @@ impl EngineOp {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
         match self {
             Self::Token(op) => op.set(key, value),
+            Self::Kv(op) => op.set(key, value),
         }
     }
 }
@@ -174,6 +190,7 @@ impl fmt::Display for EngineOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(op) => op.fmt(f),
+            Self::Kv(op) => op.fmt(f),
         }
     }
 }

@@ -74,7 +74,7 @@ pub struct OpInfo {
 }
 
 /// Every op of the instruction set; error messages and help come from here.
-pub const OPS: [OpInfo; 8] = [
+pub const OPS: [OpInfo; 9] = [
     OpInfo {
         name: "fnv64",
         args: "[:chain|:packetfs|:packetfs-chain]",
@@ -91,6 +91,7 @@ pub const OPS: [OpInfo; 8] = [
     OpInfo { name: "hist8", args: "", what: "256-bin histogram of byte values" },
     OpInfo { name: "len", args: "", what: "count of bytes into the next of R0..R3" },
     crate::ops::TOKEN,
+    crate::ops::KV,
 ];
 
 impl Op {

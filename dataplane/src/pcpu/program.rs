@@ -232,6 +232,12 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
                 cause: ProgramErrorCause::NoArgument(name.into()),
             })
         }
+        ("kv", _) => {
+            let op = EngineOp::named(name, arg.map(str::trim)).map(Op::Engine);
+            let arg = arg.unwrap_or_default().into();
+            let cause = ProgramErrorCause::BadArgument { op: name.into(), arg };
+            op.ok_or(ProgramError { column: at_arg, cause })
+        }
         (_, Some(arg)) if OPS.iter().any(|info| info.name == name) => Err(ProgramError {
             column: at_arg,
             cause: ProgramErrorCause::BadArgument { op: name.into(), arg: arg.into() },
