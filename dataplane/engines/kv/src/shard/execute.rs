@@ -3,6 +3,7 @@
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
 use crate::log::Loc;
+use crate::memory::prefetch;
 use crate::op::{Expiry, Op, OpError, Replies, Reply, Space};
 use crate::record::HIDDEN;
 
@@ -89,10 +90,16 @@ impl Shard {
                 self.table.prefetch(*tag);
             }
             self.fetch_records(tags[..keys.len()].iter().copied());
-            for (index, (key, &tag)) in keys.iter().zip(&tags).enumerate() {
+            let mut values: [Option<&[u8]>; BURST] = [None; BURST];
+            for ((key, &tag), value) in keys.iter().zip(&tags).zip(&mut values) {
                 let found = self.find(tag, space, key).map(|(_, record)| record);
-                let value = found.filter(|record| !record.expired(self.now));
-                each(first * BURST + index, value.map(|record| record.value));
+                *value = found.filter(|record| !record.expired(self.now)).map(|record| record.value);
+                if let Some(value) = value {
+                    prefetch(value.as_ptr_range().end.wrapping_sub(1));
+                }
+            }
+            for (index, value) in values[..keys.len()].iter().enumerate() {
+                each(first * BURST + index, *value);
             }
         }
     }
