@@ -93,7 +93,8 @@ impl Shard {
             let mut values: [Option<&[u8]>; BURST] = [None; BURST];
             for ((key, &tag), value) in keys.iter().zip(&tags).zip(&mut values) {
                 let found = self.find(tag, space, key).map(|(_, record)| record);
-                *value = found.filter(|record| !record.expired(self.now)).map(|record| record.value);
+                *value =
+                    found.filter(|record| !record.expired(self.now)).map(|record| record.value);
                 if let Some(value) = value {
                     prefetch(value.as_ptr_range().end.wrapping_sub(1));
                 }
