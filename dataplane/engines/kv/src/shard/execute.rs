@@ -43,6 +43,9 @@ impl Shard {
         replies.begin(!reads, self.origin);
         for burst in ops.chunks(BURST) {
             let tags = self.fetch(burst);
+            if reads {
+                self.fetch_ends(&tags);
+            }
             for (op, &tag) in burst.iter().zip(&tags) {
                 self.execute_one(op, tag, replies, journal);
             }
@@ -72,6 +75,18 @@ impl Shard {
             let loc = self.table.likely(tag);
             if loc != 0 {
                 self.log.prefetch(loc);
+            }
+        }
+    }
+
+    /// Fetches ahead the ends of the values that `tags` most likely lead to: their records must be
+    /// on their way.
+    #[inline(always)]
+    fn fetch_ends(&self, tags: &[u32]) {
+        for &tag in tags {
+            let loc = self.table.likely(tag);
+            if loc != 0 {
+                self.log.prefetch_end(loc);
             }
         }
     }
