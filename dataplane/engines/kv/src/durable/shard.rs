@@ -435,6 +435,15 @@ impl DurableShard {
     }
 }
 
+#[cfg(test)]
+impl DurableShard {
+    /// Goes on writing to another file, one that fails.
+    pub(super) fn write_to(&mut self, path: &Path) {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        self.segment.as_mut().unwrap().file = std::sync::Arc::new(file);
+    }
+}
+
 impl Drop for DurableShard {
     fn drop(&mut self) {
         if let Err(error) = self.flush() {
