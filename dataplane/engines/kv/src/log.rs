@@ -167,6 +167,12 @@ impl Log {
         prefetch(value.end.wrapping_sub(1));
     }
 
+    /// Fetches the last line of its value, for which its header is read.
+    #[inline(always)]
+    pub(crate) fn prefetch_end(&self, loc: Loc) {
+        prefetch(self.record(loc).value.as_ptr_range().end.wrapping_sub(1));
+    }
+
     /// Fetches the first three lines of the record at `loc` ahead.
     #[inline(always)]
     pub(crate) fn prefetch_row(&self, loc: Loc) {

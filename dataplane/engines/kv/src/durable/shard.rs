@@ -175,15 +175,32 @@ impl DurableShard {
         if self.poisoned { Err(OpError::Poisoned) } else { Ok((removed, more, ticket)) }
     }
 
-    /// Work for an idle moment, and for the time between bursts: writes and syncs what is due,
-    /// expires, cleans, goes on with a snapshot. Call it at least every `max_us` of
-    /// [`Fsync::Group`]; whether there is more to do at once.
+    /// Work for an idle moment, and for the time between bursts: [`DurableShard::commit`] if a
+    /// group is old enough, expires, cleans, goes on with a snapshot. Call it at least every
+    /// `max_us` of [`Fsync::Group`]; whether there is more to do at once.
     pub fn poll(&mut self) -> bool {
         if self.opened_at.is_some_and(|at| at.elapsed() >= self.settings.fsync.wait()) {
             self.write_open();
         }
         self.snapshot_step();
         self.shard.maintain(64 << 10) || self.snapshot.is_some()
+    }
+
+    /// Writes the open group and asks for its sync now, unless a sync is running: then the group
+    /// grows until that is done or it is old enough. For the end of a turn of a loop that is woken
+    /// by [`DurableShard::wake_with`].
+    pub fn commit(&mut self) {
+        if let Some(at) = self.opened_at
+            && (self.syncer.is_idle() || at.elapsed() >= self.settings.fsync.wait())
+        {
+            self.write_open();
+        }
+    }
+
+    /// Calls `wake` whenever a group has become durable, or could not, from another thread. It
+    /// must not block. The first one given stays.
+    pub fn wake_with(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.syncer.wake_with(wake);
     }
 
     /// Greatest ticket that is durable.
@@ -415,6 +432,15 @@ impl DurableShard {
             snapshot.finish(self.written)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl DurableShard {
+    /// Goes on writing to another file, one that fails.
+    pub(super) fn write_to(&mut self, path: &Path) {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        self.segment.as_mut().unwrap().file = std::sync::Arc::new(file);
     }
 }
 

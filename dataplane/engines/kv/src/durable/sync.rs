@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use super::files::sync_data;
@@ -14,6 +14,16 @@ struct Wanted {
     stop: bool,
 }
 
+/// Told when a sync is done, from the thread that did it.
+#[derive(Default)]
+struct Wake(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl std::fmt::Debug for Wake {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "Wake({})", self.0.get().is_some())
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     wanted: Mutex<Wanted>,
@@ -22,6 +32,7 @@ struct Shared {
     durable: AtomicU64,
     /// Error number of the first sync that failed; 0 for none.
     failed: AtomicI32,
+    wake: Wake,
 }
 
 impl Shared {
@@ -45,6 +56,9 @@ impl Shared {
             drop(wanted);
             let result = sync_data(&*file);
             self.finish(result, sequence);
+            if let Some(wake) = self.wake.0.get() {
+                wake();
+            }
         }
     }
 
@@ -67,6 +81,8 @@ impl Shared {
 pub(super) struct Syncer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Greatest sequence number that a sync was asked for.
+    asked: u64,
 }
 
 impl Syncer {
@@ -74,12 +90,22 @@ impl Syncer {
     pub(super) fn new(durable: u64) -> Self {
         let shared = Arc::new(Shared::default());
         shared.durable.store(durable, Ordering::Release);
-        Self { shared, thread: None }
+        Self { shared, thread: None, asked: durable }
     }
 
     /// Greatest sequence number known to be durable.
     pub(super) fn durable(&self) -> u64 {
         self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Calls `wake` after every sync that was asked for, from another thread; the first one stays.
+    pub(super) fn wake_with(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.shared.wake.0.set(wake);
+    }
+
+    /// Whether everything that was asked for is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.durable() >= self.asked || self.failed()
     }
 
     /// Whether a sync failed: what was written may or may not be on disk, and no later sync tells.
@@ -96,6 +122,7 @@ impl Syncer {
 
     /// Asks for a sync of `file`. What is asked for while another runs is done with one.
     pub(super) fn ask(&mut self, file: &Arc<File>, sequence: u64) {
+        self.asked = sequence;
         if self.thread.is_none() {
             let shared = Arc::clone(&self.shared);
             let name = std::thread::Builder::new().name("pfs-kv-sync".to_owned());

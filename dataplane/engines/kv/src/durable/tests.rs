@@ -441,3 +441,43 @@ fn mangled_logs_and_snapshots_break_no_promise() {
         }
     }
 }
+
+/// `/dev/null` takes every write and refuses every sync; `/dev/full` refuses writes. What was
+/// acknowledged before stays, what comes after is refused, and reads go on.
+#[test]
+fn a_failed_write_or_sync_ends_the_writes_until_the_store_is_opened_again() {
+    let group = Fsync::Group { max_us: 100, max_bytes: 1 << 20 };
+    for device in ["/dev/null", "/dev/full"] {
+        for fsync in [Fsync::Always, group] {
+            let folder = scratch();
+            let mut shard = open_with(folder.path(), settings(fsync)).unwrap();
+            put(&mut shard, b"before", b"1");
+            shard.write_to(Path::new(device));
+            let (woken, wakes) = std::sync::mpsc::channel();
+            let woken = std::sync::Mutex::new(woken);
+            shard.wake_with(Box::new(move || woken.lock().unwrap().send(()).unwrap()));
+            let mut replies = Replies::new();
+            let ticket = shard.execute(&[Op::put(S, b"lost", b"2")], &mut replies);
+            if fsync == Fsync::Always {
+                assert_eq!(replies.get(0), Some(Reply::Failed(OpError::Poisoned)));
+            } else {
+                shard.commit();
+            }
+            if fsync == group && device == "/dev/null" {
+                // A sync that fails wakes as well: connections wait for it.
+                wakes.recv().unwrap();
+            }
+            assert!(matches!(shard.wait(ticket), Err(DurableError::Poisoned)));
+            assert!(shard.is_poisoned() && !shard.acknowledged(ticket));
+            shard.execute(&[Op::put(S, b"later", b"3")], &mut replies);
+            assert_eq!(replies.get(0), Some(Reply::Failed(OpError::Poisoned)));
+            assert!(matches!(shard.purge(S, b"", 9), Err(OpError::Poisoned)));
+            assert!(matches!(shard.flush(), Err(DurableError::Poisoned)));
+            assert_eq!(shard.shard().get(S, b"before"), Some(&b"1"[..]));
+            drop(shard);
+            let mut again = open(folder.path()).unwrap();
+            assert_eq!(state(&again).into_keys().collect::<Vec<_>>(), [b"before"]);
+            put(&mut again, b"after", b"4");
+        }
+    }
+}

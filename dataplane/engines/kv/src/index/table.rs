@@ -10,6 +10,7 @@
 //! lowers the threshold by a few buckets. All of that needs the tags alone, never the keys.
 
 use std::io;
+use std::ops::Range;
 
 use crate::log::Loc;
 use crate::memory::{HUGE, Reservation, prefetch};
@@ -299,24 +300,10 @@ impl TagTable {
         }
         let home = ((self.threshold - 1) * self.old) >> 32;
         let from = (home << 32).div_ceil(self.old);
+        let (first, leaving) = (home as usize, from..self.threshold);
         let mut moving = std::mem::take(&mut self.moving);
-        let mut at = home as usize;
-        loop {
-            let full = self.bucket(at).full();
-            let mut slot = 0;
-            while slot < SLOTS && self.bucket(at).locs[slot] != 0 {
-                let bucket = self.bucket(at);
-                let tag = bucket.tags[slot];
-                if (from..self.threshold).contains(&u64::from(tag)) {
-                    moving.push((tag, bucket.locs[slot]));
-                    self.remove_at(at, slot);
-                } else {
-                    slot += 1;
-                }
-            }
-            if !full {
-                break;
-            }
+        let mut at = first;
+        while self.thin(first, at, &leaving, &mut moving) {
             at = self.after(at);
         }
         self.threshold = from;
@@ -328,6 +315,38 @@ impl TagTable {
         if from == 0 {
             self.old = self.new;
         }
+    }
+
+    /// Takes the entries with tags in `leaving` out of bucket `at`, and lets others go up into the
+    /// room that this left in buckets from `first` on. Whether later ones may be concerned as well.
+    fn thin(
+        &mut self,
+        first: usize,
+        at: usize,
+        leaving: &Range<u64>,
+        moving: &mut Vec<(u32, Loc)>,
+    ) -> bool {
+        let old = *self.bucket(at);
+        let mut kept = Bucket::default();
+        let mut count = 0;
+        for (&tag, &loc) in old.tags.iter().zip(&old.locs).take_while(|(_, loc)| **loc != 0) {
+            if leaving.contains(&u64::from(tag)) {
+                moving.push((tag, loc));
+                continue;
+            }
+            // Almost always the range is empty: most entries lie in their home.
+            let wanted = self.home(tag).max(first);
+            if let Some(room) = (wanted..at).find(|&before| !self.bucket(before).full()) {
+                let bucket = self.bucket_mut(room);
+                let slot = bucket.count();
+                (bucket.tags[slot], bucket.locs[slot]) = (tag, loc);
+            } else {
+                (kept.tags[count], kept.locs[count]) = (tag, loc);
+                count += 1;
+            }
+        }
+        *self.bucket_mut(at) = kept;
+        old.full()
     }
 
     /// Calls `each` with the locations of `count` buckets from `at` on; where to go on, 0 at the end.

@@ -49,6 +49,15 @@ impl Engine {
         Self { store, waiting: VecDeque::new(), last: 0, lists }
     }
 
+    /// Calls `wake` whenever more has become durable, from other threads.
+    pub(super) fn wake_with(&self, wake: impl Fn() + Clone + Send + Sync + 'static) {
+        for shard in self.store.shards() {
+            if let StoreShard::Durable(shard) = shard {
+                shard.wake_with(Box::new(wake.clone()));
+            }
+        }
+    }
+
     /// Tells the time, in milliseconds since 1970.
     pub(super) fn set_clock(&mut self, now: u64) {
         for shard in self.store.shards_mut() {
@@ -111,9 +120,11 @@ impl Engine {
     /// Writes and syncs what is due; gives the place in line up to which everything may be acknowledged.
     pub(super) fn commit(&mut self) -> u64 {
         if !self.waiting.is_empty() {
-            self.store.shards_mut().iter_mut().for_each(|shard| {
-                shard.poll();
-            });
+            for shard in self.store.shards_mut() {
+                if let StoreShard::Durable(shard) = shard {
+                    shard.commit();
+                }
+            }
         }
         while let Some(&(_, shard, ticket)) = self.waiting.front()
             && self.store.shards()[shard].acknowledged(ticket)

@@ -52,6 +52,8 @@ const WAKE: u64 = u64::MAX;
 const LISTENERS: u64 = u64::MAX - 16;
 /// Milliseconds between ticks.
 const TICK: u64 = 100;
+/// Milliseconds until a turn while writes wait for the disk, when nothing wakes the loop before.
+const GROUP: u64 = 2;
 
 #[derive(Debug)]
 struct Slot<S> {
@@ -130,9 +132,10 @@ impl<V: Service> EventLoop<V> {
         while !self.common.stop.load(Ordering::Acquire) {
             let wait = match (busy, self.service.is_waiting()) {
                 (true, _) => 0,
-                // The thread that syncs has no way to wake this one.
-                (false, true) => 1,
-                (false, false) => next_tick.saturating_sub(self.now).min(TICK),
+                // The thread that syncs wakes this one; a group that opened meanwhile has its time.
+                (false, waiting) => {
+                    next_tick.saturating_sub(self.now).min(if waiting { GROUP } else { TICK })
+                }
             };
             let count = match self.epoll.wait(&mut events, EpollTimeout::from(wait as u8)) {
                 Ok(count) => count,

@@ -62,7 +62,10 @@ impl Serve {
         sockets.extend(more);
         let common = Arc::new(Common::new(limits, 1));
         let waker = Waker::new()?;
-        let service = StoreService::new(Engine::new(store), common.clone(), self.auth);
+        let engine = Engine::new(store);
+        let syncs = waker.clone();
+        engine.wake_with(move || syncs.wake());
+        let service = StoreService::new(engine, common.clone(), self.auth);
         let mut event_loop = EventLoop::new(service, common.clone(), waker.clone(), sockets)?;
         let core = self.core;
         let (pinned, is_pinned) = std::sync::mpsc::channel();

@@ -3,6 +3,7 @@
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
 use crate::log::Loc;
+use crate::memory::prefetch;
 use crate::op::{Expiry, Op, OpError, Replies, Reply, Space};
 use crate::record::HIDDEN;
 
@@ -42,6 +43,9 @@ impl Shard {
         replies.begin(!reads, self.origin);
         for burst in ops.chunks(BURST) {
             let tags = self.fetch(burst);
+            if reads {
+                self.fetch_ends(&tags);
+            }
             for (op, &tag) in burst.iter().zip(&tags) {
                 self.execute_one(op, tag, replies, journal);
             }
@@ -75,6 +79,18 @@ impl Shard {
         }
     }
 
+    /// Fetches ahead the ends of the values that `tags` most likely lead to: their records must be
+    /// on their way.
+    #[inline(always)]
+    fn fetch_ends(&self, tags: &[u32]) {
+        for &tag in tags {
+            let loc = self.table.likely(tag);
+            if loc != 0 {
+                self.log.prefetch_end(loc);
+            }
+        }
+    }
+
     /// Calls `each` with the index and the value of every key of `keys`, fetched ahead in bursts.
     pub fn get_many(
         &self,
@@ -89,10 +105,17 @@ impl Shard {
                 self.table.prefetch(*tag);
             }
             self.fetch_records(tags[..keys.len()].iter().copied());
-            for (index, (key, &tag)) in keys.iter().zip(&tags).enumerate() {
+            let mut values: [Option<&[u8]>; BURST] = [None; BURST];
+            for ((key, &tag), value) in keys.iter().zip(&tags).zip(&mut values) {
                 let found = self.find(tag, space, key).map(|(_, record)| record);
-                let value = found.filter(|record| !record.expired(self.now));
-                each(first * BURST + index, value.map(|record| record.value));
+                *value =
+                    found.filter(|record| !record.expired(self.now)).map(|record| record.value);
+                if let Some(value) = value {
+                    prefetch(value.as_ptr_range().end.wrapping_sub(1));
+                }
+            }
+            for (index, value) in values[..keys.len()].iter().enumerate() {
+                each(first * BURST + index, *value);
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::record::HIDDEN;
 const AHEAD: usize = 12;
 /// How far ahead its header is read, to fetch the lines of its value.
 const NEAR: usize = 6;
+/// A scan of at most so many rows fetches all of them at once.
+const SHORT: usize = 32;
 
 /// What to scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct ScanRows<'a> {
     hidden: bool,
     /// Rows still to be given out.
     left: usize,
+    /// Everything was fetched at the start.
+    fetched: bool,
     /// Rows whose time had come by then are left out.
     now: u64,
 }
@@ -82,18 +86,27 @@ impl Shard {
         let mut walk = space.map(|space| space.order.walk(&self.arena, &self.log, from));
         let run = walk.as_mut().and_then(Walk::run).unwrap_or_default();
         let left = scan.limit.unwrap_or(usize::MAX);
-        if let Some(walk) = &mut walk
-            && left > run.len()
-        {
-            walk.prefetch();
-        }
-        // One more for the row at the cursor.
-        let first = AHEAD.min(left.saturating_add(1));
-        run.iter().take(first).for_each(|&loc| self.log.prefetch_line(loc));
-        run.iter().take(first.min(NEAR)).for_each(|&loc| self.log.prefetch_value(loc));
         let Scan { prefix, after, hidden, .. } = *scan;
-        let log = &self.log;
-        ScanRows { log, walk, run, next_run: None, at: 0, prefix, after, hidden, left, now: 0 }
+        let (log, next_run, fetched) = (&self.log, None, left < SHORT);
+        let mut rows = ScanRows {
+            log,
+            walk,
+            run,
+            next_run,
+            at: 0,
+            prefix,
+            after,
+            hidden,
+            left,
+            fetched,
+            now: 0,
+        };
+        if fetched {
+            rows.fetch_all()
+        } else {
+            rows.fetch_first()
+        }
+        rows
     }
 
     /// The least and the greatest key of `space`, hidden and expired ones included.
@@ -107,6 +120,52 @@ impl Shard {
 }
 
 impl<'a> ScanRows<'a> {
+    /// Fetches what a long scan begins with; [`ScanRows::step`] goes on.
+    fn fetch_first(&mut self) {
+        if let Some(walk) = &mut self.walk
+            && self.left > self.run.len()
+        {
+            walk.prefetch();
+        }
+        // One more for the row at the cursor.
+        let first = AHEAD.min(self.left.saturating_add(1));
+        self.run.iter().take(first).for_each(|&loc| self.log.prefetch_line(loc));
+        self.run.iter().take(first.min(NEAR)).for_each(|&loc| self.log.prefetch_value(loc));
+    }
+
+    /// Fetches all rows of a short scan: first where they begin, then, when those lines are on
+    /// their way, where their values end. Rows that are left out later are not made up for.
+    #[inline]
+    fn fetch_all(&mut self) {
+        // One more for the row at the cursor.
+        let wanted = self.left + usize::from(self.after.is_some());
+        let first = &self.run[..wanted.min(self.run.len())];
+        first.iter().for_each(|&loc| self.log.prefetch(loc));
+        if let Some(walk) = &mut self.walk
+            && wanted > first.len()
+        {
+            let next = walk.run().unwrap_or_default();
+            self.next_run = Some(next);
+            let more = &next[..(wanted - first.len()).min(next.len())];
+            more.iter().for_each(|&loc| self.log.prefetch(loc));
+            first.iter().chain(more).for_each(|&loc| self.log.prefetch_end(loc));
+        } else {
+            first.iter().for_each(|&loc| self.log.prefetch_end(loc));
+        }
+    }
+
+    /// The location that comes next, in a scan that fetched all at its start.
+    #[inline(always)]
+    fn step_fetched(&mut self) -> Option<Loc> {
+        if self.at == self.run.len() {
+            let next = self.next_run.take().or_else(|| self.walk.as_mut()?.run())?;
+            (self.run, self.at) = (next, 0);
+        }
+        let loc = *self.run.get(self.at)?;
+        self.at += 1;
+        Some(loc)
+    }
+
     /// The location that comes next; fetches ahead one that comes later.
     #[inline(always)]
     fn step(&mut self) -> Option<Loc> {
@@ -158,7 +217,7 @@ impl<'a> Iterator for ScanRows<'a> {
             return None;
         }
         loop {
-            let loc = self.step()?;
+            let loc = if self.fetched { self.step_fetched()? } else { self.step()? };
             let record = self.log.record(loc);
             // An empty slice may point nowhere, and comparing through such a pointer, though of 0
             // bytes, costs about 100 ns where it is done with masked loads.

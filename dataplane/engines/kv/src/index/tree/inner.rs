@@ -1,6 +1,6 @@
 //! Inner nodes.
 
-use super::bytes_at;
+use super::head_of;
 
 /// Most children of a node.
 pub(super) const FAN: usize = 64;
@@ -15,11 +15,6 @@ pub(super) struct Inner {
     heads: [u64; FAN - 1],
     pub(super) children: [u32; FAN],
     pub(super) separators: Vec<Box<[u8]>>,
-}
-
-#[inline(always)]
-fn head_of(key: &[u8], skip: usize) -> u64 {
-    u64::from_be_bytes(bytes_at(key, skip))
 }
 
 impl Inner {

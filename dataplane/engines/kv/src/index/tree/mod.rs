@@ -47,22 +47,34 @@ fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// The `N` bytes of `key` behind `skip`, 0 where it has none.
+/// The 8 bytes of `key` behind `skip`, big-endian, 0 where it has none.
 #[inline(always)]
-fn bytes_at<const N: usize>(key: &[u8], skip: usize) -> [u8; N] {
+fn head_of(key: &[u8], skip: usize) -> u64 {
     let rest = key.get(skip..).unwrap_or_default();
-    if let Some(bytes) = rest.first_chunk::<N>() {
-        return *bytes;
+    if let Some(bytes) = rest.first_chunk() { u64::from_be_bytes(*bytes) } else { short_head(rest) }
+}
+
+/// The same of fewer than 8 bytes: loads that overlap, because copying so few through memory costs
+/// more than all the rest of a search.
+#[inline(always)]
+fn short_head(rest: &[u8]) -> u64 {
+    let len = rest.len();
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let low = u64::from(u32::from_be_bytes(*last)) << (64 - 8 * len);
+        return u64::from(u32::from_be_bytes(*first)) << 32 | low & 0xffff_ffff;
     }
-    let mut bytes = [0; N];
-    bytes[..rest.len()].copy_from_slice(rest);
-    bytes
+    let byte = |at: usize| rest.get(at).map_or(0, |&byte| u64::from(byte) << (56 - 8 * at));
+    byte(0) | byte(1) | byte(2)
 }
 
 /// What a leaf keeps of a key.
 #[inline(always)]
 fn slice_of(key: &[u8], skip: usize) -> u32 {
-    u32::from_be_bytes(bytes_at(key, skip))
+    let rest = key.get(skip..).unwrap_or_default();
+    if let Some(bytes) = rest.first_chunk() {
+        return u32::from_be_bytes(*bytes);
+    }
+    (short_head(rest) >> 32) as u32
 }
 
 impl Tree {

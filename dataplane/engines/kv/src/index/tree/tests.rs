@@ -137,3 +137,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn heads_are_the_next_bytes_and_zeros() {
+    let key = b"0123456789abcdef";
+    for skip in 0..=key.len() + 1 {
+        for end in 0..=key.len() {
+            let mut bytes = [0; 8];
+            let rest = key[..end].get(skip..).unwrap_or_default();
+            bytes.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            let head = u64::from_be_bytes(bytes);
+            assert_eq!(head_of(&key[..end], skip), head, "{skip} {end}");
+            assert_eq!(slice_of(&key[..end], skip), (head >> 32) as u32, "{skip} {end}");
+        }
+    }
+}
