@@ -1,10 +1,11 @@
 //! Bodies of the fuzz targets of the encoder, shared with the tests that replay their corpora.
 //!
 //! Each takes bytes as the fuzzer makes them and panics when a promise is broken. Those of the
-//! vocabulary files are in [`crate::formats::fuzzing`].
+//! vocabulary files that hold no tables are in [`crate::formats::fuzzing`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::formats::sections::{self, SectionReader};
 use crate::naive;
 use crate::split::Splitter;
 use crate::vocab::{Grammar, Mode, Ranks, Special, Unknown, VocabSource};
@@ -116,4 +117,49 @@ mod tests {
             encode_stream(&data);
         }
     }
+}
+
+/// A compiled vocabulary with bytes changed and the hash made right again: one that is accepted
+/// encodes any text within its tables.
+///
+/// Byte 0: which vocabulary; then changes of five bytes each: an offset, modulo the file's length,
+/// and the new byte; what is left over is text.
+pub fn vocab_tables(data: &[u8]) {
+    static FILES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let files = FILES.get_or_init(compiled);
+    let Some((&which, rest)) = data.split_first() else { return };
+    let mut bytes = files[usize::from(which) % files.len()].clone();
+    let (changes, text) = rest.as_chunks::<5>();
+    for &[a, b, c, d, value] in changes {
+        let at = u32::from_le_bytes([a, b, c, d]) as usize % bytes.len();
+        bytes[at] = value;
+    }
+    sections::rehash(&mut bytes);
+    let Ok(mut reader) = SectionReader::from_bytes(&bytes) else { return };
+    let Ok(vocab) = Vocabulary::from_sections(&mut reader) else { return };
+    let vocab = Arc::new(vocab);
+    let mut encoder = Encoder::new(Arc::clone(&vocab));
+    let mut ids = vec![];
+    let known = b"the quick thing aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xff\0 12345  \n\n x";
+    for text in [rest, text, known] {
+        encoder.encode_into(text, &mut ids).expect("specials are text");
+    }
+    // Bytes that became unknown have an id without text.
+    assert!(vocab.decode_into(&ids, &mut vec![]).is_ok() || vocab.mode() == Mode::Greedy);
+}
+
+/// The files of small vocabularies: by pairs with each grammar, and longest matches.
+fn compiled() -> Vec<Vec<u8>> {
+    let joined =
+        b"\x00\x0c\x02th\x02he\x03the\x02 t\x04 the\x02in\x03ing\x02aa\x04aaaa\x0212\x02\n\n\x02  ";
+    let kinds = [0u8, 4, 8, 12, 1];
+    let files = kinds.map(|kind| {
+        let mut data = joined.to_vec();
+        data[0] = kind;
+        let (source, _) = vocabulary(&data).expect("a head of two bytes");
+        let words = [&b"thing"[..], b" thin", b"aathe"];
+        let vocab = Vocabulary::compile_with_words(&source, words).expect("sound");
+        vocab.sections().finish().expect("all sections fit")
+    });
+    files.into()
 }

@@ -226,6 +226,12 @@ impl Vocabulary {
     /// # Errors
     /// The file cannot be written; what was at `path` is then still there.
     pub fn write_v3(&self, path: &Path) -> Result<(), VocabError> {
+        self.sections().write_to(path)?;
+        Ok(())
+    }
+
+    /// What a v3 file holds.
+    pub(crate) fn sections(&self) -> SectionWriter {
         let mut writer = SectionWriter::new();
         self.source().write(&mut writer);
         self.words.write(&mut writer);
@@ -233,8 +239,7 @@ impl Vocabulary {
             Engine::Bpe(bpe) => bpe.write(&mut writer),
             Engine::Greedy(greedy) => greedy.write(&mut writer),
         }
-        writer.write_to(path)?;
-        Ok(())
+        writer
     }
 
     /// What the vocabulary says: the source that it was compiled from.
