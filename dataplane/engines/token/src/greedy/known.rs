@@ -33,7 +33,7 @@ const LANE: usize = 24;
 /// Most blocks for which the table is not asked before it is tried again.
 const MOST_REST: u32 = 32;
 /// Blocks that are walked after one without a boundary, before boundaries are looked for again.
-const ALONE: u32 = 7;
+const ALONE: u32 = 3;
 
 /// Lanes that must be busy on average to be faster than one token after the other.
 #[cfg(target_arch = "x86_64")]
@@ -140,13 +140,11 @@ impl Work<'_> {
     pub(super) fn texts(&mut self, texts: &[&[u8]]) {
         // Nothing may be left of a call that did not come to its end.
         self.pieces.forget();
-        self.pieces.alone = 0;
         for text in texts {
             let mut at = 0;
             while at < text.len() {
                 at += self.block(&text[at..]);
             }
-            self.pieces.alone = 0;
             self.pieces.marks.push(self.pieces.len as u32);
         }
         self.flush();
@@ -155,7 +153,6 @@ impl Work<'_> {
     /// Number of ids of `text`. What `ids` held is lost.
     pub(super) fn count(&mut self, text: &[u8]) -> usize {
         self.pieces.forget();
-        self.pieces.alone = 0;
         self.ids.clear();
         let (mut at, mut count) = (0, 0);
         while at < text.len() {
@@ -199,6 +196,10 @@ impl Work<'_> {
         ends.clear();
         let block = &text[..text.len().min(CUT)];
         let done = self.greedy.pairs.cut_with(self.greedy.level, block, more, &mut ends);
+        if ends.len() == 1 && done > LONG {
+            self.pieces.ends = ends;
+            return 0;
+        }
         let mut start = 0;
         if self.pieces.bytes + done > BYTES {
             self.flush();
