@@ -25,7 +25,7 @@ const STRETCH: std::ops::RangeInclusive<usize> = 32..=128;
 /// How far a boundary is looked for behind its least end.
 const REACH: usize = 512;
 /// What it costs to look a piece up and put its ids in order, to walk a byte of a piece that was not
-/// found, and to walk one of a stretch, both in lanes; in no particular unit. Measured on a Zen 5;
+/// found, and to walk one of a stretch, both in lanes; in no particular unit. Measured on an AMD EPYC of family 26;
 /// within a factor of one and a half the choice that follows from them is the same.
 const LOOK_UP: usize = 75;
 const MISSED: usize = 31;

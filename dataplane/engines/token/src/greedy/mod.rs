@@ -3,14 +3,17 @@
 //! A text is cut at certain boundaries into pieces that do not depend on each other. There are
 //! three ways from a piece to its ids:
 //!
-//! * `known`: one look-up in the table of words. The fastest while most pieces are there.
-//! * `lanes`: 32 stretches of pieces walked at once, where the processor has AVX-512. Their memory
-//!   latencies overlap, no branch waits for a token's end, and random letters take no longer than
-//!   known words.
+//! * `known`: one look-up in the table of words, for many pieces of one text or of several before
+//!   their ids are put in order. Where most were unknown lately, longer pieces, not looked up.
+//! * `lanes`: the pieces that were not found, 32 at once, where the processor has AVX-512. Their
+//!   memory latencies overlap, no branch waits for a token's end, and random letters take no longer
+//!   than known words.
 //! * `walk`: one token after the other, where there are no boundaries or no AVX-512.
 //!
-//! Which one is taken follows the share of pieces that the table did not have; all give the same
-//! ids, and none learns anything from the text.
+//! All give the same ids, and none learns anything from the text.
+//!
+//! A text that is made to match long tokens only up to their last byte is walked at most as many
+//! times as the longest token has bytes: `walk` bounds it by that factor, not by a constant.
 
 mod known;
 #[cfg(target_arch = "x86_64")]
