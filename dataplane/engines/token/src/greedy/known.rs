@@ -3,7 +3,7 @@
 
 use super::Greedy;
 #[cfg(target_arch = "x86_64")]
-use super::lanes::{self, LANES};
+use super::lanes;
 use crate::certain::Level;
 use crate::trie::View;
 use crate::words::{Key, WORD_IDS, WordTable, WordView};
@@ -20,6 +20,8 @@ const ROUND: usize = 128;
 const BEYOND: usize = 16;
 /// A piece of more bytes is walked by [`super::walk`], which knows of runs.
 const LONG: usize = 256;
+/// Stretches that are walked at once.
+const LANES: usize = 32;
 /// Bytes of a piece that is not looked up, at least: between these, so that each lane has some.
 const STRETCH: std::ops::RangeInclusive<usize> = 32..=128;
 /// How far a boundary is looked for behind its least end.

@@ -13,7 +13,7 @@ use crate::trie::View;
 /// Sets of eight lanes.
 const SETS: usize = 4;
 /// All lanes.
-pub(super) const LANES: usize = SETS * 8;
+const LANES: usize = SETS * 8;
 /// Ids that are noted before they are put in order.
 const LOG: usize = 512;
 
