@@ -100,25 +100,6 @@ fn plainly(source: &VocabSource, text: &[u8]) -> Vec<u32> {
     pieces.by_ref().flat_map(|piece| naive::bpe_piece(source, piece)).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bodies_take_what_a_fuzzer_makes() {
-        let mut state = 3u64;
-        for round in 0..300usize {
-            let mut data = vec![(round % 16) as u8, 9];
-            data.extend((0..round * 3).map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
-                b"\x02\x03ab a\xc3\xa9 1<|x|>\n"[(state >> 40) as usize % 16]
-            }));
-            encode_naive(&data);
-            encode_stream(&data);
-        }
-    }
-}
-
 /// A compiled vocabulary with bytes changed and the hash made right again: one that is accepted
 /// encodes any text within its tables.
 ///
@@ -162,4 +143,23 @@ fn compiled() -> Vec<Vec<u8>> {
         vocab.sections().finish().expect("all sections fit")
     });
     files.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bodies_take_what_a_fuzzer_makes() {
+        let mut state = 3u64;
+        for round in 0..300usize {
+            let mut data = vec![(round % 16) as u8, 9];
+            data.extend((0..round * 3).map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                b"\x02\x03ab a\xc3\xa9 1<|x|>\n"[(state >> 40) as usize % 16]
+            }));
+            encode_naive(&data);
+            encode_stream(&data);
+        }
+    }
 }

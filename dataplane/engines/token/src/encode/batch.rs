@@ -3,8 +3,9 @@
 use super::round::{Round, Segment};
 use super::sink::{Ids, Sink};
 use super::{CHUNK, EncodeError, Encoder, SpecialPolicy};
+use crate::greedy::Greedy;
 use crate::split::SplitState;
-use crate::vocabulary::Engine;
+use crate::vocabulary::{Engine, Vocabulary};
 use std::sync::Arc;
 
 /// Texts that are cut into pieces before the first is looked up.
@@ -24,12 +25,13 @@ impl Encoder {
         ends: &mut Vec<u32>,
     ) -> Result<(), EncodeError> {
         let vocab = Arc::clone(&self.vocab);
-        let Engine::Bpe(bpe) = &vocab.engine else {
-            return self.one_by_one(texts, ids, ends);
-        };
         if self.options.specials != SpecialPolicy::AsText {
             return self.one_by_one(texts, ids, ends);
         }
+        let bpe = match &vocab.engine {
+            Engine::Bpe(bpe) => bpe,
+            Engine::Greedy(greedy) => return self.batch_greedy(&vocab, greedy, texts, ids, ends),
+        };
         let mut texts = texts;
         while !texts.is_empty() {
             let mut room = CHUNK;
@@ -65,6 +67,21 @@ impl Encoder {
             round.run(&segments[..short], sink, |sink| ends.push(sink.len() as u32));
         }
         Ok(())
+    }
+
+    /// As [`Encoder::encode_batch`] by longest match; special tokens' texts are text.
+    fn batch_greedy(
+        &mut self,
+        vocab: &Vocabulary,
+        greedy: &Greedy,
+        texts: &[&[u8]],
+        ids: &mut Vec<u32>,
+        ends: &mut Vec<u32>,
+    ) -> Result<(), EncodeError> {
+        let admitted = texts.iter().take_while(|text| self.admit(text).is_ok()).count();
+        let (now, refused) = texts.split_at(admitted);
+        greedy.encode_batch(Some(&vocab.words), &mut self.greedy, now, ids, ends);
+        refused.first().map_or(Ok(()), |text| self.admit(text))
     }
 
     fn one_by_one(

@@ -19,6 +19,8 @@ pub struct EncodeOptions {
     pub specials: SpecialPolicy,
     /// Most bytes of an unfinished piece that a stream keeps; `None` for no limit. Beyond it the
     /// stream goes on as if the text had ended there, which [`crate::Encoder::push`] reports.
+    /// Without effect on a vocabulary of longest match, whose streams keep fewer bytes than the
+    /// longest token has in any case.
     pub max_carry: Option<usize>,
     /// Most bytes of a cache of words that had to be merged; `None`, as by default, for none, so
     /// that nothing is ever learned from a text. [`EncodeOptions::LEARN`] is a good size.

@@ -211,8 +211,15 @@ impl Sink for Offsets<'_> {
         self.ids.len()
     }
 
-    fn greedy(&mut self, greedy: &Greedy, _: &WordTable, _: &mut Scratch, text: &[u8]) {
-        greedy.each(text, |id, len| self.one(id, len));
+    fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
+        let first = self.ids.len();
+        greedy.encode_into(Some(words), scratch, text, self.ids);
+        let mut at = 0;
+        self.ends.extend(self.ids[first..].iter().map(|&id| {
+            at += greedy.length(id, self.tokens.length(id), &text[at as usize..]);
+            self.end + at
+        }));
+        self.end += at;
     }
 }
 
@@ -220,8 +227,6 @@ impl Sink for Offsets<'_> {
 #[derive(Default)]
 pub(super) struct Count {
     pub(super) count: usize,
-    /// Ids that are only counted.
-    buffer: Vec<u32>,
 }
 
 impl Sink for Count {
@@ -259,6 +264,6 @@ impl Sink for Count {
     }
 
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
-        self.count += greedy.count(Some(words), scratch, text, &mut self.buffer);
+        self.count += greedy.count(Some(words), scratch, text);
     }
 }

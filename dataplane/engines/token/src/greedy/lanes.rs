@@ -8,55 +8,51 @@
 
 use std::arch::x86_64::*;
 
-use super::Greedy;
 use crate::trie::View;
 
-/// Bytes of text in a block at most: its ids are put in order in a buffer of as many places.
-const BLOCK: usize = 12 * 1024;
-/// Texts shorter than this are walked one token after the other.
-const LEAST: usize = 256;
 /// Sets of eight lanes.
 const SETS: usize = 4;
+/// All lanes.
 const LANES: usize = SETS * 8;
-/// Lanes that must be busy on average to be faster than one token after the other.
-const WORTH: usize = 18;
-/// Blocks left to the walk when they are not.
-const REST: u32 = 7;
-/// A job's bytes, at least.
-const LEAST_JOB: usize = 32;
-/// How far a boundary is looked for behind a job's least end.
-const REACH: usize = 512;
-/// Bytes that a lane may look at behind the end of its job.
-const BEYOND: usize = 16;
 /// Ids that are noted before they are put in order.
 const LOG: usize = 512;
 
-/// Stretches of a text, in order and apart, and where their ids are: those of job `j` are places
-/// `starts[j]..places[j]` of the buffer.
+/// Stretches of text that do not overlap, and where their ids go: those of job `j` begin at place
+/// `places[j]`, and there is a place for each of its bytes.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    starts: Vec<u32>,
-    ends: Vec<u32>,
+    /// Addresses.
+    starts: Vec<u64>,
+    ends: Vec<u64>,
     places: Vec<u32>,
     /// Of closed jobs: place behind the last id in the low half, number of the job in the high one.
     closed: Vec<u64>,
-    ids: Vec<u32>,
-    /// Blocks that are left to the walk, since lately the lanes had too little work.
-    rest: u32,
+    bytes: usize,
 }
 
 impl Jobs {
-    /// Forgets all jobs.
-    fn clear(&mut self) {
-        self.starts.clear();
-        self.ends.clear();
+    /// Bytes of memory that it has allocated.
+    pub(super) fn memory(&self) -> usize {
+        let pairs = self.starts.capacity() + self.ends.capacity() + self.closed.capacity();
+        pairs * size_of::<u64>() + self.places.capacity() * size_of::<u32>()
     }
 
-    /// Adds a stretch, which must lie behind the others.
+    /// Forgets all jobs.
+    pub(super) fn clear(&mut self) {
+        self.starts.clear();
+        self.ends.clear();
+        self.places.clear();
+        self.closed.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds the stretch of `len` bytes at `start`.
     #[inline(always)]
-    fn push(&mut self, start: u32, end: u32) {
+    pub(super) fn push(&mut self, start: u64, len: usize) {
         self.starts.push(start);
-        self.ends.push(end);
+        self.ends.push(start + len as u64);
+        self.places.push(self.bytes as u32);
+        self.bytes += len;
     }
 
     /// Number of jobs.
@@ -64,87 +60,42 @@ impl Jobs {
         self.starts.len()
     }
 
-    /// Bytes of the longest job; 1 where there are none.
-    fn longest(&self) -> usize {
-        let lengths = self.starts.iter().zip(&self.ends).map(|(start, end)| end - start);
-        lengths.max().unwrap_or(1) as usize
-    }
-
-    /// The ids of job `job`, once [`Jobs::walk`] has run.
-    #[inline(always)]
-    fn ids(&self, job: usize) -> &[u32] {
-        &self.ids[self.starts[job] as usize..self.places[job] as usize]
-    }
-
-    /// Walks all jobs.
+    /// Walks all jobs: afterwards their ids are in `ids`, where [`Jobs::done`] says.
     ///
     /// # Safety
-    /// As [`run`]; and the jobs lie in the first [`BLOCK`] bytes.
-    unsafe fn walk(&mut self, view: View<'_>, text: &[u8]) {
+    /// The processor must have what [`run`] needs. The jobs are stretches of text that is borrowed
+    /// meanwhile; they are not empty, each begins where a token does and ends at a certain boundary,
+    /// and 16 bytes can be read from there on, of which a lane looks at ten. Every byte has a token in `view`.
+    pub(super) unsafe fn walk(&mut self, view: View<'_>, ids: &mut Vec<u32>) {
         let len = self.len();
         // Eight numbers are loaded from the place of each job on, and stored to that of each.
         self.starts.resize(len + 8, 0);
         self.ends.resize(len + 8, 0);
+        self.places.resize(len + 8, 0);
         self.closed.resize(len + 8, 0);
-        self.places.resize(len, 0);
-        self.ids.resize(BLOCK, 0);
+        ids.clear();
+        ids.resize(self.bytes, 0);
         let mut queue = Queue {
             starts: &self.starts,
             ends: &self.ends,
+            places: &self.places,
             len,
             next: 0,
             closed: &mut self.closed,
             done: 0,
         };
-        // SAFETY: the caller's word.
-        unsafe { run(view, text, &mut queue, &mut self.ids) };
-        self.starts.truncate(len);
-        self.ends.truncate(len);
-        for &closed in &self.closed[..len] {
-            self.places[(closed >> 32) as usize] = closed as u32;
-        }
+        // SAFETY: the caller's word; all arrays have eight elements more than there are jobs.
+        unsafe { run(view, &mut queue, ids) };
     }
-}
 
-/// Encodes the beginning of `text` as far as there are boundaries in it, and gives its length:
-/// 0 where there are too few for it to be worth it.
-#[inline]
-pub(super) fn block(greedy: &Greedy, jobs: &mut Jobs, text: &[u8], ids: &mut Vec<u32>) -> usize {
-    if text.len() < LEAST || jobs.rest > 0 {
-        jobs.rest = jobs.rest.saturating_sub(1);
-        return 0;
+    /// The number of each job, the place of its first id and the place behind its last, in the order
+    /// in which they were done.
+    pub(super) fn done(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.closed.iter().zip(0..self.closed.len().saturating_sub(8)).map(|(&closed, _)| {
+            let job = (closed >> 32) as usize;
+            (job, self.places[job] as usize, closed as u32 as usize)
+        })
     }
-    jobs.clear();
-    let end = plan(greedy, text, jobs);
-    // All lanes wait for the longest job: not worth it where too few of them have work meanwhile.
-    if end < WORTH * jobs.longest() {
-        jobs.rest = REST;
-        return 0;
-    }
-    // SAFETY: this is called on the level that has these instructions. The jobs end at certain
-    // boundaries and `BEYOND` bytes before the end of the text, and in the first `BLOCK` bytes.
-    unsafe { jobs.walk(greedy.trie.view(), text) };
-    for job in 0..jobs.len() {
-        ids.extend_from_slice(jobs.ids(job));
-    }
-    end
-}
-
-/// Jobs from the start of `text` on, without gaps; gives where they end. They become shorter
-/// towards the end, so that the lanes end together.
-fn plan(greedy: &Greedy, text: &[u8], jobs: &mut Jobs) -> usize {
-    let whole = text.len().saturating_sub(BEYOND).min(BLOCK);
-    // In a short text each lane has one job.
-    let least = if whole < LANES * LEAST_JOB * 4 { whole / LANES } else { LEAST_JOB };
-    let mut start = 0;
-    while start < whole {
-        let least = ((whole - start) / (2 * LANES)).max(least);
-        let reach = (start + least + REACH).min(whole);
-        let Some(end) = greedy.pairs.next(&text[..=reach], start + least) else { break };
-        jobs.push(start as u32, end as u32);
-        start = end;
-    }
-    start
 }
 
 /// Ids and where they go: place in the low half, id in the high half.
@@ -168,10 +119,10 @@ impl Log {
 
 /// Jobs that wait for a lane, and those that are done.
 struct Queue<'a> {
-    /// Eight more than there are jobs.
-    starts: &'a [u32],
-    /// Eight more than there are jobs.
-    ends: &'a [u32],
+    /// Eight more than there are jobs, as in the next two.
+    starts: &'a [u64],
+    ends: &'a [u64],
+    places: &'a [u32],
     /// Number of jobs.
     len: usize,
     /// The first that waits; `len` or less.
@@ -182,14 +133,14 @@ struct Queue<'a> {
     done: usize,
 }
 
-/// Eight lanes, 64 bits each. Offsets count from the start of the text.
+/// Eight lanes, 64 bits each.
 #[derive(Clone, Copy)]
 struct Set {
-    /// Next byte of the walk.
+    /// Address of the next byte of the walk.
     at: __m512i,
     /// The text from there on, first byte lowest.
     word: __m512i,
-    /// Offset where `word` has no more bytes.
+    /// Address where `word` has no more bytes.
     word_end: __m512i,
     /// Base of the node.
     base: __m512i,
@@ -212,19 +163,16 @@ struct Set {
 struct Tables {
     cells: *const u64,
     pairs: *const u64,
-    text: *const u8,
 }
 
-/// Walks all jobs of `queue` over `text` and puts their ids into `ids`.
+/// Walks all jobs of `queue` and puts their ids into `ids`.
 ///
 /// # Safety
-/// The features below must be available. Every byte has a token in `view`. The jobs lie in
-/// `text` up to [`BEYOND`] bytes before its end, are not empty, do not overlap, and each begins
-/// where a token does and ends at a certain boundary.
+/// The features below must be available, and what [`Jobs::walk`] asks of the jobs and the view.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2,popcnt")]
-unsafe fn run(view: View<'_>, text: &[u8], queue: &mut Queue<'_>, ids: &mut [u32]) {
+unsafe fn run(view: View<'_>, queue: &mut Queue<'_>, ids: &mut [u32]) {
     let (cells, pairs) = view.addresses();
-    let tables = Tables { cells, pairs, text: text.as_ptr() };
+    let tables = Tables { cells, pairs };
     let mut log = Log { notes: [0; LOG], len: 0 };
     // SAFETY: the features are those of this function, the rest is the caller's word. The log is
     // emptied before it has no room for a step of all sets.
@@ -342,15 +290,15 @@ impl Set {
     #[inline(always)]
     unsafe fn begin(&mut self, done: __mmask8, tables: Tables) {
         // SAFETY: as above. A live lane is at most two bytes behind the end of its job, since no
-        // token reaches over a certain boundary; so eight bytes from there on lie in the text. The
-        // other lanes load the text's first eight.
+        // token reaches over a certain boundary; so eight bytes from there on can be read. The other
+        // lanes load the first entry of the pair table.
         unsafe {
             self.fresh = done & self.live;
             self.at = _mm512_mask_mov_epi64(self.at, done, self.best_end);
             let empty = _mm512_cmpeq_epi64_mask(self.at, self.word_end);
             let need = (done | empty) & self.live;
-            let text = _mm512_set1_epi64((tables.text as u64).cast_signed());
-            let words = load(_mm512_mask_add_epi64(text, need, text, self.at));
+            let some = _mm512_set1_epi64((tables.pairs as u64).cast_signed());
+            let words = load(_mm512_mask_mov_epi64(some, need, self.at));
             self.word = _mm512_mask_mov_epi64(self.word, need, words);
             let end = _mm512_add_epi64(self.at, _mm512_set1_epi64(8));
             self.word_end = _mm512_mask_mov_epi64(self.word_end, need, end);
@@ -363,21 +311,20 @@ impl Set {
         let closed = finished & self.live;
         debug_assert!(queue.done <= queue.len && queue.next <= queue.len);
         debug_assert!(queue.closed.len() >= queue.len + 8);
-        // SAFETY: as above. The three arrays have eight more elements than there are jobs, and
+        // SAFETY: as above. The four arrays have eight more elements than there are jobs, and
         // `done` and `next` never exceed the number of jobs: a job is taken once and closed once.
         unsafe {
             let to = queue.closed.as_mut_ptr().add(queue.done);
             _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi64(closed, self.place));
             queue.done += closed.count_ones() as usize;
-            let wide = |from: &[u32]| {
-                let eight = _mm256_loadu_si256(from.as_ptr().add(queue.next).cast());
-                _mm512_cvtepu32_epi64(eight)
-            };
-            let (starts, ends) = (wide(queue.starts), wide(queue.ends));
+            let load = |from: &[u64]| _mm512_loadu_si512(from.as_ptr().add(queue.next).cast());
+            let (starts, ends) = (load(queue.starts), load(queue.ends));
+            let places = _mm256_loadu_si256(queue.places.as_ptr().add(queue.next).cast());
+            let places = _mm512_cvtepu32_epi64(places);
             let eight = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
             let first = _mm512_set1_epi64(queue.next as i64);
             let numbers = _mm512_slli_epi64::<32>(_mm512_add_epi64(first, eight));
-            let places = _mm512_or_si512(numbers, starts);
+            let places = _mm512_or_si512(numbers, places);
             self.place = _mm512_mask_expand_epi64(self.place, finished, places);
             self.best_end = _mm512_mask_expand_epi64(self.best_end, finished, starts);
             self.end = _mm512_mask_expand_epi64(self.end, finished, ends);

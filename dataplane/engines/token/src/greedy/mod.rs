@@ -3,14 +3,17 @@
 //! A text is cut at certain boundaries into pieces that do not depend on each other. There are
 //! three ways from a piece to its ids:
 //!
-//! * `known`: one look-up in the table of words. The fastest while most pieces are there.
-//! * `lanes`: 32 stretches of pieces walked at once, where the processor has AVX-512. Their memory
-//!   latencies overlap, no branch waits for a token's end, and random letters take no longer than
-//!   known words.
+//! * `known`: one look-up in the table of words, for many pieces of one text or of several before
+//!   their ids are put in order. Where most were unknown lately, longer pieces, not looked up.
+//! * `lanes`: the pieces that were not found, 32 at once, where the processor has AVX-512. Their
+//!   memory latencies overlap, no branch waits for a token's end, and random letters take no longer
+//!   than known words.
 //! * `walk`: one token after the other, where there are no boundaries or no AVX-512.
 //!
-//! Which one is taken follows the share of pieces that the table did not have; all give the same
-//! ids, and none learns anything from the text.
+//! All give the same ids, and none learns anything from the text.
+//!
+//! A text that is made to match long tokens only up to their last byte is walked at most as many
+//! times as the longest token has bytes: `walk` bounds it by that factor, not by a constant.
 
 mod known;
 #[cfg(target_arch = "x86_64")]
@@ -40,21 +43,25 @@ pub struct Greedy {
     trie: Trie,
     pairs: CertainPairs,
     level: Level,
+    /// The id of bytes without a token, where it can be a token's, too.
+    unknown: Option<u32>,
 }
 
 /// Memory that encoding works in, for one thread at a time. Up to about 64 KiB, allocated when it
 /// is first needed.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    known: known::Scratch,
-    #[cfg(target_arch = "x86_64")]
-    lanes: lanes::Jobs,
+    /// None until text is encoded by longest match.
+    pieces: Option<Box<known::Pieces>>,
+    /// Ids that are only counted.
+    counted: Vec<u32>,
 }
 
 impl Scratch {
-    /// Bytes of memory that it has allocated, but for what 16 walks side by side take.
+    /// Bytes of memory that it has allocated.
     pub(crate) fn memory(&self) -> usize {
-        self.known.memory()
+        let pieces = self.pieces.as_ref().map_or(0, |pieces| pieces.memory());
+        pieces + self.counted.capacity() * size_of::<u32>()
     }
 }
 
@@ -66,9 +73,11 @@ impl Greedy {
     pub fn compile(source: &VocabSource) -> Result<Self, TrieError> {
         let added = lacking(source);
         let listed = source.tokens.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        let unknown = added.first().map(|(id, _)| *id);
+        let unknown = unknown.filter(|_| source.unknown != Unknown::AddBytes);
         let added = added.iter().map(|(id, byte)| (*id, std::slice::from_ref(byte)));
         let pairs = CertainPairs::from_tokens(listed.clone().map(|(_, bytes)| bytes));
-        Ok(Self { trie: Trie::build(listed.chain(added))?, pairs, level: Level::detect() })
+        Ok(Self { trie: Trie::build(listed.chain(added))?, pairs, level: Level::detect(), unknown })
     }
 
     /// Appends the ids of `text` to `ids`. Does not allocate once the buffers have grown.
@@ -81,28 +90,42 @@ impl Greedy {
         text: &[u8],
         ids: &mut Vec<u32>,
     ) {
-        let mut at = 0;
-        while at < text.len() {
-            at += self.block(words, scratch, &text[at..], ids);
-        }
+        let pieces = scratch.pieces.get_or_insert_default();
+        known::Work { greedy: self, words, pieces, ids, ends: None, total: text.len() }
+            .texts(&[text]);
     }
 
-    /// Number of ids of `text`. `ids` is scratch: what it holds is lost.
+    /// Appends the ids of each of `texts` to `ids`, and to `ends` how many there are after each.
+    pub(crate) fn encode_batch(
+        &self,
+        words: Option<&WordTable>,
+        scratch: &mut Scratch,
+        texts: &[&[u8]],
+        ids: &mut Vec<u32>,
+        ends: &mut Vec<u32>,
+    ) {
+        let pieces = scratch.pieces.get_or_insert_default();
+        let total = texts.iter().map(|text| text.len()).sum();
+        known::Work { greedy: self, words, pieces, ids, ends: Some(ends), total }.texts(texts);
+    }
+
+    /// Number of ids of `text`.
     pub(crate) fn count(
         &self,
         words: Option<&WordTable>,
         scratch: &mut Scratch,
         text: &[u8],
-        ids: &mut Vec<u32>,
     ) -> usize {
-        let (mut at, mut count) = (0, 0);
-        while at < text.len() {
-            ids.clear();
-            at += self.block(words, scratch, &text[at..], ids);
-            count += ids.len();
-        }
-        ids.clear();
-        count
+        let Scratch { pieces, counted } = scratch;
+        let mut work = known::Work {
+            greedy: self,
+            words,
+            pieces: pieces.get_or_insert_default(),
+            ids: counted,
+            ends: None,
+            total: text.len(),
+        };
+        work.count(text)
     }
 
     /// Adds to `table` the tokens that fit into it, and those of `words` that become few enough
@@ -123,6 +146,16 @@ impl Greedy {
         }
     }
 
+    /// Bytes of the token `id` at the beginning of `text`, which has `len` by the table of tokens,
+    /// or 0 for no token: an id for unknown bytes can be no token's, or another's.
+    #[inline]
+    pub(crate) fn length(&self, id: u32, len: u32, text: &[u8]) -> u32 {
+        if len == 0 || self.unknown == Some(id) {
+            return self.trie.view().find(text).len as u32;
+        }
+        len
+    }
+
     /// Calls `token` with the id and the length in bytes of each token of `text`, in order.
     pub fn each(&self, text: &[u8], mut token: impl FnMut(u32, u32)) {
         let view = self.trie.view();
@@ -132,34 +165,6 @@ impl Greedy {
             token(found.id, found.len as u32);
             at += found.len.max(1);
         }
-    }
-
-    /// Encodes the beginning of `text`, which is not empty, and gives its length.
-    #[inline]
-    fn block(
-        &self,
-        words: Option<&WordTable>,
-        scratch: &mut Scratch,
-        text: &[u8],
-        ids: &mut Vec<u32>,
-    ) -> usize {
-        if let Some(words) = words {
-            let done = known::block(self, words, &mut scratch.known, text, ids);
-            if done > 0 {
-                return done;
-            }
-        }
-        match self.level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => {
-                let done = lanes::block(self, &mut scratch.lanes, text, ids);
-                if done > 0 {
-                    return done;
-                }
-            }
-            Level::Portable => {}
-        }
-        walk::block(self.trie.view(), text, ids)
     }
 
     /// The trie, with a token for each byte.
@@ -179,6 +184,17 @@ impl Greedy {
     pub fn memory(&self) -> usize {
         self.trie.memory() + size_of::<[u64; 1024]>() + size_of::<[u32; 512]>()
     }
+}
+
+/// The id of some byte that is that of another token, too.
+fn shared(trie: &Trie) -> Option<u32> {
+    let mut bytes: Vec<u32> = (0..=255u8).filter_map(|byte| trie.get(&[byte])).collect();
+    bytes.sort_unstable();
+    if let Some(pair) = bytes.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Some(pair[0]);
+    }
+    let mut longer = trie.tokens().filter(|(_, bytes)| bytes.len() > 1).map(|(id, _)| id);
+    longer.find(|id| bytes.binary_search(id).is_ok())
 }
 
 /// The bytes that no token of `source` is, with the ids that they get.
@@ -217,6 +233,7 @@ impl Stored for Greedy {
         if let Some((id, _)) = trie.tokens().find(|(_, bytes)| pairs.lacks(bytes)) {
             return Err(wrong("pairs", format!("a pair of token {id} is missing")));
         }
-        Ok(Self { trie, pairs, level: Level::detect() })
+        let unknown = shared(&trie);
+        Ok(Self { trie, pairs, level: Level::detect(), unknown })
     }
 }

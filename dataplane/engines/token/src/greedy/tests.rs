@@ -84,7 +84,8 @@ fn hold(
     let (mut scratch, mut ids) = (Scratch::default(), vec![]);
     greedy.encode_into(words, &mut scratch, text, &mut ids);
     prop_assert_eq!(&ids, want, "encode_into at {:?}", greedy.level);
-    prop_assert_eq!(greedy.count(words, &mut scratch, text, &mut ids), want.len());
+    prop_assert_eq!(greedy.count(words, &mut scratch, text), want.len());
+    ids.clear();
     let mut end = 0;
     greedy.each(text, |id, len| {
         ids.push(id);
@@ -208,8 +209,59 @@ fn what_was_written_is_read_again_and_a_byte_without_token_is_refused() {
     greedy.encode_into(None, &mut Scratch::default(), b"abbacab", &mut a);
     again.encode_into(None, &mut Scratch::default(), b"abbacab", &mut b);
     assert_eq!(a, b);
+    assert_eq!(again.unknown, None);
     let lacking = Greedy { trie: Trie::build([(0, &b"ab"[..])]).unwrap(), ..greedy.clone() };
     assert!(store(&lacking).unwrap_err().to_string().contains("no token for byte 0"));
     let cut = Greedy { pairs: CertainPairs::from_tokens([]), ..greedy };
     assert!(store(&cut).unwrap_err().to_string().contains("a pair of token 0"));
+}
+
+#[test]
+fn offsets_are_those_of_the_tokens_whatever_ids_unknown_bytes_share() {
+    let words = [b"a".to_vec(), b"ttle".to_vec(), b" a".to_vec(), b"tt".to_vec()];
+    for unknown in [Unknown::AddBytes, Unknown::Crayon, Unknown::Id(90_000)] {
+        let source = source(&words, unknown);
+        let vocab = crate::Vocabulary::compile(&source).unwrap();
+        let mut encoder = crate::Encoder::new(std::sync::Arc::new(vocab));
+        let greedy = Greedy::compile(&source).unwrap();
+        let text = "a ttle tt a世\nttl att".repeat(200);
+        let (mut ids, mut ends, mut want, mut end) = (vec![], vec![], vec![], 0);
+        encoder.encode_with_offsets(text.as_bytes(), &mut ids, &mut ends).unwrap();
+        greedy.each(text.as_bytes(), |id, len| {
+            end += len;
+            want.push((id, end));
+        });
+        assert_eq!(ids.into_iter().zip(ends).collect::<Vec<_>>(), want, "{unknown:?}");
+        let mut writer = SectionWriter::new();
+        greedy.write(&mut writer);
+        let file = writer.finish().unwrap();
+        let again = Greedy::read(&mut SectionReader::from_bytes(&file).unwrap()).unwrap();
+        assert_eq!(again.unknown, greedy.unknown, "{unknown:?}");
+    }
+}
+
+#[test]
+fn a_batch_is_its_texts_one_by_one() {
+    let words: Vec<Vec<u8>> =
+        [&b" the"[..], b" cat", b"s", b" sa", b"t ", b"on"].map(<[u8]>::to_vec).into();
+    let source = source(&words, Unknown::AddBytes);
+    let mut greedy = Greedy::compile(&source).unwrap();
+    let table = table(&greedy, &[b" cats"]);
+    let all = b" the cats sat on  the zzz other cat, on and on;".repeat(900);
+    let run = [b'q'; 7000];
+    let lens = [0, 1, 15, 16, 17, 1400, 1400, 1399, 0, 60, 5000, 13_000, 2];
+    let mut texts: Vec<&[u8]> = lens.iter().map(|&len| &all[..len]).collect();
+    texts.insert(5, &run);
+    for level in Level::available() {
+        greedy.level = level;
+        for words in [None, Some(&table)] {
+            let (mut ids, mut ends, mut want) = (vec![7], vec![], vec![7]);
+            greedy.encode_batch(words, &mut Scratch::default(), &texts, &mut ids, &mut ends);
+            for (text, end) in texts.iter().zip(&ends) {
+                want.extend(naive::greedy(&source, text));
+                assert_eq!(*end as usize, want.len());
+            }
+            assert_eq!((ids, ends.len()), (want, texts.len()), "{level:?}");
+        }
+    }
 }

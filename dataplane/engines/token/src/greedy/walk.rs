@@ -7,6 +7,7 @@ const BLOCK: usize = 1024;
 
 /// Encodes the beginning of `text`, of [`BLOCK`] bytes or its end, and gives its length. Every byte
 /// must have a token.
+#[inline(never)]
 pub(super) fn block(view: View<'_>, text: &[u8], ids: &mut Vec<u32>) -> usize {
     ids.reserve(BLOCK.min(text.len()));
     let mut at = 0;
