@@ -6,7 +6,10 @@
 //! merge as they would alone, so that the last step is always the same pair. The pair table hence has
 //! one entry per token at most.
 //!
-//! - Pieces of up to 64 bytes merge in place ([`merge`]), the lowest rank first.
+//! - Pieces of up to 64 bytes merge in place ([`merge`]), the lowest rank first; where there are
+//!   AVX-512 registers, several of them side by side.
+//! - Pieces of more than 15 bytes are first cut where no token has the two bytes that meet, as long
+//!   as each token of the vocabulary comes of merges: such parts are independent.
 //! - Longer ones go through overlapping windows of that size ([`long`]). A list of tokens is the
 //!   encoding of its bytes exactly when each neighbouring pair is the encoding of *its* bytes
 //!   ([`valid`]), so that only the joints of windows are to be checked. Where a joint fails again and
@@ -130,5 +133,9 @@ impl Bpe {
             + size_of_val(&*self.lengths)
             + size_of_val(&*self.shorter)
             + self.trie.memory()
+            + self
+                .certain
+                .as_ref()
+                .map_or(0, |_| size_of::<[u64; 1024]>() + size_of::<[u32; 512]>())
     }
 }

@@ -180,3 +180,33 @@ impl Pairs {
         size_of_val(&*self.cells) + size_of_val(&*self.pilots)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_has_its_cell_and_a_moved_one_is_refused() {
+        let mut builder = Builder::with_room(3000);
+        for n in 0..3000 {
+            builder.insert(n * 7 % 1009, n, 256 + n);
+        }
+        let table = builder.build();
+        for n in 0..3000 {
+            assert_eq!(table.get(n * 7 % 1009, n), 256 + n);
+            assert_eq!(table.get(n * 7 % 1009 + 1, n), NONE);
+        }
+        assert_eq!(table.entries().count(), 3000);
+        let (cells, pilots, facts) = table.parts();
+        assert!(Pairs::from_parts(cells.clone(), pilots.clone(), facts).is_some());
+        let wrong_shift = [facts[0], facts[1] + 1];
+        assert!(Pairs::from_parts(cells.clone(), pilots.clone(), wrong_shift).is_none());
+        let mut moved = cells.to_vec();
+        let full = moved.iter().position(|&cell| cell != FREE).unwrap();
+        let free = moved.iter().position(|&cell| cell == FREE).unwrap();
+        moved.swap(full, free);
+        assert!(Pairs::from_parts(moved.into(), pilots.clone(), facts).is_none());
+        let odd = Table::from(cells[1..].to_vec());
+        assert!(Pairs::from_parts(odd, pilots.clone(), facts).is_none());
+    }
+}
