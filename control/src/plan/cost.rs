@@ -171,6 +171,7 @@ pub(super) fn check(checked: &mut Checked) {
 mod tests {
     use pfs_kv::frame::Frame;
 
+    use super::*;
     use crate::plan::{check, parse};
 
     #[test]
