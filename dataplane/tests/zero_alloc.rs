@@ -177,11 +177,12 @@ fn operations_take_nothing(program: &str) {
             for (at, payload) in (0..).zip(&mut payloads) {
                 sequence += 1;
                 let key = (at * 31_u64).to_le_bytes();
+                let value = [sequence as u8; 24];
                 builder.clear();
                 assert!(builder.push(&match at % 8 {
                     0 => Operation::PairSet { key: &key, abs: at, hidden: false },
                     1 => Operation::Delete { key: &[0; 16] },
-                    _ => Operation::Put { key: &key, value: &[sequence as u8; 24], expires: None },
+                    _ => Operation::Put { key: &key, value: &value, expires: None },
                 }));
                 let frame = builder.finish(1, sequence, 0, false);
                 payload[..frame.len()].copy_from_slice(frame);

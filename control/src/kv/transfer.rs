@@ -205,7 +205,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     link.close()
 }
 
-fn open(path: &Path) -> Result<(BufReader<Box<dyn Read>>, Option<u64>), Failure> {
+/// A file, and its length where it has one.
+type Opened = (BufReader<Box<dyn Read>>, Option<u64>);
+
+fn open(path: &Path) -> Result<Opened, Failure> {
     if path.as_os_str() == "-" {
         return Ok((BufReader::new(Box::new(io::stdin())), None));
     }
@@ -344,7 +347,7 @@ mod tests {
             (LineFormat::Plain, "a", "no tab"),
             (LineFormat::Plain, "a\tb\tc", "milliseconds"),
             (LineFormat::Plain, "a\tb\t1\t2", "three fields"),
-            (LineFormat::Plain, "a\\\tb", "no escape"),
+            (LineFormat::Plain, "a\\\tb", "escapes nothing"),
         ] {
             let told = format.read(line.as_bytes()).unwrap_err();
             assert!(told.contains(why), "{line}: {told}");

@@ -169,6 +169,9 @@ pub(super) fn check(checked: &mut Checked) {
 
 #[cfg(test)]
 mod tests {
+    use pfs_kv::frame::Frame;
+
+    use super::*;
     use crate::plan::{check, parse};
 
     #[test]
@@ -182,5 +185,26 @@ mod tests {
         let checked = check(&parse(text).expect("of sound form"));
         let errors = checked.errors().expect("refused");
         assert!(errors.contains("payload_bytes 4294967295 is above 65535"), "{errors}");
+    }
+
+    #[test]
+    fn payloads_for_a_store_are_whole_commands() {
+        for length in [49, 64, 100, 148, 256, 1400, 9000] {
+            let mut payload = vec![0; length];
+            puts(3, &mut payload);
+            let frame = Frame::parse(&payload).unwrap();
+            assert_eq!(frame.operations().count(), usize::from(frame.count()), "{length}");
+            lines("SET ", " value\r\n", 3, &mut payload);
+            assert!(payload.ends_with(b"\n") && payload.starts_with(b"SET key:"));
+        }
+        puts(3, &mut []);
+        lines("SET ", " value\r\n", 3, &mut [0; 5]);
+    }
+
+    #[test]
+    fn a_store_is_measured_without_its_folder() {
+        let program = Program::parse("kv,dir=/nonexistent/x").unwrap();
+        let cost = measure(&program, 500).unwrap();
+        assert!(cost.ns_per_packet > 0.0, "{cost:?}");
     }
 }

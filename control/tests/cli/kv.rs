@@ -384,3 +384,49 @@ fn memory_is_bounded() {
     assert!(refused > 0, "20 MiB do not fit 16");
     assert_eq!(server.kv("get k0").ok().len(), value.len(), "reads go on");
 }
+
+/// A capture of one payload.
+fn payload(folder: &Path, bytes: &[u8]) -> String {
+    let input = file(folder, "payload", bytes);
+    let to = folder.join("payload.pcap").display().to_string();
+    run(&format!("tx {} --payload 1400 --to pcap:{to}", input.display())).ok();
+    to
+}
+
+#[test]
+fn a_run_writes_a_store_that_a_server_serves() {
+    let folder = folder();
+    let from = payload(folder.path(), b"SET a 1\r\nMSET b 2 c 3\r\nDEL a\r\nGET b\r\n");
+    let dir = folder.path().join("store").display().to_string();
+    let words = format!("run --json --from pcap:{from} --prog kv:resp,dir={dir}");
+    let report = run(&words).json();
+    let rule = &report["results"][0];
+    assert_eq!((&rule["results"]["r"][0], &rule["results"]["r"][1]), (&4.into(), &0.into()));
+    assert_eq!(rule["engines"][0]["counters"]["gets_refused"], 1, "{report}");
+    let server = Served::start(&format!("--dir {dir}"));
+    assert_eq!(server.kv("scan --values").ok(), "b\t2\nc\t3\n");
+    run(&words).fails(1, &["is open in process", &server.child.id().to_string()]);
+    // A plan is checked without the store.
+    let plan = folder.path().join("plan.json").display().to_string();
+    run(&format!("plan make --from pcap:{from} --prog kv:resp,dir={dir} -o {plan}")).ok();
+    run(&format!("plan check {plan}")).ok();
+    let explained = run(&format!("plan explain {plan}")).ok();
+    assert!(explained.contains("kv:resp"), "{explained}");
+    run("plan make --from memory:64 --prog kv,db=../evil").fails(2, &["db=NAME"]);
+}
+
+#[test]
+fn a_run_on_a_full_disk_counts_what_was_refused() {
+    with_full_disk(|place| {
+        // Room for the store's own files and not for a segment of its log.
+        fs::write(place.join("filler"), [0; 16 << 10]).expect("fits");
+        let captures = folder();
+        let from = payload(captures.path(), b"SET a 1\r\nSET b 2\r\n");
+        let dir = place.join("kv").display().to_string();
+        let words = format!("run --json --from pcap:{from} --prog kv:resp,dir={dir}");
+        let report = run(&words).json();
+        let rule = &report["results"][0];
+        assert_eq!((&rule["results"]["r"][0], &rule["results"]["r"][1]), (&0.into(), &2.into()));
+        assert_eq!(rule["engines"][0]["counters"]["read_only"], 2, "{report}");
+    });
+}

@@ -188,15 +188,7 @@ impl KvEngine {
             list.clear();
             list.into_iter().map(|_| Op::get(Space(0), b"")).collect()
         };
-        for (kept, list) in self.lists_of(lists.len()).iter_mut().zip(lists) {
-            *kept = recycle(list);
-        }
-    }
-
-    /// Room for the lists of `shards` shards.
-    fn lists_of(&mut self, shards: usize) -> &mut [Vec<Op<'static>>] {
-        self.lists.resize_with(shards, Vec::new);
-        &mut self.lists
+        self.lists = lists.into_iter().map(recycle).collect();
     }
 
     /// A span of a message that has others.
