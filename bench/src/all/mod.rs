@@ -46,7 +46,7 @@ struct Group {
     report: fn(&Path) -> Result<Report, String>,
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group {
         name: "ring",
         heading: "Rings",
@@ -92,6 +92,13 @@ const GROUPS: [Group; 7] = [
     Group {
         name: "token",
         heading: "Tokenizer",
+        short: &["--rounds", "3"],
+        thorough: &["--rounds", "7"],
+        report: read,
+    },
+    Group {
+        name: "kv",
+        heading: "Key/value store",
         short: &["--rounds", "3"],
         thorough: &["--rounds", "7"],
         report: read,

@@ -4,7 +4,9 @@
 //! Peers are a program of their own (`bench/kv/peers`), so that the workspace does not depend on
 //! them: `cargo build --release --manifest-path bench/kv/peers/Cargo.toml`.
 
+mod client;
 mod ours;
+mod served;
 pub mod workload;
 
 use std::collections::BTreeMap;
@@ -34,7 +36,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 7] = [
+const ENGINES: [(&str, bool); 9] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -42,6 +44,8 @@ const ENGINES: [(&str, bool); 7] = [
     ("blart", true),
     ("heed", true),
     ("fjall", true),
+    ("pfs-served", false),
+    ("redis", false),
 ];
 
 /// Columns of the table: figure, head, decimals.
@@ -59,6 +63,18 @@ const COLUMNS: [(&str, &str, usize); 13] = [
     ("recover", "recovery s", 2),
     ("resident", "resident MB", 0),
     ("overhead", "B/record beyond key and value", 1),
+];
+
+/// Columns of the servers' table: figure, head, decimals.
+const SERVED: [(&str, &str, usize); 8] = [
+    ("resp_first_set", "RESP SET, new keys", 3),
+    ("resp_set", "RESP SET", 3),
+    ("resp_get", "RESP GET", 3),
+    ("resp_durable", "RESP SET, on disk, M per second", 4),
+    ("insert", "INSERT", 3),
+    ("read", "READ", 3),
+    ("pair_set", "PAIR_SET", 3),
+    ("pair_scan", "PAIR_SCAN, M rows", 2),
 ];
 
 type Samples = BTreeMap<(String, String), Vec<f64>>;
@@ -81,6 +97,12 @@ pub fn run(settings: &Settings) -> Report {
         shuffle.shuffle(&mut engines);
         for &(engine, peer) in &engines {
             match run_one(settings, engine, peer) {
+                Ok(figures) if figures.is_empty() => {
+                    let note = format!("{engine} is not installed: not measured");
+                    if !report.notes.contains(&note) {
+                        report.notes.push(note);
+                    }
+                }
                 Ok(figures) => figures.into_iter().for_each(|(name, value)| {
                     samples.entry((engine.to_owned(), name)).or_default().push(value);
                 }),
@@ -124,21 +146,28 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
         let key = (engine.to_owned(), figure.to_owned());
         samples.get(&key).map(|samples| Spread::of(samples.clone()))
     };
-    let mut head = vec!["engine"];
-    head.extend(COLUMNS.map(|(_, head, _)| head));
-    let title = format!("{} keys, one thread, medians of {}:", settings.keys, settings.rounds);
-    let mut table = Table::new(title, &head);
-    for (engine, _) in ENGINES {
-        let cells = COLUMNS.map(|(figure, _, places)| {
-            let scale = if figure == "resident" { 1e6 } else { 1.0 };
-            spread(engine, figure)
-                .map_or_else(|| "–".to_owned(), |of| format!("{:.places$}", of.median / scale))
-        });
-        if cells.iter().any(|cell| cell != "–") {
-            table.row([vec![engine.to_owned()], cells.to_vec()].concat());
+    let rows = |title: String, columns: &[(&'static str, &'static str, usize)]| {
+        let mut head = vec!["engine"];
+        head.extend(columns.iter().map(|&(_, head, _)| head));
+        let mut table = Table::new(title, &head);
+        for (engine, _) in ENGINES {
+            let cell = |&(figure, _, places): &(&str, &str, usize)| {
+                let scale = if figure == "resident" { 1e6 } else { 1.0 };
+                let text = |of: Spread| format!("{:.places$}", of.median / scale);
+                spread(engine, figure).map_or_else(|| "–".to_owned(), text)
+            };
+            let cells: Vec<String> = columns.iter().map(cell).collect();
+            if cells.iter().any(|cell| cell != "–") {
+                table.row([vec![engine.to_owned()], cells].concat());
+            }
         }
-    }
-    report.tables.push(table);
+        table
+    };
+    let Settings { keys, rounds, .. } = settings;
+    let title = format!("{keys} keys, one thread, medians of {rounds}:");
+    let served = "Servers, pipelines of 16, millions per second of the server's CPU time:";
+    report.tables = vec![rows(title, &COLUMNS), rows(served.to_owned(), &SERVED)];
+    report.tables.retain(|table| !table.rows.is_empty());
     for sum in ["seek_sum", "place_sum"] {
         let sums: Vec<f64> = samples
             .iter()
@@ -158,7 +187,7 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
 }
 
 /// What, our engine and figure, the peer's, and how many times the peer's it is to be.
-const WANTED: [(&str, &str, &str, &str, &str, f64); 12] = [
+const WANTED: [(&str, &str, &str, &str, &str, f64); 15] = [
     ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
     ("get, single", "pfs", "get", "blart", "get", 2.0),
     ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
@@ -171,6 +200,19 @@ const WANTED: [(&str, &str, &str, &str, &str, f64); 12] = [
     ("durable put, single", "pfs-disk", "durable_single", "fjall", "durable_single", 1.0),
     ("get from the durable store, single", "pfs-disk", "get", "heed", "get", 4.0),
     ("get from the durable store, bursts", "pfs-disk", "burst", "heed", "get", 8.0),
+    ("RESP SET of new keys", "pfs-served", "resp_first_set", "redis", "resp_first_set", 2.0),
+    ("RESP SET", "pfs-served", "resp_set", "redis", "resp_set", 2.0),
+    ("RESP GET", "pfs-served", "resp_get", "redis", "resp_get", 2.0),
+];
+
+/// What, our figure, and how many millions per CPU second it is to be: multiples of what the server
+/// did whose grammar this is, which answered 41,000 INSERT, 91,000 READ, 2,400 PAIR_SET and 24,000
+/// rows of PAIR_SCAN on the same kind of machine.
+const LINES: [(&str, &str, f64); 4] = [
+    ("INSERT", "insert", 0.41),
+    ("READ", "read", 0.91),
+    ("PAIR_SET", "pair_set", 1.2),
+    ("PAIR_SCAN rows", "pair_scan", 2.4),
 ];
 
 fn targets(median: &dyn Fn(&str, &str) -> Option<f64>) -> Vec<Target> {
@@ -186,6 +228,12 @@ fn targets(median: &dyn Fn(&str, &str) -> Option<f64>) -> Vec<Target> {
         let what = "memory per record beyond key and value";
         let measured = format!("{overhead:.1} B");
         targets.push(Target::at_most(what, "24 B".to_owned(), measured, overhead, 24.0));
+    }
+    for (what, figure, wanted) in LINES {
+        if let Some(own) = median("pfs-served", figure) {
+            let target = format!("{wanted} M per server-CPU-second");
+            targets.push(Target::at_least(what, target, format!("{own:.3} M"), own, wanted));
+        }
     }
     targets
 }

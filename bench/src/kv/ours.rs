@@ -20,16 +20,26 @@ fn rate(n: usize, seconds: f64) -> f64 {
     n as f64 / seconds / 1e6
 }
 
-/// Measures `pfs` or `pfs-disk` with `keys` keys, and prints the figures.
+/// Measures one engine of this program with `keys` keys, and prints the figures; or serves for the
+/// one that measures servers.
 ///
 /// # Errors
 /// When an answer is wrong, or a system call fails.
 pub fn child(engine: &str, keys: usize, folder: &Path) -> Result<(), String> {
+    match engine {
+        "serve" => return super::served::serve(None),
+        "serve-disk" => return super::served::serve(Some(folder)),
+        "pfs-served" | "redis" => {
+            println!("{}", line(&super::served::measure(engine, keys, folder)?));
+            return Ok(());
+        }
+        _ => {}
+    }
     let work = Workload::new(keys, (keys / 5).max(1));
     let figures = match engine {
         "pfs" => memory(&work)?,
         "pfs-disk" => disk(&work, folder)?,
-        other => return Err(format!("no engine {other}: pfs or pfs-disk")),
+        other => return Err(format!("no engine {other}: pfs, pfs-disk, pfs-served or redis")),
     };
     println!("{}", line(&figures));
     Ok(())

@@ -24,9 +24,9 @@
 //! | header | 4 | flags, both lengths; 12 for keys over 255 or values over 65,535 bytes; + 2 in a space other than 0; + 8 with an expiry |
 //! | padding | 0.5 | locations count units of 2 bytes while a shard has at most 4 GiB, up to 16 at 32 GiB |
 //! | tag slot | 8 / 0.84 to 8 / 0.91 | 32-bit tag and location; the table grows by a twelfth at a time |
-//! | order | 8 / 0.9 | 4 bytes of the key behind what its leaf shares, and the location; leaves have as many slots as they need, in steps of 8 |
+//! | order | 8 / 0.9 | 4 bytes of the key behind what its leaf shares, and the location; leaves have as many slots as they need, in steps of 8, or up to 3 steps more where a freed one is taken |
 //! | inner nodes, separators | 1 | one of each per leaf of 64 to 128 records |
-//! | **together** | **about 24** | measured with keys of 16 to 40 bytes and values of 32 to 256 by `bench`: 23 to 25, by where the table and the leaves stand in their growth |
+//! | **together** | **22.7 to 23.5** | measured with keys of 16 to 40 bytes and values of 32 to 256, at 0.5 to 6 million records: by where the table stands in its growth |
 //!
 //! Values of absolute keys are in neither index: header, space, 8 bytes of key and 4 bytes of an
 //! array. Segments are freed slice by slice, so that beside this a log has at most about a third
@@ -53,7 +53,8 @@
 //!   epoch, CRC-32C and the last number known to be durable. Bursts are atomic: after a crash all
 //!   changes of a frame are there or none.
 //! - [`Fsync::Always`]: `fdatasync` within [`DurableShard::execute`]. [`Fsync::Group`]: a thread
-//!   syncs what was written meanwhile; [`DurableShard::acknowledged`] tells when. [`Fsync::Never`]:
+//!   syncs what was written meanwhile; [`DurableShard::acknowledged`] tells when, and
+//!   [`DurableShard::wake_with`] calls then. [`Fsync::Never`]:
 //!   when the kernel likes; segments are synced when they are left. What is read may not be durable
 //!   yet.
 //! - When a segment is left, it is synced before the next one gets a frame, and its end is marked.

@@ -102,9 +102,9 @@ impl Shard {
             now: 0,
         };
         if fetched {
-            rows.fetch_all()
+            rows.fetch_all();
         } else {
-            rows.fetch_first()
+            rows.fetch_first();
         }
         rows
     }
