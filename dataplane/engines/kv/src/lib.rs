@@ -26,7 +26,7 @@
 //! | tag slot | 8 / 0.84 to 8 / 0.91 | 32-bit tag and location; the table grows by a twelfth at a time |
 //! | order | 8 / 0.9 | 4 bytes of the key behind what its leaf shares, and the location; leaves have as many slots as they need, in steps of 8, or up to 3 steps more where a freed one is taken |
 //! | inner nodes, separators | 1 | one of each per leaf of 64 to 128 records |
-//! | **together** | **22.7 to 23.5** | measured with keys of 16 to 40 bytes and values of 32 to 256, at 0.5 to 6 million records: by where the table stands in its growth |
+//! | **together** | **22.7 to 23.7** | measured with keys of 16 to 40 bytes and values of 32 to 256, at 0.5 to 10 million records: by where the table stands in its growth |
 //!
 //! Values of absolute keys are in neither index: header, space, 8 bytes of key and 4 bytes of an
 //! array. Segments are freed slice by slice, so that beside this a log has at most about a third
