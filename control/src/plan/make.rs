@@ -70,8 +70,7 @@ pub struct PlanFlags {
     #[arg(long, value_name = "FILE")]
     pub keep: Option<std::path::PathBuf>,
     /// Keep all token ids: u32:FILE (and FILE.idx), arrow:FILE, json:- (standard output),
-    /// json:FILE, or `ring:SOCKET[,words=N][,when_full=wait]` in shared
-    /// memory.
+    /// json:FILE, or ring:SOCKET in shared memory (settings: words=N, when_full=wait).
     #[arg(long, value_name = "KIND:WHERE[,KEY=VALUE...]")]
     pub ids: Option<String>,
     /// Write the closing report to this file, as JSON.

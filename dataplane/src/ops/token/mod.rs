@@ -93,7 +93,7 @@ impl TokenEngine {
             Special::Allow => SpecialPolicy::Allow,
         };
         let max_carry = Some(MAX_CARRY);
-        let options = EncodeOptions { specials, max_carry };
+        let options = EncodeOptions { specials, max_carry, ..EncodeOptions::default() };
         Self {
             desk: Desk {
                 encoder: Encoder::with(vocabulary, options),
