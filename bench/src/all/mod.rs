@@ -46,7 +46,7 @@ struct Group {
     report: fn(&Path) -> Result<Report, String>,
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group {
         name: "ring",
         heading: "Rings",
@@ -73,6 +73,13 @@ const GROUPS: [Group; 8] = [
         heading: "Memory to program",
         short: &["--rounds", "5"],
         thorough: &["--rounds", "15", "--packets", "5000000"],
+        report: read,
+    },
+    Group {
+        name: "op_token",
+        heading: "Token ids in a worker",
+        short: &["--rounds", "5", "--bytes", "100000000"],
+        thorough: &["--rounds", "9", "--bytes", "200000000"],
         report: read,
     },
     Group {
