@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pfs_dataplane::transmitters::frames::FrameSource;
-use pfs_dataplane::transmitters::pace::{HostClock, Pacer, PumpError, pump};
+use pfs_dataplane::transmitters::pace::{HostClock, Pacer, PumpError, Pumped, pump};
 use pfs_dataplane::transmitters::{SinkSpec, Transmit};
 
 pub(crate) use args::TxArgs;
@@ -54,7 +54,10 @@ pub(crate) fn tx(args: &TxArgs) -> Result<(), Failure> {
         progress.end();
     }
     let mut report = Report::new(&to, pace, headers);
-    report.sent(&sink.counters(), gauge.elapsed());
+    let elapsed = outcome
+        .as_ref()
+        .map_or_else(|_| gauge.elapsed(), |all| Duration::from_nanos(all.elapsed_ns));
+    report.sent(&sink.counters(), elapsed);
     report.behind_s = Duration::from_nanos(pacer.slipped_ns()).as_secs_f64();
     (report.cut, report.skipped) = input.odd();
     report.stopped = stop.load(Relaxed);
@@ -70,7 +73,7 @@ fn send(
     pacer: &mut Pacer,
     stop: &AtomicBool,
     progress: Option<&Progress>,
-) -> Result<(), PumpError> {
+) -> Result<Pumped, PumpError> {
     let gauge = sink.gauge();
     thread::scope(|scope| {
         let watcher = progress.map(|progress| scope.spawn(|| watch(gauge, progress)));
@@ -79,7 +82,7 @@ fn send(
         if let Some(watcher) = watcher {
             watcher.thread().unpark();
         }
-        outcome.map(drop)
+        outcome
     })
 }
 
