@@ -1,0 +1,126 @@
+//! Makes a window's bytes from its pieces.
+
+use thiserror::Error;
+
+use crate::program::{Piece, Transform};
+use crate::space::Space;
+
+/// Pieces that make no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RebuildError {
+    /// A reference to bytes that are not in the space.
+    #[error("a reference to {len} bytes at {offset} points outside the blob and the older files")]
+    Outside {
+        /// Where it points.
+        offset: u64,
+        /// How many bytes.
+        len: u32,
+    },
+    /// The pieces make more or fewer bytes than the window has.
+    #[error("the pieces make {made} bytes or more, the window has {want}")]
+    Length {
+        /// Made when it was noticed.
+        made: u64,
+        /// The window's.
+        want: usize,
+    },
+    /// The raw pieces take more or fewer raw bytes than there are.
+    #[error("the raw pieces take {taken} bytes or more of {have}")]
+    Raw {
+        /// Taken when it was noticed.
+        taken: u64,
+        /// Raw bytes that are there.
+        have: usize,
+    },
+}
+
+/// Writes into `out`, which is the window's whole length, what `pieces` make of `space` and `raw`.
+///
+/// # Errors
+/// When a reference points outside, or lengths do not agree. `out` may then be partly written.
+pub fn window(
+    space: &Space<'_>,
+    pieces: &[Piece],
+    raw: &[u8],
+    out: &mut [u8],
+) -> Result<(), RebuildError> {
+    let want = out.len();
+    let (mut made, mut taken) = (0_usize, 0_usize);
+    for piece in pieces {
+        let to = made + piece.len() as usize;
+        let short = RebuildError::Length { made: to as u64, want };
+        let into = out.get_mut(made..to).ok_or(short)?;
+        made = to;
+        match piece {
+            Piece::Ref(at) => {
+                let outside = RebuildError::Outside { offset: at.offset, len: at.len };
+                apply(at.transform, space.get(at.offset, at.len).ok_or(outside)?, into);
+            }
+            Piece::Raw(len) => {
+                let to = taken + *len as usize;
+                let few = RebuildError::Raw { taken: to as u64, have: raw.len() };
+                into.copy_from_slice(raw.get(taken..to).ok_or(few)?);
+                taken = to;
+            }
+        }
+    }
+    if made != want {
+        return Err(RebuildError::Length { made: made as u64, want });
+    }
+    if taken != raw.len() {
+        return Err(RebuildError::Raw { taken: taken as u64, have: raw.len() });
+    }
+    Ok(())
+}
+
+/// Writes `from`, transformed, into `into`, which is as long.
+#[inline]
+pub fn apply(transform: Transform, from: &[u8], into: &mut [u8]) {
+    match transform {
+        Transform::Identity => into.copy_from_slice(from),
+        Transform::Xor(imm) => into.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ imm),
+        Transform::Add(imm) => {
+            into.iter_mut().zip(from).for_each(|(to, from)| *to = from.wrapping_add(imm));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Ref;
+
+    fn at(offset: u64, len: u32, transform: Transform) -> Piece {
+        Piece::Ref(Ref { offset, len, transform })
+    }
+
+    #[test]
+    fn pieces_make_the_window() {
+        let blob: Vec<u8> = (0..=255).collect();
+        let space = Space::blob(&blob);
+        let pieces = [
+            at(250, 6, Transform::Identity),
+            Piece::Raw(2),
+            at(0, 3, Transform::Xor(255)),
+            at(254, 2, Transform::Add(7)),
+        ];
+        let mut out = [0; 13];
+        window(&space, &pieces, b"hi", &mut out).expect("fits");
+        assert_eq!(out, *b"\xfa\xfb\xfc\xfd\xfe\xffhi\xff\xfe\xfd\x05\x06");
+    }
+
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        let space = Space::blob(&[0; 10]);
+        let mut out = [0; 10];
+        let mut run = |pieces: &[Piece], raw: &[u8]| window(&space, pieces, raw, &mut out);
+        let outside = RebuildError::Outside { offset: 1, len: 10 };
+        assert_eq!(run(&[at(1, 10, Transform::Identity)], b""), Err(outside));
+        assert_eq!(run(&[Piece::Raw(9)], &[0; 9]), Err(RebuildError::Length { made: 9, want: 10 }));
+        let long = Err(RebuildError::Length { made: 11, want: 10 });
+        assert_eq!(run(&[Piece::Raw(11)], &[0; 11]), long);
+        let raw = |taken, have| Err(RebuildError::Raw { taken, have });
+        assert_eq!(run(&[Piece::Raw(10)], &[0; 9]), raw(10, 9));
+        assert_eq!(run(&[Piece::Raw(10)], &[0; 11]), raw(10, 11));
+    }
+}
