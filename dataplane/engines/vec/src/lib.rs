@@ -8,10 +8,13 @@
 mod element;
 pub mod kernels;
 mod metric;
+pub mod quantize;
+mod rotation;
 mod rows;
 mod topk;
 
 pub use element::{Element, bf16_of, f32_of_bf16};
 pub use metric::{BadVector, Metric};
+pub use rotation::Rotation;
 pub use rows::{Rows, stride};
 pub use topk::{Hit, TopK};

@@ -4,6 +4,7 @@
 //! trait's instances and the functions compiled for their features. [`oracle`] says what all of
 //! them must give.
 
+mod codes;
 mod generic;
 mod isa;
 pub mod oracle;
@@ -11,6 +12,7 @@ mod portable;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -20,6 +22,7 @@ mod x86;
 use std::fmt;
 use std::sync::OnceLock;
 
+pub use codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
 pub use isa::Isa;
 
 /// What two vectors are compared by.
@@ -45,11 +48,14 @@ struct Compiled {
     dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
     scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
     tile: unsafe fn(Many, Many, usize, &mut [f32]),
+    round: unsafe fn(&mut [f32], &[f32], usize, usize),
+    signs: unsafe fn(&[f32], &mut [u32]) -> f32,
+    codes: unsafe fn(&CodeScan<'_>, &mut Found),
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
 macro_rules! compiled {
-    ($simd:ty $(, $features:literal)?) => {
+    ($simd:ty, $codes:path $(, $features:literal)?) => {
         use $crate::kernels::generic::{self, Column, Full, Half};
 
         $(#[target_feature(enable = $features)])?
@@ -98,6 +104,18 @@ macro_rules! compiled {
             unsafe { generic::tile::<$simd>(rows, queries, n, out) }
         }
 
+        $(#[target_feature(enable = $features)])?
+        unsafe fn round(x: &mut [f32], by: &[f32], from: usize, power: usize) {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::turn::round::<$simd>(x, by, from, power) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn signs(x: &[f32], words: &mut [u32]) -> f32 {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::turn::signs::<$simd>(x, words) }
+        }
+
         /// This level's functions; to be called only where it is available.
         pub(in $crate::kernels) const COMPILED: $crate::kernels::Compiled =
             $crate::kernels::Compiled {
@@ -108,6 +126,9 @@ macro_rules! compiled {
                 dot_i8,
                 scan_i8,
                 tile,
+                round,
+                signs,
+                codes: $codes,
             };
     };
 }
@@ -246,6 +267,42 @@ impl Kernels {
         assert_eq!(out.len(), many * queried, "a place for each pair");
         // SAFETY: the level is available; lengths as asserted.
         unsafe { (self.compiled.tile)((rows.as_ptr(), many), (queries.as_ptr(), queried), n, out) }
+    }
+
+    /// One round of a rotation of `x`: multiplies by `by`, makes the unscaled Hadamard transform
+    /// of the `power` numbers from `from` on and, where these are not all, makes of the two halves
+    /// of `x` their sum and their difference.
+    ///
+    /// # Panics
+    /// When `x` is no multiple of 32 long, `by` has another length, `power` is no power of two of
+    /// at least 16, or does not fit.
+    pub fn round(&self, x: &mut [f32], by: &[f32], from: usize, power: usize) {
+        assert!(x.len().is_multiple_of(32) && x.len() == by.len(), "{} numbers", x.len());
+        assert!(power.is_power_of_two() && power >= 16 && from + power <= x.len());
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.round)(x, by, from, power) }
+    }
+
+    /// Which of `x` are above 0, 32 a word, the first in the lowest bit; returns the sum of all
+    /// without their signs.
+    ///
+    /// # Panics
+    /// When `words` does not have one place for each 32 of `x`.
+    pub fn signs(&self, x: &[f32], words: &mut [u32]) -> f32 {
+        assert_eq!(x.len(), 32 * words.len(), "32 signs a word");
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.signs)(x, words) }
+    }
+
+    /// Finds the codes whose scores exceed the floor.
+    ///
+    /// # Panics
+    /// When the scan's parts do not fit each other, or `found` has too little room.
+    pub fn scan_codes(&self, scan: &CodeScan<'_>, found: &mut Found) {
+        scan.check(found);
+        found.len = 0;
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.codes)(scan, found) }
     }
 }
 

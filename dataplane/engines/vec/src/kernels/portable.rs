@@ -44,6 +44,27 @@ impl Simd for Portable {
         ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
     }
     #[inline(always)]
+    unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| a[k] * b[k])
+    }
+    #[inline(always)]
+    unsafe fn store(ptr: *mut f32, a: [f32; 8]) {
+        // SAFETY: the caller's promise.
+        unsafe { ptr.cast::<[f32; 8]>().write_unaligned(a) }
+    }
+    #[inline(always)]
+    unsafe fn butterfly<const H: usize>(a: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| if k & H == 0 { a[k] + a[k ^ H] } else { a[k ^ H] - a[k] })
+    }
+    #[inline(always)]
+    unsafe fn abs(a: [f32; 8]) -> [f32; 8] {
+        a.map(f32::abs)
+    }
+    #[inline(always)]
+    unsafe fn positive(a: [f32; 8]) -> u32 {
+        a.iter().enumerate().map(|(k, &value)| u32::from(value > 0.0) << k).sum()
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> [i32; 8] {
         [0; 8]
     }
@@ -61,4 +82,4 @@ impl Simd for Portable {
     }
 }
 
-crate::kernels::compiled!(Portable);
+crate::kernels::compiled!(Portable, super::codes::scan_portable);

@@ -33,8 +33,19 @@ pub(super) trait Simd: Copy {
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
     /// `a - b`.
     unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`.
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// Sum of the lanes.
     unsafe fn sum(a: Self::F) -> f32;
+    /// Writes `LANES` numbers.
+    unsafe fn store(ptr: *mut f32, a: Self::F);
+    /// Lane `k` with bit `H` of `k` clear becomes the sum of lanes `k` and `k + H`, the other one
+    /// their difference. `H` is a power of two below `LANES`.
+    unsafe fn butterfly<const H: usize>(a: Self::F) -> Self::F;
+    /// Lane by lane without its sign.
+    unsafe fn abs(a: Self::F) -> Self::F;
+    /// Bit `k` says that lane `k` is above 0.
+    unsafe fn positive(a: Self::F) -> u32;
 
     /// All 0.
     unsafe fn zero_i() -> Self::I;

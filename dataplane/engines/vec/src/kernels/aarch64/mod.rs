@@ -52,6 +52,44 @@ impl Simd for Neon {
         unsafe { vaddvq_f32(a) }
     }
     #[inline(always)]
+    unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vmulq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn store(ptr: *mut f32, a: float32x4_t) {
+        // SAFETY: see above; the bytes are writable.
+        unsafe { vst1q_f32(ptr, a) }
+    }
+    #[inline(always)]
+    unsafe fn butterfly<const H: usize>(a: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let zero = vdupq_n_f32(0.0);
+            let (other, sign) = if H == 1 {
+                (vrev64q_f32(a), vzip1q_f32(zero, vdupq_n_f32(-0.0)))
+            } else {
+                let sign = vcombine_f32(vdup_n_f32(0.0), vdup_n_f32(-0.0));
+                (vextq_f32::<2>(a, a), sign)
+            };
+            let bits = veorq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(sign));
+            vaddq_f32(other, vreinterpretq_f32_u32(bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vabsq_f32(a) }
+    }
+    #[inline(always)]
+    unsafe fn positive(a: float32x4_t) -> u32 {
+        // SAFETY: see above.
+        unsafe {
+            let bits = [1u32, 2, 4, 8];
+            vaddvq_u32(vandq_u32(vcgtzq_f32(a), vld1q_u32(bits.as_ptr())))
+        }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> int32x4_t {
         // SAFETY: see above.
         unsafe { vdupq_n_s32(0) }
@@ -72,4 +110,4 @@ impl Simd for Neon {
     }
 }
 
-crate::kernels::compiled!(Neon, "neon");
+crate::kernels::compiled!(Neon, super::codes::scan_portable, "neon");

@@ -59,6 +59,43 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn store(ptr: *mut f32, a: __m256) {
+        // SAFETY: see above; the bytes are writable.
+        unsafe { _mm256_storeu_ps(ptr, a) }
+    }
+    #[inline(always)]
+    unsafe fn butterfly<const H: usize>(a: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let other = match H {
+                1 => _mm256_permute_ps::<0b10_11_00_01>(a),
+                2 => _mm256_permute_ps::<0b01_00_11_10>(a),
+                _ => _mm256_permute2f128_ps::<1>(a, a),
+            };
+            let (plus, minus) = (_mm256_add_ps(a, other), _mm256_sub_ps(other, a));
+            match H {
+                1 => _mm256_blend_ps::<0b1010_1010>(plus, minus),
+                2 => _mm256_blend_ps::<0b1100_1100>(plus, minus),
+                _ => _mm256_blend_ps::<0b1111_0000>(plus, minus),
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
+    }
+    #[inline(always)]
+    unsafe fn positive(a: __m256) -> u32 {
+        // SAFETY: see above.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, _mm256_setzero_ps())) as u32 }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_setzero_si256() }
@@ -88,4 +125,4 @@ impl Simd for Avx2 {
     }
 }
 
-crate::kernels::compiled!(Avx2, "avx2,fma");
+crate::kernels::compiled!(Avx2, super::codes::scan_avx2, "avx2,fma");

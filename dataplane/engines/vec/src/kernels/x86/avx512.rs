@@ -56,6 +56,44 @@ impl Simd for Avx512 {
         unsafe { _mm512_reduce_add_ps(a) }
     }
     #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn store(ptr: *mut f32, a: __m512) {
+        // SAFETY: see above; the bytes are writable.
+        unsafe { _mm512_storeu_ps(ptr, a) }
+    }
+    #[inline(always)]
+    unsafe fn butterfly<const H: usize>(a: __m512) -> __m512 {
+        // Lanes with bit H of their number set.
+        let (other, high) = const {
+            let (mut other, mut high, mut k) = ([0i32; 16], 0u16, 0);
+            while k < 16 {
+                other[k] = (k ^ H) as i32;
+                high |= (((k & H) / H) as u16) << k;
+                k += 1;
+            }
+            (other, high)
+        };
+        // SAFETY: see above.
+        unsafe {
+            let other = _mm512_permutexvar_ps(_mm512_loadu_si512(other.as_ptr().cast()), a);
+            _mm512_mask_sub_ps(_mm512_add_ps(a, other), high, other, a)
+        }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_abs_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn positive(a: __m512) -> u32 {
+        // SAFETY: see above.
+        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_setzero_ps())) }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_setzero_si512() }
@@ -83,5 +121,6 @@ impl Simd for Avx512 {
 
 crate::kernels::compiled!(
     Avx512,
+    super::codes::scan_avx512,
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512vpopcntdq,avx2,fma"
 );
