@@ -6,8 +6,9 @@ use crate::rows::Rows;
 /// A fixed orthogonal map that spreads every direction over all components.
 ///
 /// Rounds of random signs and Hadamard transforms, over the first and the last power of two of the
-/// components by turns, the halves folded in between, as in the Kac-walk rotator of the RaBitQ
-/// library. It depends on dimension and seed alone, not on the processor.
+/// components by turns; after every second one the halves are folded. So every component meets
+/// every other, and no direction stays on few of them. It depends on dimension and seed alone, not
+/// on the processor.
 #[derive(Debug)]
 pub struct Rotation {
     dim: usize,
@@ -37,7 +38,7 @@ impl Rotation {
         let mut state = seed;
         for round in 0..if whole { 3 } else { 4 } {
             let from = Self::from(round, padded, power);
-            let fold = if whole { 1.0 } else { 0.5_f32.sqrt() };
+            let fold = if Self::folds(round, padded, power) { 0.5_f32.sqrt() } else { 1.0 };
             let inside = (1.0 / power as f32).sqrt() * fold;
             let mut bits = 0;
             let row: Vec<f32> = (0..padded)
@@ -64,6 +65,10 @@ impl Rotation {
         if round.is_multiple_of(2) { 0 } else { padded - power }
     }
 
+    const fn folds(round: usize, padded: usize, power: usize) -> bool {
+        power < padded && !round.is_multiple_of(2)
+    }
+
     /// Writes `vector`, rotated, into `out`.
     ///
     /// # Panics
@@ -74,7 +79,8 @@ impl Rotation {
         out[self.dim..].fill(0.0);
         for round in 0..self.rounds.len() {
             let from = Self::from(round, self.padded, self.power);
-            self.kernels.round(out, self.rounds.row(round), from, self.power);
+            let folds = Self::folds(round, self.padded, self.power);
+            self.kernels.round(out, self.rounds.row(round), (from, self.power), folds);
         }
     }
 }
@@ -118,7 +124,7 @@ mod tests {
                     assert!((got - want).abs() < 1e-5, "dim {dim}: {k} {j}: {got}");
                 }
                 let most = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-                assert!(most < 12.0 / (rotation.padded() as f32).sqrt(), "dim {dim}: {most}");
+                assert!(most < 6.0 / (rotation.padded() as f32).sqrt(), "dim {dim}: {most}");
             }
         }
     }

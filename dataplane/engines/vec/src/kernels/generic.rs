@@ -157,6 +157,44 @@ pub(super) unsafe fn scan_i8<S: Simd>(rows: *const i8, query: &[i8], out: &mut [
     }
 }
 
+/// Exact dot product of unsigned and signed bytes.
+///
+/// # Safety
+/// `S` must be available; both are as long, a multiple of 64.
+#[inline(always)]
+pub(super) unsafe fn dot_u8<S: Simd>(row: &[u8], query: &[i8]) -> i32 {
+    // SAFETY: 64 is a multiple of BYTES; the rest is the caller's promise.
+    unsafe {
+        let mut acc = [S::zero_i(); 2];
+        for (at, acc_at) in (0..query.len()).step_by(S::BYTES).zip([0, 1].into_iter().cycle()) {
+            let (row, query) = (row.as_ptr().add(at), query.as_ptr().add(at));
+            acc[acc_at] = S::dot_u8(acc[acc_at], S::load_i(row), query);
+        }
+        S::sum_i(acc[0]).wrapping_add(S::sum_i(acc[1]))
+    }
+}
+
+/// Exact dot product of halves of bytes and signed bytes.
+///
+/// # Safety
+/// `S` must be available; `row` is a multiple of 64 long, `query` twice as long.
+#[inline(always)]
+pub(super) unsafe fn dot_u4<S: Simd>(row: &[u8], query: &[i8]) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        let (mut low, mut high) = (S::zero_i(), S::zero_i());
+        for line in (0..row.len()).step_by(64) {
+            for at in (0..64).step_by(S::BYTES) {
+                let both = S::load_i(row.as_ptr().add(line + at));
+                let query = query.as_ptr().add(2 * line + at);
+                low = S::dot_u8(low, S::low_halves(both), query);
+                high = S::dot_u8(high, S::high_halves(both), query.add(64));
+            }
+        }
+        S::sum_i(low).wrapping_add(S::sum_i(high))
+    }
+}
+
 /// Rows of a tile.
 const TILE_ROWS: usize = 4;
 /// Queries of a tile; with the rows' they fill the registers of AVX-512.
@@ -226,4 +264,20 @@ unsafe fn products<S: Simd>(
         }
         acc.map(|acc| acc.map(|acc| S::sum(acc)))
     }
+}
+
+/// Levels of numbers, and the product of the numbers with the middles of their levels. The
+/// compiler makes vectors of it; sums are kept in sixteen lanes so that it may.
+#[inline(always)]
+pub(super) fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
+    let mut sums = [0.0_f32; 16];
+    let (least, most) = (-half as f32, (half - 1) as f32);
+    for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
+        for ((x, out), sum) in x.iter().zip(out).zip(&mut sums) {
+            let level = (x * by).floor().clamp(least, most);
+            *out = level as i32 as u8;
+            *sum += x * (level + 0.5);
+        }
+    }
+    sums.iter().sum()
 }

@@ -37,6 +37,7 @@ pub enum Measure {
 type Compare<T> = unsafe fn(*const T, *const f32, usize) -> f32;
 /// Rows with how many they are.
 type Many = (*const f32, usize);
+type Round = unsafe fn(&mut [f32], &[f32], (usize, usize), bool);
 type Scan<T> = unsafe fn(*const T, *const f32, usize, &mut [f32]);
 
 /// Functions that are compiled for one level's features.
@@ -48,9 +49,12 @@ struct Compiled {
     dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
     scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
     tile: unsafe fn(Many, Many, usize, &mut [f32]),
-    round: unsafe fn(&mut [f32], &[f32], usize, usize),
+    round: Round,
     signs: unsafe fn(&[f32], &mut [u32]) -> f32,
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
+    dot_u8: unsafe fn(&[u8], &[i8]) -> i32,
+    dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
+    levels: unsafe fn(&[f32], f32, i32, &mut [u8]) -> f32,
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
@@ -105,15 +109,32 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn round(x: &mut [f32], by: &[f32], from: usize, power: usize) {
+        unsafe fn round(x: &mut [f32], by: &[f32], part: (usize, usize), folds: bool) {
             // SAFETY: as above.
-            unsafe { $crate::kernels::turn::round::<$simd>(x, by, from, power) }
+            unsafe { $crate::kernels::turn::round::<$simd>(x, by, part, folds) }
         }
 
         $(#[target_feature(enable = $features)])?
         unsafe fn signs(x: &[f32], words: &mut [u32]) -> f32 {
             // SAFETY: as above.
             unsafe { $crate::kernels::turn::signs::<$simd>(x, words) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn dot_u8(row: &[u8], query: &[i8]) -> i32 {
+            // SAFETY: as above.
+            unsafe { generic::dot_u8::<$simd>(row, query) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn dot_u4(row: &[u8], query: &[i8]) -> i32 {
+            // SAFETY: as above.
+            unsafe { generic::dot_u4::<$simd>(row, query) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
+            $crate::kernels::generic::levels(x, by, half, out)
         }
 
         /// This level's functions; to be called only where it is available.
@@ -129,6 +150,9 @@ macro_rules! compiled {
                 round,
                 signs,
                 codes: $codes,
+                dot_u8,
+                dot_u4,
+                levels,
             };
     };
 }
@@ -270,17 +294,17 @@ impl Kernels {
     }
 
     /// One round of a rotation of `x`: multiplies by `by`, makes the unscaled Hadamard transform
-    /// of the `power` numbers from `from` on and, where these are not all, makes of the two halves
-    /// of `x` their sum and their difference.
+    /// of the `power` numbers from `from` on and, with `folds`, of the two halves of `x` their sum
+    /// and their difference.
     ///
     /// # Panics
-    /// When `x` is no multiple of 32 long, `by` has another length, `power` is no power of two of
+    /// When `x` is no multiple of 64 long, `by` has another length, `power` is no power of two of
     /// at least 16, or does not fit.
-    pub fn round(&self, x: &mut [f32], by: &[f32], from: usize, power: usize) {
-        assert!(x.len().is_multiple_of(32) && x.len() == by.len(), "{} numbers", x.len());
+    pub fn round(&self, x: &mut [f32], by: &[f32], (from, power): (usize, usize), folds: bool) {
+        assert!(x.len().is_multiple_of(64) && x.len() == by.len(), "{} numbers", x.len());
         assert!(power.is_power_of_two() && power >= 16 && from + power <= x.len());
         // SAFETY: the level is available; lengths as asserted.
-        unsafe { (self.compiled.round)(x, by, from, power) }
+        unsafe { (self.compiled.round)(x, by, (from, power), folds) }
     }
 
     /// Which of `x` are above 0, 32 a word, the first in the lowest bit; returns the sum of all
@@ -292,6 +316,43 @@ impl Kernels {
         assert_eq!(x.len(), 32 * words.len(), "32 signs a word");
         // SAFETY: the level is available; lengths as asserted.
         unsafe { (self.compiled.signs)(x, words) }
+    }
+
+    /// Exact dot product of unsigned bytes and signed ones.
+    ///
+    /// # Panics
+    /// When the slices differ in length, or it is no multiple of 64.
+    #[must_use]
+    #[inline]
+    pub fn dot_u8(&self, row: &[u8], query: &[i8]) -> i32 {
+        check(row.len(), query.len(), 64);
+        // SAFETY: the level is available; both slices have as many components, a multiple of 64.
+        unsafe { (self.compiled.dot_u8)(row, query) }
+    }
+
+    /// Exact dot product of unsigned halves of bytes and signed bytes: of each 64 bytes of `row`
+    /// the low halves are components 0 to 63, the high ones 64 to 127.
+    ///
+    /// # Panics
+    /// When `query` is not twice as long as `row`, or that no multiple of 64.
+    #[must_use]
+    #[inline]
+    pub fn dot_u4(&self, row: &[u8], query: &[i8]) -> i32 {
+        check(2 * row.len(), query.len(), 128);
+        // SAFETY: the level is available; `query` has two components for each byte of `row`.
+        unsafe { (self.compiled.dot_u4)(row, query) }
+    }
+
+    /// Writes the low eight bits of the whole part, towards minus infinity, of each number times
+    /// `by`, held within `-half..half`; returns the product of the numbers with the middles of
+    /// the levels so chosen.
+    ///
+    /// # Panics
+    /// When `out` is not as long as `x`, or that no multiple of 16.
+    pub fn levels(&self, x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
+        check(x.len(), out.len(), 16);
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.levels)(x, by, half, out) }
     }
 
     /// Finds the codes whose scores exceed the floor.

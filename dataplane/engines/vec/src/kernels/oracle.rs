@@ -17,3 +17,20 @@ pub fn compare(measure: Measure, a: &[f32], b: &[f32]) -> f64 {
 pub fn dot_i8(a: &[i8], b: &[i8]) -> i64 {
     a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
 }
+
+/// Dot product of unsigned bytes and signed ones.
+#[must_use]
+pub fn dot_u8(a: &[u8], b: &[i8]) -> i64 {
+    a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
+}
+
+/// Dot product of halves of bytes and bytes, ordered as
+/// [`Kernels::dot_u4`](super::Kernels::dot_u4) says.
+#[must_use]
+pub fn dot_u4(a: &[u8], b: &[i8]) -> i64 {
+    let halves: Vec<u8> = a
+        .chunks(64)
+        .flat_map(|line| line.iter().map(|byte| byte & 15).chain(line.iter().map(|byte| byte >> 4)))
+        .collect();
+    dot_u8(&halves, b)
+}

@@ -9,6 +9,7 @@ pub(super) struct Portable;
 impl Simd for Portable {
     type F = [f32; 8];
     type I = [i32; 8];
+    type B = [u8; 8];
     const LANES: usize = 8;
     const BYTES: usize = 8;
     const BIAS: i32 = 0;
@@ -75,6 +76,25 @@ impl Simd for Portable {
             (row.cast::<[i8; 8]>().read_unaligned(), query.cast::<[i8; 8]>().read_unaligned())
         };
         std::array::from_fn(|k| acc[k] + i32::from(a[k]) * i32::from(b[k]))
+    }
+    #[inline(always)]
+    unsafe fn load_i(ptr: *const u8) -> [u8; 8] {
+        // SAFETY: the caller's promise.
+        unsafe { ptr.cast::<[u8; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(a: [u8; 8]) -> [u8; 8] {
+        a.map(|byte| byte & 15)
+    }
+    #[inline(always)]
+    unsafe fn high_halves(a: [u8; 8]) -> [u8; 8] {
+        a.map(|byte| byte >> 4)
+    }
+    #[inline(always)]
+    unsafe fn dot_u8(acc: [i32; 8], row: [u8; 8], query: *const i8) -> [i32; 8] {
+        // SAFETY: the caller's promise.
+        let query = unsafe { query.cast::<[i8; 8]>().read_unaligned() };
+        std::array::from_fn(|k| acc[k] + i32::from(row[k]) * i32::from(query[k]))
     }
     #[inline(always)]
     unsafe fn sum_i(a: [i32; 8]) -> i32 {

@@ -52,6 +52,16 @@ pub(super) trait Simd: Copy {
     /// `acc` and the products of `BYTES` components of `row` and `query`, plus [`Self::BIAS`]
     /// times each component of `query`.
     unsafe fn dot_i8(acc: Self::I, row: *const i8, query: *const i8) -> Self::I;
+    /// `BYTES` bytes.
+    type B: Copy;
+    /// Reads `BYTES` bytes.
+    unsafe fn load_i(ptr: *const u8) -> Self::B;
+    /// The low half of each byte.
+    unsafe fn low_halves(a: Self::B) -> Self::B;
+    /// The high half of each byte.
+    unsafe fn high_halves(a: Self::B) -> Self::B;
+    /// `acc` and the products of `BYTES` unsigned bytes with signed ones.
+    unsafe fn dot_u8(acc: Self::I, row: Self::B, query: *const i8) -> Self::I;
     /// Sum of the lanes.
     unsafe fn sum_i(a: Self::I) -> i32;
     /// Asks for the cache line at `ptr`, which need not be readable.

@@ -91,4 +91,21 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn unsigned_bytes_and_halves_are_exact(lines in 1usize..20, seed: u64) {
+        let row: Vec<u8> = noise(seed, 64 * lines)
+            .iter()
+            .map(|value| if value.abs() > 0.9 { 255 } else { ((value + 1.0) * 127.0) as u8 })
+            .collect();
+        let query: Vec<i8> = noise(!seed, 128 * lines)
+            .iter()
+            .map(|value| if value.abs() > 0.9 { -128 } else { (value * 140.0) as i8 })
+            .collect();
+        for kernels in Isa::available().filter_map(Kernels::of) {
+            let half = &query[..row.len()];
+            prop_assert_eq!(i64::from(kernels.dot_u8(&row, half)), oracle::dot_u8(&row, half));
+            prop_assert_eq!(i64::from(kernels.dot_u4(&row, &query)), oracle::dot_u4(&row, &query));
+        }
+    }
 }

@@ -48,13 +48,18 @@ unsafe fn fold<S: Simd>(low: *mut f32, high: *mut f32) {
     }
 }
 
-/// One round: multiplies by `by`, transforms the `power` numbers from `from` on, and, where these
-/// are not all `n`, folds the first half of all with the second. `n` is a multiple of 32.
+/// One round: multiplies by `by`, transforms the `power` numbers from `from` on, and with `folds`
+/// makes of the two halves of all their sum and their difference. Of a multiple of 32 numbers.
 ///
 /// # Safety
 /// As [`hadamard`]; `by` is as long as `x`, and `from + power` within both.
 #[inline(always)]
-pub(super) unsafe fn round<S: Simd>(x: &mut [f32], by: &[f32], from: usize, power: usize) {
+pub(super) unsafe fn round<S: Simd>(
+    x: &mut [f32],
+    by: &[f32],
+    (from, power): (usize, usize),
+    folds: bool,
+) {
     let (n, x, by) = (x.len(), x.as_mut_ptr(), by.as_ptr());
     // SAFETY: the caller's promise; `n` and half of it are multiples of LANES.
     unsafe {
@@ -62,7 +67,7 @@ pub(super) unsafe fn round<S: Simd>(x: &mut [f32], by: &[f32], from: usize, powe
             S::store(x.add(at), S::mul(S::load(x.add(at)), S::load(by.add(at))));
         }
         hadamard::<S>(x.add(from), power);
-        if power < n {
+        if folds {
             for at in (0..n / 2).step_by(S::LANES) {
                 fold::<S>(x.add(at), x.add(at + n / 2));
             }

@@ -8,6 +8,7 @@
 
 use crate::kernels::{BLOCK, CodeScan, Found, Kernels, Measure, TABLE_BYTES};
 use crate::rotation::Rotation;
+use crate::rows::Rows;
 
 /// Encodes vectors of one dimension, and prepares queries for their codes.
 #[derive(Debug)]
@@ -32,8 +33,14 @@ pub struct Codes {
 }
 
 /// A query, ready to be compared with codes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct QueryTables {
+    /// The rotated query's components as bytes, padded for [`Kernels::dot_u4`].
+    pub(super) bytes: Rows<i8>,
+    /// What a byte counts.
+    pub(super) byte: f32,
+    /// Sum of the components.
+    pub(super) sum: f32,
     tables: Vec<u8>,
     unit: (f32, f32),
     /// What every score is to be raised by.
@@ -70,7 +77,8 @@ impl RaBitQ {
         Codes { words, len: 0, lines: Vec::new(), scale: Vec::new(), add: Vec::new() }
     }
 
-    /// Adds the code of `vector`.
+    /// Adds the code of `vector`, and leaves it in `scratch` as it was encoded: rotated, less the
+    /// centre.
     ///
     /// # Panics
     /// When `vector` or `codes` have another dimension.
@@ -110,7 +118,9 @@ impl RaBitQ {
             }
         };
         let (tables, unit) = tables(&turned);
-        QueryTables { tables, unit, constant }
+        let (bytes, byte) = bytes(&turned);
+        let sum = turned.iter().sum();
+        QueryTables { bytes, byte, sum, tables, unit, constant }
     }
 
     /// The centre's squared length.
@@ -142,6 +152,18 @@ fn tables(query: &[f32]) -> (Vec<u8>, (f32, f32)) {
     (tables, (2.0 / per_unit, -whole))
 }
 
+/// Components as bytes of one unit, which is given too.
+fn bytes(query: &[f32]) -> (Rows<i8>, f32) {
+    let most = query.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let mut row = vec![0; query.len().next_multiple_of(128)];
+    for (byte, value) in row.iter_mut().zip(query) {
+        *byte = (value * (127.0 / most)).round_ties_even() as i8;
+    }
+    let mut rows = Rows::new(row.len());
+    rows.push(&row);
+    (rows, most / 127.0)
+}
+
 impl Codes {
     /// How many there are.
     #[must_use]
@@ -153,6 +175,13 @@ impl Codes {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// What the product of code `at` with a query was estimated to count for, and what was added.
+    #[must_use]
+    #[inline]
+    pub(super) fn factors(&self, at: usize) -> (f32, f32) {
+        (self.scale[at], self.add[at])
     }
 
     /// Bytes that they take.

@@ -12,6 +12,7 @@ pub(super) struct Neon;
 impl Simd for Neon {
     type F = float32x4_t;
     type I = int32x4_t;
+    type B = uint8x16_t;
     const LANES: usize = 4;
     const BYTES: usize = 16;
     const BIAS: i32 = 0;
@@ -101,6 +102,35 @@ impl Simd for Neon {
             let (a, b) = (vld1q_s8(row), vld1q_s8(query));
             let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
             vpadalq_s16(vpadalq_s16(acc, low), vmull_high_s8(a, b))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i(ptr: *const u8) -> uint8x16_t {
+        // SAFETY: see above.
+        unsafe { vld1q_u8(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(a: uint8x16_t) -> uint8x16_t {
+        // SAFETY: see above.
+        unsafe { vandq_u8(a, vdupq_n_u8(15)) }
+    }
+    #[inline(always)]
+    unsafe fn high_halves(a: uint8x16_t) -> uint8x16_t {
+        // SAFETY: see above.
+        unsafe { vshrq_n_u8::<4>(a) }
+    }
+    #[inline(always)]
+    unsafe fn dot_u8(acc: int32x4_t, row: uint8x16_t, query: *const i8) -> int32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let query = vld1q_s8(query);
+            let (low, high) = (vmovl_s8(vget_low_s8(query)), vmovl_high_s8(query));
+            let row_low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(row)));
+            let row_high = vreinterpretq_s16_u16(vmovl_high_u8(row));
+            let acc = vmlal_s16(acc, vget_low_s16(row_low), vget_low_s16(low));
+            let acc = vmlal_high_s16(acc, row_low, low);
+            let acc = vmlal_s16(acc, vget_low_s16(row_high), vget_low_s16(high));
+            vmlal_high_s16(acc, row_high, high)
         }
     }
     #[inline(always)]

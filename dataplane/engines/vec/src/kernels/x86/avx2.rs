@@ -12,6 +12,7 @@ pub(in super::super) struct Avx2;
 impl Simd for Avx2 {
     type F = __m256;
     type I = __m256i;
+    type B = __m128i;
     const LANES: usize = 8;
     const BYTES: usize = 16;
     const BIAS: i32 = 0;
@@ -107,6 +108,29 @@ impl Simd for Avx2 {
             let row = _mm256_cvtepi8_epi16(_mm_loadu_si128(row.cast()));
             let query = _mm256_cvtepi8_epi16(_mm_loadu_si128(query.cast()));
             _mm256_add_epi32(acc, _mm256_madd_epi16(row, query))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i(ptr: *const u8) -> __m128i {
+        // SAFETY: see above.
+        unsafe { _mm_loadu_si128(ptr.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(a: __m128i) -> __m128i {
+        // SAFETY: see above.
+        unsafe { _mm_and_si128(a, _mm_set1_epi8(15)) }
+    }
+    #[inline(always)]
+    unsafe fn high_halves(a: __m128i) -> __m128i {
+        // SAFETY: see above.
+        unsafe { _mm_and_si128(_mm_srli_epi16::<4>(a), _mm_set1_epi8(15)) }
+    }
+    #[inline(always)]
+    unsafe fn dot_u8(acc: __m256i, row: __m128i, query: *const i8) -> __m256i {
+        // SAFETY: see above.
+        unsafe {
+            let query = _mm256_cvtepi8_epi16(_mm_loadu_si128(query.cast()));
+            _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_cvtepu8_epi16(row), query))
         }
     }
     #[inline(always)]

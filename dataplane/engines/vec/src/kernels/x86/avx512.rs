@@ -12,6 +12,7 @@ pub(in super::super) struct Avx512;
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
+    type B = __m512i;
     const LANES: usize = 16;
     const BYTES: usize = 64;
     // A row's bytes are made unsigned by 128 more.
@@ -106,6 +107,26 @@ impl Simd for Avx512 {
             let row = _mm512_xor_si512(_mm512_loadu_si512(row.cast()), flip);
             _mm512_dpbusd_epi32(acc, row, _mm512_loadu_si512(query.cast()))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_i(ptr: *const u8) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_loadu_si512(ptr.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn low_halves(a: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_and_si512(a, _mm512_set1_epi8(15)) }
+    }
+    #[inline(always)]
+    unsafe fn high_halves(a: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(a), _mm512_set1_epi8(15)) }
+    }
+    #[inline(always)]
+    unsafe fn dot_u8(acc: __m512i, row: __m512i, query: *const i8) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_dpbusd_epi32(acc, row, _mm512_loadu_si512(query.cast())) }
     }
     #[inline(always)]
     unsafe fn sum_i(a: __m512i) -> i32 {
