@@ -6,11 +6,15 @@
 //! the squared distance with a minus before it.
 
 mod element;
+pub mod index;
 pub mod kernels;
+mod kmeans;
 mod metric;
 pub mod quantize;
 mod rotation;
 mod rows;
+#[cfg(test)]
+mod testing;
 mod topk;
 
 pub use element::{Element, bf16_of, f32_of_bf16};

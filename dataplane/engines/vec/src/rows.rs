@@ -126,6 +126,19 @@ impl<T: Component> Rows<T> {
         self.row_mut(self.len - 1).copy_from_slice(row);
     }
 
+    /// Bytes of memory that they hold.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.room * self.stride * size_of::<T>()
+    }
+
+    /// Gives memory back that is not needed as long as nothing is added.
+    pub fn shrink(&mut self) {
+        if self.len < self.room && self.len > 0 {
+            self.resize(self.len);
+        }
+    }
+
     /// Forgets rows from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -139,7 +152,11 @@ impl<T: Component> Rows<T> {
     }
 
     fn grow(&mut self, least: usize) {
-        let room = least.max(self.room * 3 / 2).max(16);
+        self.resize(least.max(self.room * 3 / 2).max(16));
+    }
+
+    /// Moves to memory for `room` rows, at least as many as are there.
+    fn resize(&mut self, room: usize) {
         let layout = Self::layout(room, self.stride);
         // SAFETY: the layout has a size, since `room` and `stride` are above 0.
         let fresh = unsafe { alloc_zeroed(layout) };

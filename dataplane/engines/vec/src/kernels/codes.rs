@@ -110,3 +110,32 @@ pub(super) unsafe fn scan_portable(scan: &CodeScan<'_>, found: &mut Found) {
         scan.keep(block, &sums, found);
     }
 }
+
+/// Sums of each four components by which bits are set, as bytes of one unit; returns what makes a
+/// sum of them the product with signs.
+#[inline(always)]
+pub(super) fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+    let (mut whole, mut most) = (0.0, f32::MIN_POSITIVE);
+    for four in query.chunks_exact(4) {
+        let spread: f32 = four.iter().map(|value| value.abs()).sum();
+        whole += spread;
+        most = spread.max(most);
+    }
+    let per_unit = 255.0 / most;
+    for (word, tables) in query.chunks_exact(32).zip(tables.chunks_exact_mut(TABLE_BYTES)) {
+        for (group, four) in word.chunks_exact(4).enumerate() {
+            let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
+            let at = 64 * (group % 2) + 16 * (group / 2);
+            for (bits, entry) in tables[at..at + 16].iter_mut().enumerate() {
+                let mut sum = -least;
+                for (k, value) in four.iter().enumerate() {
+                    sum += if bits >> k & 1 == 1 { *value } else { 0.0 };
+                }
+                // Rounded; at least 0 and at most 255 but for rounding, which saturates.
+                *entry = sum.mul_add(per_unit, 0.5) as u8;
+            }
+        }
+    }
+    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
+    (2.0 / per_unit, -whole)
+}

@@ -54,6 +54,7 @@ struct Compiled {
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
     dot_u8: unsafe fn(&[u8], &[i8]) -> i32,
     dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
+    tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
     levels: unsafe fn(&[f32], f32, i32, &mut [u8]) -> f32,
 }
 
@@ -137,6 +138,11 @@ macro_rules! compiled {
             $crate::kernels::generic::levels(x, by, half, out)
         }
 
+        $(#[target_feature(enable = $features)])?
+        unsafe fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+            $crate::kernels::codes::tables(query, tables)
+        }
+
         /// This level's functions; to be called only where it is available.
         pub(in $crate::kernels) const COMPILED: $crate::kernels::Compiled =
             $crate::kernels::Compiled {
@@ -152,6 +158,7 @@ macro_rules! compiled {
                 codes: $codes,
                 dot_u8,
                 dot_u4,
+                tables,
                 levels,
             };
     };
@@ -353,6 +360,17 @@ impl Kernels {
         check(x.len(), out.len(), 16);
         // SAFETY: the level is available.
         unsafe { (self.compiled.levels)(x, by, half, out) }
+    }
+
+    /// Writes the tables that [`CodeScan`] looks sums up in; returns its [`CodeScan::unit`].
+    ///
+    /// # Panics
+    /// When `query` is no multiple of 32 long, or `tables` not [`TABLE_BYTES`] for each 32.
+    pub fn tables(&self, query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+        check(query.len(), query.len(), 32);
+        assert_eq!(tables.len(), query.len() / 32 * TABLE_BYTES, "tables of all words");
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.tables)(query, tables) }
     }
 
     /// Finds the codes whose scores exceed the floor.

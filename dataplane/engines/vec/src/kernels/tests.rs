@@ -3,24 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::noise;
 use crate::{Rows, bf16_of, f32_of_bf16};
 
 fn rows<T: crate::rows::Component>(dim: usize, all: &[T]) -> Rows<T> {
     let mut rows = Rows::new(dim);
     all.chunks(dim).for_each(|row| rows.push(row));
     rows
-}
-
-/// Pseudo-random numbers from -1 to 1.
-fn noise(seed: u64, len: usize) -> Vec<f32> {
-    let mut x = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1;
-    let step = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        (x >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    std::iter::repeat_with(step).take(len).collect()
 }
 
 fn near(got: f32, want: f64, dim: usize) -> bool {

@@ -1,10 +1,11 @@
 //! One bit a component and two numbers a vector, without training.
 //!
 //! After Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound"
-//! (SIGMOD 2024). A vector, less a centre, is rotated; its code is the signs of what comes out. The
-//! signs, taken as a unit vector, stand for the vector's direction; their product with a query,
-//! divided by their product with the vector itself, is an unbiased estimate of the product of
-//! vector and query, with an error of the order of 1 / √dimension.
+//! (SIGMOD 2024). A vector is rotated, and a centre, rotated too, is taken off; the code is the
+//! signs of what is left. The signs, taken as a unit vector, stand for the direction of what is
+//! left; their product with a query, divided by their product with what is left itself, is an
+//! unbiased estimate of the product of that with the query, with an error of the order of
+//! 1 / √dimension. The query is the same for all centres.
 
 use crate::kernels::{BLOCK, CodeScan, Found, Kernels, Measure, TABLE_BYTES};
 use crate::rotation::Rotation;
@@ -15,10 +16,6 @@ use crate::rows::Rows;
 pub struct RaBitQ {
     rotation: Rotation,
     measure: Measure,
-    /// What is taken off each vector, rotated.
-    centre: Vec<f32>,
-    /// The centre's squared length.
-    centre_squares: f32,
     kernels: Kernels,
 }
 
@@ -35,7 +32,9 @@ pub struct Codes {
 /// A query, ready to be compared with codes.
 #[derive(Debug)]
 pub struct QueryTables {
-    /// The rotated query's components as bytes, padded for [`Kernels::dot_u4`].
+    /// The rotated query.
+    turned: Rows<f32>,
+    /// Its components as bytes, padded for [`Kernels::dot_u4`].
     pub(super) bytes: Rows<i8>,
     /// What a byte counts.
     pub(super) byte: f32,
@@ -43,25 +42,29 @@ pub struct QueryTables {
     pub(super) sum: f32,
     tables: Vec<u8>,
     unit: (f32, f32),
-    /// What every score is to be raised by.
-    constant: f32,
 }
 
 impl RaBitQ {
-    /// For vectors of `dim` components that `measure` compares; `centre` is where they lie
-    /// around, `None` for 0; `seed` selects the rotation.
+    /// For vectors of `dim` components that `measure` compares; `seed` selects the rotation.
     ///
     /// # Panics
-    /// When `dim` is 0 or `centre` has another dimension.
+    /// When `dim` is 0 or above 4096.
     #[must_use]
-    pub fn new(dim: usize, measure: Measure, centre: Option<&[f32]>, seed: u64) -> Self {
-        let rotation = Rotation::new(dim, seed);
-        let mut rotated = vec![0.0; rotation.padded()];
-        if let Some(centre) = centre {
-            rotation.rotate(centre, &mut rotated);
-        }
-        let centre_squares = rotated.iter().map(|value| value * value).sum();
-        Self { rotation, measure, centre: rotated, centre_squares, kernels: Kernels::best() }
+    pub fn new(dim: usize, measure: Measure, seed: u64) -> Self {
+        assert!(dim <= 4096, "{dim} components");
+        Self { rotation: Rotation::new(dim, seed), measure, kernels: Kernels::best() }
+    }
+
+    /// How codes are compared.
+    #[must_use]
+    pub const fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Components of a rotated vector.
+    #[must_use]
+    pub const fn padded(&self) -> usize {
+        self.rotation.padded()
     }
 
     /// Words of a code.
@@ -77,25 +80,34 @@ impl RaBitQ {
         Codes { words, len: 0, lines: Vec::new(), scale: Vec::new(), add: Vec::new() }
     }
 
-    /// Adds the code of `vector`, and leaves it in `scratch` as it was encoded: rotated, less the
-    /// centre.
+    /// Writes `vector`, rotated, into `out`.
     ///
     /// # Panics
-    /// When `vector` or `codes` have another dimension.
-    pub fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, codes: &mut Codes) {
+    /// When `vector` has another dimension, or `out` not [`Self::padded`] components.
+    pub fn rotate(&self, vector: &[f32], out: &mut [f32]) {
+        self.rotation.rotate(vector, out);
+    }
+
+    /// Adds the code of a rotated vector, of which `centre`, rotated, is taken off.
+    ///
+    /// # Panics
+    /// When vector, centre or codes have another dimension.
+    pub fn encode(&self, vector: &mut [f32], centre: &[f32], codes: &mut Codes) {
         assert_eq!(codes.words, self.words(), "codes of the same dimension");
-        scratch.resize(self.rotation.padded(), 0.0);
-        self.rotation.rotate(vector, scratch);
-        scratch.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
-        let squares = self.kernels.compare_f32(Measure::Dot, scratch, scratch);
-        let mut words = [0_u32; 1024];
+        assert_eq!((vector.len(), centre.len()), (self.padded(), self.padded()), "components");
+        vector.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
+        let squares = self.kernels.compare_f32(Measure::Dot, vector, vector);
+        let mut words = [0_u32; 128];
         let words = &mut words[..self.words()];
-        let sum = self.kernels.signs(scratch, words);
+        let sum = self.kernels.signs(vector, words);
         // The code's product with the vector is the sum of its components without signs.
         let scale = if sum > 0.0 { squares / sum } else { 0.0 };
         let (scale, add) = match self.measure {
             Measure::Dot => (scale, 0.0),
-            Measure::L2 => (2.0 * scale, -squares),
+            Measure::L2 => {
+                let along = self.kernels.compare_f32(Measure::Dot, vector, centre);
+                (2.0 * scale, -squares - 2.0 * along)
+            }
         };
         codes.push(words, scale, add);
     }
@@ -106,62 +118,51 @@ impl RaBitQ {
     /// When it has another dimension.
     #[must_use]
     pub fn query(&self, query: &[f32]) -> QueryTables {
-        let mut turned = vec![0.0; self.rotation.padded()];
-        self.rotation.rotate(query, &mut turned);
-        let dot = |a: &[f32], b: &[f32]| self.kernels.compare_f32(Measure::Dot, a, b);
-        let constant = match self.measure {
-            Measure::Dot => dot(&turned, &self.centre),
-            Measure::L2 => {
-                let off = self.centre.iter().zip(&mut turned);
-                off.for_each(|(centre, value)| *value -= centre);
-                -dot(&turned, &turned)
-            }
-        };
-        let (tables, unit) = tables(&turned);
-        let (bytes, byte) = bytes(&turned);
-        let sum = turned.iter().sum();
-        QueryTables { bytes, byte, sum, tables, unit, constant }
+        let mut turned = Rows::new(self.padded());
+        turned.push(&vec![0.0; self.padded()]);
+        self.rotation.rotate(query, turned.row_mut(0));
+        let mut tables = vec![0; self.words() * TABLE_BYTES];
+        let unit = self.kernels.tables(turned.row(0), &mut tables);
+        let (bytes, byte) = bytes(turned.row(0));
+        let sum = turned.row(0).iter().sum();
+        QueryTables { turned, bytes, byte, sum, tables, unit }
     }
 
-    /// The centre's squared length.
+    /// What the scores of codes about `centre`, rotated, are to be raised by to be the measure's.
+    ///
+    /// # Panics
+    /// When the centre has another dimension.
     #[must_use]
-    pub const fn centre_squares(&self) -> f32 {
-        self.centre_squares
+    #[inline]
+    pub fn constant(&self, query: &QueryTables, centre: &[f32]) -> f32 {
+        self.kernels.compare_f32(self.measure, query.turned.row(0), centre)
     }
-}
-
-/// Sums of each four components by which bits are set, as bytes of one unit, and what makes a sum
-/// of them the product with signs.
-fn tables(query: &[f32]) -> (Vec<u8>, (f32, f32)) {
-    let whole: f32 = query.iter().map(|value| value.abs()).sum();
-    let spread = |four: &[f32]| four.iter().map(|value| value.abs()).sum::<f32>();
-    let most = query.chunks_exact(4).map(spread).fold(f32::MIN_POSITIVE, f32::max);
-    let per_unit = 255.0 / most;
-    let mut tables = vec![0; query.len() / 32 * TABLE_BYTES];
-    for (group, four) in query.chunks_exact(4).enumerate() {
-        let (word, byte, half) = (group / 8, group % 8 / 2, group % 2);
-        let table = &mut tables[word * TABLE_BYTES + 64 * half + 16 * byte..][..16];
-        let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
-        for (bits, entry) in table.iter_mut().enumerate() {
-            let set = four.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
-            let sum: f32 = set.map(|(_, value)| value).sum();
-            *entry = ((sum - least) * per_unit).round_ties_even() as u8;
-        }
-    }
-    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
-    (tables, (2.0 / per_unit, -whole))
 }
 
 /// Components as bytes of one unit, which is given too.
 fn bytes(query: &[f32]) -> (Rows<i8>, f32) {
     let most = query.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    let mut row = vec![0; query.len().next_multiple_of(128)];
-    for (byte, value) in row.iter_mut().zip(query) {
-        *byte = (value * (127.0 / most)).round_ties_even() as i8;
+    let mut rows = Rows::new(query.len().next_multiple_of(128));
+    rows.push(&vec![0; rows.dim()]);
+    for (byte, value) in rows.row_mut(0).iter_mut().zip(query) {
+        // Rounded away from 0 at halves; towards 0 the rest falls off.
+        *byte = (value * (127.0 / most) + 0.5_f32.copysign(*value)) as i8;
     }
-    let mut rows = Rows::new(row.len());
-    rows.push(&row);
     (rows, most / 127.0)
+}
+
+impl QueryTables {
+    /// The rotated query.
+    #[must_use]
+    pub fn turned(&self) -> &[f32] {
+        self.turned.row(0)
+    }
+
+    /// Its components as bytes, padded with zeros to a multiple of 128, and what a byte counts.
+    #[must_use]
+    pub fn bytes(&self) -> (&[i8], f32) {
+        (self.bytes.row(0), self.byte)
+    }
 }
 
 impl Codes {
@@ -177,17 +178,30 @@ impl Codes {
         self.len == 0
     }
 
+    /// Blocks that there are; the last one may not be full.
+    #[must_use]
+    pub const fn blocks(&self) -> usize {
+        self.scale.len() / BLOCK
+    }
+
+    /// Bytes of memory that they hold.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        4 * (self.lines.capacity() + self.scale.capacity() + self.add.capacity())
+    }
+
+    /// Gives memory back that is not needed as long as nothing is added.
+    pub fn shrink(&mut self) {
+        self.lines.shrink_to_fit();
+        self.scale.shrink_to_fit();
+        self.add.shrink_to_fit();
+    }
+
     /// What the product of code `at` with a query was estimated to count for, and what was added.
     #[must_use]
     #[inline]
     pub(super) fn factors(&self, at: usize) -> (f32, f32) {
         (self.scale[at], self.add[at])
-    }
-
-    /// Bytes that they take.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        4 * (self.lines.capacity() + self.scale.capacity() + self.add.capacity())
     }
 
     fn push(&mut self, words: &[u32], scale: f32, add: f32) {
@@ -207,7 +221,7 @@ impl Codes {
     }
 
     /// Finds, among blocks `blocks`, codes whose estimated score exceeds `floor`; their places
-    /// count from the first of these blocks, their scores lack [`QueryTables::constant`].
+    /// count from the first of these blocks, their scores lack [`RaBitQ::constant`].
     ///
     /// # Panics
     /// When the query has another dimension, blocks are not there, or `found` has too little room.
@@ -231,20 +245,6 @@ impl Codes {
         };
         kernels.scan_codes(&scan, found);
     }
-
-    /// Blocks that there are.
-    #[must_use]
-    pub const fn blocks(&self) -> usize {
-        self.scale.len() / BLOCK
-    }
-}
-
-impl QueryTables {
-    /// What every score is to be raised by to be the metric's.
-    #[must_use]
-    pub const fn constant(&self) -> f32 {
-        self.constant
-    }
 }
 
 #[cfg(test)]
@@ -253,17 +253,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::{Isa, oracle};
-
-    fn noise(seed: u64, len: usize) -> Vec<f32> {
-        let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let step = || {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            (x >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        };
-        std::iter::repeat_with(step).take(len).collect()
-    }
+    use crate::testing::noise;
 
     proptest! {
         #[test]
@@ -271,16 +261,21 @@ mod tests {
             dim in 2usize..600,
             count in 1usize..150,
             l2: bool,
-            centred: bool,
+            spread in 0.0_f32..1.0,
             seed: u64,
         ) {
             let measure = if l2 { Measure::L2 } else { Measure::Dot };
-            let centre: Vec<f32> = noise(seed ^ 5, dim).iter().map(|value| value * 0.5).collect();
-            let quantizer = RaBitQ::new(dim, measure, centred.then_some(&centre), 1);
-            let (mut codes, mut scratch) = (quantizer.codes(), Vec::new());
+            let quantizer = RaBitQ::new(dim, measure, 1);
+            let mut centre = vec![0.0; quantizer.padded()];
+            let around: Vec<f32> = noise(seed ^ 5, dim).iter().map(|value| value * spread).collect();
+            quantizer.rotate(&around, &mut centre);
+            let (mut codes, mut turned) = (quantizer.codes(), vec![0.0; quantizer.padded()]);
             let vectors: Vec<Vec<f32>> =
                 (0..count).map(|at| noise(seed.wrapping_add(at as u64 * 77), dim)).collect();
-            vectors.iter().for_each(|vector| quantizer.encode(vector, &mut scratch, &mut codes));
+            for vector in &vectors {
+                quantizer.rotate(vector, &mut turned);
+                quantizer.encode(&mut turned, &centre, &mut codes);
+            }
             let query = noise(!seed, dim);
             let tables = quantizer.query(&query);
             let mut first: Option<Vec<(u32, f32)>> = None;
@@ -300,11 +295,12 @@ mod tests {
                 prop_assert_eq!(found.iter().collect::<Vec<_>>(), kept);
             }
             // An error is beyond six of its standard deviations in fewer than one case of 10^8.
+            let constant = quantizer.constant(&tables, &centre);
             let length = |a: &[f32]| oracle::compare(Measure::Dot, a, a).sqrt();
             for (at, score) in first.expect("portable is there") {
                 let vector = &vectors[at as usize];
                 let want = oracle::compare(measure, vector, &query);
-                let got = f64::from(score + tables.constant());
+                let got = f64::from(score + constant);
                 let off = 8.0 * length(&query).max(1.0) * (length(vector) + length(&centre))
                     * if l2 { 2.0 } else { 1.0 } / (dim.max(4) as f64).sqrt();
                 prop_assert!((got - want).abs() <= off, "dim {}: {} for {}", dim, got, want);
