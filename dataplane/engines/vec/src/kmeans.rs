@@ -95,9 +95,9 @@ fn move_centres(centres: &mut Rows<f32>, sample: &Rows<f32>, assigned: &[u32]) {
         let sum = sums.row_mut(to as usize).iter_mut();
         sum.zip(sample.row(at)).for_each(|(sum, value)| *sum += value);
     }
-    for at in 0..centres.len() {
-        if counts[at] > 0 {
-            let by = 1.0 / counts[at] as f32;
+    for (at, &count) in counts.iter().enumerate() {
+        if count > 0 {
+            let by = 1.0 / count as f32;
             let centre = centres.row_mut(at).iter_mut();
             centre.zip(sums.row(at)).for_each(|(centre, sum)| *centre = sum * by);
         }

@@ -16,6 +16,7 @@ mod rows;
 #[cfg(test)]
 mod testing;
 mod topk;
+pub mod wal;
 
 pub use element::{Element, bf16_of, f32_of_bf16};
 pub use metric::{BadVector, Metric};
