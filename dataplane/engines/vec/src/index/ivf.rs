@@ -1,15 +1,14 @@
 //! Inverted lists: vectors in the list of the centre that is nearest to them, as codes of their
 //! offset from it.
 
+use super::lists::{ListView, search_lists};
 use super::{Answer, Search};
-use crate::kernels::{BLOCK, Found, Kernels, Measure};
+use crate::kernels::{Kernels, Measure};
 use crate::kmeans;
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
 use crate::topk::{Hit, TopK};
 
-/// Blocks of a list that are scanned before the floor is raised.
-const STRIDE: usize = 64;
 /// Vectors that are assigned to lists together.
 const BATCH: usize = 64;
 
@@ -51,13 +50,6 @@ struct List {
     places: Vec<u32>,
 }
 
-/// A list that may be looked into.
-#[derive(Clone, Copy)]
-struct Probe {
-    list: u32,
-    constant: f32,
-}
-
 impl Ivf {
     /// No vectors yet; lists about centres that `sample` lies around.
     ///
@@ -65,13 +57,28 @@ impl Ivf {
     /// When there are no lists, or `sample` has fewer vectors than there are to be lists.
     #[must_use]
     pub fn train(sample: &Rows<f32>, settings: &IvfSettings) -> Self {
+        let centres = kmeans::train(&Kernels::best(), sample, settings.lists, settings.seed);
+        Self::about(centres, settings)
+    }
+
+    /// No vectors yet; one list about 0, whatever the settings say, so that nothing need be known
+    /// of the vectors to come.
+    ///
+    /// # Panics
+    /// When `dim` is 0 or above 4096.
+    #[must_use]
+    pub fn flat(dim: usize, settings: &IvfSettings) -> Self {
+        let mut centres = Rows::new(dim);
+        centres.push(&vec![0.0; dim]);
+        Self::about(centres, settings)
+    }
+
+    fn about(centres: Rows<f32>, settings: &IvfSettings) -> Self {
         let kernels = Kernels::best();
-        let centres = kmeans::train(&kernels, sample, settings.lists, settings.seed);
-        let quantizer = RaBitQ::new(sample.dim(), settings.measure, settings.seed);
-        let (mut turned, mut bytes) =
-            (Rows::new(quantizer.padded()), Rows::new(quantizer.padded()));
-        let mut byte = Vec::new();
-        let mut row = vec![0.0; quantizer.padded()];
+        let quantizer = RaBitQ::new(centres.dim(), settings.measure, settings.seed);
+        let padded = quantizer.padded();
+        let (mut turned, mut bytes, mut byte) = (Rows::new(padded), Rows::new(padded), Vec::new());
+        let mut row = vec![0.0; padded];
         for at in 0..centres.len() {
             quantizer.rotate(&centres.row(at)[..centres.dim()], &mut row);
             turned.push(&row);
@@ -85,7 +92,7 @@ impl Ivf {
             extra: ExtraCodes::new(settings.extra, quantizer.words()),
             places: Vec::new(),
         };
-        let lists = (0..settings.lists).map(|_| list()).collect();
+        let lists = (0..centres.len()).map(|_| list()).collect();
         let halves = kmeans::halves(&kernels, &centres);
         Self { quantizer, centres, halves, turned, bytes, byte, lists, len: 0, kernels }
     }
@@ -134,57 +141,23 @@ impl Ivf {
     #[must_use]
     pub fn search(&self, search: &Search<'_>) -> Answer {
         let query = self.quantizer.query(search.query);
-        let mut answer = Answer::default();
-        let mut top = TopK::new(search.candidates.max(search.k), f32::NEG_INFINITY);
-        let mut found = Found::with_room(STRIDE);
-        // Where each candidate lies; a hit's place counts in here.
-        let mut origins: Vec<(Probe, u32)> = Vec::with_capacity(1024);
-        for probe in self.probes(&query, search.probes) {
-            let list = &self.lists[probe.list as usize];
-            for from in (0..list.codes.blocks()).step_by(STRIDE) {
-                let blocks = from..list.codes.blocks().min(from + STRIDE);
-                let floor = top.floor() - probe.constant;
-                list.codes.scan(&self.kernels, &query, blocks, floor, &mut found);
-                for (at, score) in found.iter() {
-                    let at = at + (from * BLOCK) as u32;
-                    if search.filter.is_none_or(|filter| filter.allows(list.places[at as usize])) {
-                        top.offer(origins.len() as u32, score + probe.constant);
-                        origins.push((probe, at));
-                    }
-                }
-            }
-            answer.estimated += list.codes.len() as u64;
-        }
-        self.refine(search, &query, &top, &origins, &mut answer);
-        answer
+        let probes = self.probes(&query, search.probes);
+        let lists = probes.into_iter().map(|(at, constant)| {
+            let list = &self.lists[at as usize];
+            (
+                ListView {
+                    codes: list.codes.view(),
+                    extra: list.extra.view(),
+                    places: &list.places,
+                },
+                constant,
+            )
+        });
+        search_lists(&self.kernels, search, &query, lists)
     }
 
-    /// Ranks candidates again.
-    fn refine(
-        &self,
-        search: &Search<'_>,
-        query: &QueryTables,
-        top: &TopK,
-        origins: &[(Probe, u32)],
-        answer: &mut Answer,
-    ) {
-        let mut best = TopK::new(search.k, search.least);
-        for hit in top.hits() {
-            let (probe, at) = origins[hit.at as usize];
-            self.lists[probe.list as usize].extra.prefetch(at as usize);
-        }
-        for &Hit { at, score } in top.hits() {
-            let (probe, at) = origins[at as usize];
-            let List { codes, extra, places } = &self.lists[probe.list as usize];
-            let score = extra.refine(codes, query, at as usize, score - probe.constant);
-            best.offer(places[at as usize], score + probe.constant);
-        }
-        answer.computed += top.hits().len() as u64;
-        answer.hits = best.sorted();
-    }
-
-    /// The lists to look into, the nearest first.
-    fn probes(&self, query: &QueryTables, probes: usize) -> Vec<Probe> {
+    /// The lists to look into, the nearest first, with what their scores are to be raised by.
+    fn probes(&self, query: &QueryTables, probes: usize) -> Vec<(u32, f32)> {
         let (bytes, byte) = query.bytes();
         let mut dots = vec![0; self.lists.len()];
         let bytes = &bytes[..self.bytes.stride()];
@@ -200,7 +173,7 @@ impl Ivf {
         }
         let probe = |hit: Hit| {
             let constant = self.quantizer.constant(query, self.turned.row(hit.at as usize));
-            Probe { list: hit.at, constant }
+            (hit.at, constant)
         };
         top.sorted().into_iter().map(probe).collect()
     }
@@ -222,5 +195,127 @@ impl Ivf {
             list.extra.shrink();
             list.places.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Filter;
+    use super::*;
+    use crate::testing::noise;
+
+    #[derive(Debug)]
+    struct Even;
+
+    impl Filter for Even {
+        fn allows(&self, place: u32) -> bool {
+            place.is_multiple_of(2)
+        }
+    }
+
+    /// Vectors around 40 directions, some noise on each.
+    fn clustered(dim: usize, count: usize, seed: u64) -> Rows<f32> {
+        let mut rows = Rows::new(dim);
+        for at in 0..count as u64 {
+            let around = noise(at % 40 + 1000, dim);
+            let off = noise(seed ^ at.wrapping_mul(977), dim);
+            let row: Vec<f32> = around.iter().zip(off).map(|(a, b)| a + 0.4 * b).collect();
+            rows.push(&row);
+        }
+        rows
+    }
+
+    fn exact(rows: &Rows<f32>, query: &[f32], measure: Measure, filter: bool) -> Vec<u32> {
+        let mut top = TopK::new(10, f32::NEG_INFINITY);
+        for at in (0..rows.len() as u32).filter(|at| !filter || Even.allows(*at)) {
+            top.offer(at, Kernels::best().compare_f32(measure, rows.row(at as usize), query));
+        }
+        top.sorted().iter().map(|hit| hit.at).collect()
+    }
+
+    #[test]
+    fn near_vectors_are_found_under_every_measure_and_filter() {
+        let (dim, count) = (96, 3000);
+        let (rows, queries) = (clustered(dim, count, 1), clustered(dim, 20, 2));
+        for measure in [Measure::Dot, Measure::L2] {
+            let settings = IvfSettings { measure, lists: 30, extra: ExtraBits::Four, seed: 5 };
+            let mut ivf = Ivf::train(&rows, &settings);
+            ivf.add(&rows, 0);
+            assert_eq!(ivf.len(), count);
+            for filter in [None, Some(&Even as &dyn Filter)] {
+                let mut common = 0;
+                for at in 0..queries.len() {
+                    let query = queries.row(at);
+                    let search = Search {
+                        query: &query[..dim],
+                        k: 10,
+                        least: f32::NEG_INFINITY,
+                        candidates: 60,
+                        probes: 12,
+                        filter,
+                    };
+                    let answer = ivf.search(&search);
+                    assert_eq!(answer.hits.len(), 10);
+                    assert!(answer.computed == 60 && answer.estimated < count as u64);
+                    let truth = exact(&rows, query, measure, filter.is_some());
+                    common += answer.hits.iter().filter(|hit| truth.contains(&hit.at)).count();
+                    // A score is the measure's, as near as five bits a component come.
+                    for hit in &answer.hits {
+                        let row = rows.row(hit.at as usize);
+                        let want = Kernels::best().compare_f32(measure, row, query);
+                        assert!((hit.score - want).abs() < 1.0, "{} for {want}", hit.score);
+                    }
+                    let best = answer.hits[0].score;
+                    let bounded = Search { least: best, ..search };
+                    assert_eq!(ivf.search(&bounded).hits.first(), answer.hits.first());
+                    let above = Search { least: best.next_up(), ..search };
+                    assert!(ivf.search(&above).hits.is_empty());
+                }
+                assert!(common >= 150, "{measure:?}: {common} of 200");
+            }
+        }
+    }
+
+    #[test]
+    fn one_list_needs_no_training() {
+        let (rows, dim) = (clustered(100, 500, 3), 100);
+        let settings =
+            IvfSettings { measure: Measure::Dot, lists: 1, extra: ExtraBits::Eight, seed: 2 };
+        let mut flat = Ivf::flat(dim, &settings);
+        assert!(flat.is_empty());
+        flat.add(&rows, 0);
+        let query = rows.row(77);
+        let search = Search {
+            query: &query[..dim],
+            k: 10,
+            least: f32::NEG_INFINITY,
+            candidates: 100,
+            probes: 1,
+            filter: None,
+        };
+        let answer = flat.search(&search);
+        assert_eq!((answer.estimated, answer.hits[0].at), (500, 77));
+        let truth = exact(&rows, query, Measure::Dot, false);
+        assert!(answer.hits.iter().filter(|hit| truth.contains(&hit.at)).count() >= 8);
+    }
+
+    #[test]
+    fn more_lists_than_distinct_vectors_do_no_harm() {
+        let mut rows = Rows::new(8);
+        (0..50).for_each(|at| rows.push(&[at as f32 % 2.0; 8]));
+        let settings =
+            IvfSettings { measure: Measure::L2, lists: 20, extra: ExtraBits::Eight, seed: 1 };
+        let mut ivf = Ivf::train(&rows, &settings);
+        ivf.add(&rows, 7);
+        let search = Search {
+            query: &[1.0; 8],
+            k: 25,
+            least: -0.1,
+            candidates: 50,
+            probes: 20,
+            filter: None,
+        };
+        let answer = ivf.search(&search);
+        assert!(answer.hits.len() == 25 && answer.hits.iter().all(|hit| hit.at % 2 == 0));
     }
 }

@@ -3,8 +3,10 @@
 //! All work on places, 0 to 2^32 - 1, which the caller gives meaning.
 
 mod ivf;
+mod lists;
 
 pub use ivf::{Ivf, IvfSettings};
+pub use lists::{ListView, search_lists};
 
 use std::fmt::Debug;
 

@@ -7,7 +7,7 @@
 //! Euclidean Space for Approximate Nearest Neighbor Search" (SIGMOD 2025); steps after Max,
 //! "Quantizing for Minimum Distortion" (IRE 1960).
 
-use super::rabitq::{Codes, QueryTables};
+use super::rabitq::{CodesView, QueryTables};
 use crate::kernels::{Kernels, Measure};
 use crate::rows::Rows;
 
@@ -21,6 +21,15 @@ pub enum ExtraBits {
 }
 
 impl ExtraBits {
+    /// Bytes of the levels of a vector with a code of `words` words: a multiple of 64.
+    #[must_use]
+    pub const fn row_bytes(self, words: usize) -> usize {
+        match self {
+            Self::Four => (32 * words).div_ceil(128) * 64,
+            Self::Eight => (32 * words).next_multiple_of(64),
+        }
+    }
+
     /// Levels on either side of 0.
     const fn half(self) -> i32 {
         match self {
@@ -51,12 +60,12 @@ impl ExtraCodes {
     /// None yet, for the codes of a quantizer with codes of `words` words.
     #[must_use]
     pub fn new(bits: ExtraBits, words: usize) -> Self {
-        let dim = 32 * words;
-        let bytes = match bits {
-            ExtraBits::Four => dim.div_ceil(128) * 64,
-            ExtraBits::Eight => dim.next_multiple_of(64),
-        };
-        Self { bits, rows: Rows::new(bytes), scale: Vec::new(), kernels: Kernels::best() }
+        Self {
+            bits,
+            rows: Rows::new(bits.row_bytes(words)),
+            scale: Vec::new(),
+            kernels: Kernels::best(),
+        }
     }
 
     /// How many there are.
@@ -111,6 +120,28 @@ impl ExtraCodes {
         self.rows.push(&packed[..self.rows.dim()]);
     }
 
+    /// The levels where they lie.
+    #[must_use]
+    pub fn view(&self) -> ExtraView<'_> {
+        let (rows, stride) = (self.rows.as_slice(), self.rows.stride());
+        ExtraView { bits: self.bits, rows, stride, scale: &self.scale }
+    }
+}
+
+/// Levels where they lie: in memory, or in a mapped file.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtraView<'a> {
+    /// How many bits.
+    pub bits: ExtraBits,
+    /// The levels of vector 0, then those of vector 1, ….
+    pub rows: &'a [u8],
+    /// Bytes of one vector's, as [`ExtraBits::row_bytes`] says.
+    pub stride: usize,
+    /// For each vector what a product counts for.
+    pub scale: &'a [f32],
+}
+
+impl ExtraView<'_> {
     /// A finer estimate of the score of code `at`, for which a scan found `score`; as that, it
     /// lacks [`RaBitQ::constant`](super::RaBitQ::constant).
     ///
@@ -118,17 +149,24 @@ impl ExtraCodes {
     /// When there is no such code, or the query has another dimension.
     #[must_use]
     #[inline]
-    pub fn refine(&self, codes: &Codes, query: &QueryTables, at: usize, score: f32) -> f32 {
+    pub fn refine(
+        &self,
+        kernels: &Kernels,
+        codes: &CodesView<'_>,
+        query: &QueryTables,
+        at: usize,
+        score: f32,
+    ) -> f32 {
         let (scale, add) = codes.factors(at);
         if scale == 0.0 {
             return score;
         }
-        let row = self.rows.row(at);
+        let row = &self.rows[at * self.stride..][..self.stride];
         let signs = (score - add) / scale;
         let bytes = query.bytes.row(0);
         let dot = match self.bits {
-            ExtraBits::Four => self.kernels.dot_u4(row, bytes),
-            ExtraBits::Eight => self.kernels.dot_u8(row, &bytes[..row.len()]),
+            ExtraBits::Four => kernels.dot_u4(row, bytes),
+            ExtraBits::Eight => kernels.dot_u8(row, &bytes[..row.len()]),
         };
         // A level is its bits, less 2 × half where the sign is not set, plus a half for its middle.
         let half = self.bits.half() as f32 / 2.0;
@@ -141,12 +179,10 @@ impl ExtraCodes {
     #[inline]
     pub fn prefetch(&self, at: usize) {
         #[cfg(target_arch = "x86_64")]
-        if at < self.rows.len() {
+        for line in self.rows[at * self.stride..][..self.stride].chunks(64) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            for line in self.rows.row(at).chunks(64) {
-                // SAFETY: a prefetch reads nothing that could fault.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-            }
+            // SAFETY: a prefetch reads nothing that could fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
@@ -179,12 +215,14 @@ mod tests {
             let tables = quantizer.query(&query);
             let mut found = Found::with_room(codes.blocks());
             let (kernels, all) = (Kernels::best(), 0..codes.blocks());
-            codes.scan(&kernels, &tables, all, f32::NEG_INFINITY, &mut found);
+            codes.view().scan(&kernels, &tables, all, f32::NEG_INFINITY, &mut found);
             let mut off = [0.0_f64; 3];
             for (at, score) in found.iter() {
                 let at = at as usize;
                 let want = oracle::compare(measure, &vectors[at], &query);
-                let refined = |more: &ExtraCodes| more.refine(&codes, &tables, at, score);
+                let refined = |more: &ExtraCodes| {
+                    more.view().refine(&kernels, &codes.view(), &tables, at, score)
+                };
                 for (off, got) in off.iter_mut().zip([score, refined(&four), refined(&eight)]) {
                     *off += (f64::from(got + quantizer.constant(&tables, &centre)) - want).powi(2);
                 }

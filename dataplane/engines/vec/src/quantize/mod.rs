@@ -3,5 +3,5 @@
 mod extra;
 mod rabitq;
 
-pub use extra::{ExtraBits, ExtraCodes};
-pub use rabitq::{Codes, QueryTables, RaBitQ};
+pub use extra::{ExtraBits, ExtraCodes, ExtraView};
+pub use rabitq::{Codes, CodesView, QueryTables, RaBitQ};

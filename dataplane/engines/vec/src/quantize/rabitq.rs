@@ -197,11 +197,11 @@ impl Codes {
         self.add.shrink_to_fit();
     }
 
-    /// What the product of code `at` with a query was estimated to count for, and what was added.
+    /// The codes as a scan sees them.
     #[must_use]
-    #[inline]
-    pub(super) fn factors(&self, at: usize) -> (f32, f32) {
-        (self.scale[at], self.add[at])
+    pub fn view(&self) -> CodesView<'_> {
+        let Self { words, len, lines, scale, add } = self;
+        CodesView { words: *words, len: *len, lines, scale, add }
     }
 
     fn push(&mut self, words: &[u32], scale: f32, add: f32) {
@@ -218,6 +218,36 @@ impl Codes {
         }
         (self.scale[self.len], self.add[self.len]) = (scale, add);
         self.len += 1;
+    }
+}
+
+/// Codes where they lie: in memory, or in a mapped file.
+#[derive(Clone, Copy, Debug)]
+pub struct CodesView<'a> {
+    /// Words of a code.
+    pub words: usize,
+    /// How many there are; in their last block there may be fewer than it has room for.
+    pub len: usize,
+    /// All lines of block 0, then those of block 1, …; [`BLOCK`] words a line.
+    pub lines: &'a [u32],
+    /// For each place of all blocks what a product counts for.
+    pub scale: &'a [f32],
+    /// For each place what is added; minus infinity where there is no code.
+    pub add: &'a [f32],
+}
+
+impl CodesView<'_> {
+    /// Blocks that there are.
+    #[must_use]
+    pub const fn blocks(&self) -> usize {
+        self.scale.len() / BLOCK
+    }
+
+    /// What the product of code `at` with a query was estimated to count for, and what was added.
+    #[must_use]
+    #[inline]
+    pub(super) fn factors(&self, at: usize) -> (f32, f32) {
+        (self.scale[at], self.add[at])
     }
 
     /// Finds, among blocks `blocks`, codes whose estimated score exceeds `floor`; their places
@@ -282,7 +312,7 @@ mod tests {
             for kernels in Isa::available().filter_map(Kernels::of) {
                 let mut found = Found::with_room(codes.blocks());
                 let blocks = 0..codes.blocks();
-                codes.scan(&kernels, &tables, blocks.clone(), f32::NEG_INFINITY, &mut found);
+                codes.view().scan(&kernels, &tables, blocks.clone(), f32::NEG_INFINITY, &mut found);
                 let all: Vec<(u32, f32)> = found.iter().collect();
                 prop_assert_eq!(all.len(), count);
                 let first = first.get_or_insert_with(|| all.clone());
@@ -290,7 +320,7 @@ mod tests {
                 let mut scores: Vec<f32> = all.iter().map(|&(_, score)| score).collect();
                 scores.sort_by(f32::total_cmp);
                 let floor = scores[count / 2];
-                codes.scan(&kernels, &tables, blocks, floor, &mut found);
+                codes.view().scan(&kernels, &tables, blocks, floor, &mut found);
                 let kept: Vec<_> = all.iter().copied().filter(|&(_, score)| score > floor).collect();
                 prop_assert_eq!(found.iter().collect::<Vec<_>>(), kept);
             }
