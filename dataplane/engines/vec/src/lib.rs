@@ -10,6 +10,7 @@ pub mod index;
 pub mod kernels;
 mod kmeans;
 mod metric;
+mod pool;
 pub mod quantize;
 mod rotation;
 mod rows;

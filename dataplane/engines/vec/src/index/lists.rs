@@ -2,8 +2,9 @@
 
 use super::{Answer, Search};
 use crate::kernels::{BLOCK, Found, Kernels};
+use crate::pool::Pool;
 use crate::quantize::{CodesView, ExtraView, QueryTables};
-use crate::topk::{Hit, TopK};
+use crate::topk::TopK;
 
 /// Blocks of a list that are scanned before the floor is raised.
 const STRIDE: usize = 64;
@@ -31,21 +32,21 @@ pub fn search_lists<'a>(
     lists: impl Iterator<Item = (ListView<'a>, f32)>,
 ) -> Answer {
     let mut answer = Answer::default();
-    let mut top = TopK::new(search.candidates.max(search.k), f32::NEG_INFINITY);
+    let mut pool = Pool::new(search.candidates.max(search.k));
     let mut found = Found::with_room(STRIDE);
-    // Where each candidate lies: a list that was looked into, and the place in it. Hits of `top`
-    // count in here.
+    // Where each candidate lies: a list that was looked into, and the place in it. What
+    // the pool holds counts in here.
     let mut origins: Vec<(u32, u32)> = Vec::new();
     let mut seen: Vec<(ListView<'a>, f32)> = Vec::with_capacity(search.probes);
     for (list, constant) in lists {
         for from in (0..list.codes.blocks()).step_by(STRIDE) {
             let blocks = from..list.codes.blocks().min(from + STRIDE);
-            list.codes.scan(kernels, query, blocks, top.floor() - constant, &mut found);
+            list.codes.scan(kernels, query, blocks, pool.floor() - constant, &mut found);
             for (at, score) in found.iter() {
                 let at = at + (from * BLOCK) as u32;
                 let place = list.places[at as usize];
                 if search.filter.is_none_or(|filter| filter.allows(place)) {
-                    top.offer(origins.len() as u32, score + constant);
+                    pool.push(score + constant, origins.len() as u32);
                     origins.push((seen.len() as u32, at));
                 }
             }
@@ -53,18 +54,19 @@ pub fn search_lists<'a>(
         answer.estimated += list.codes.len as u64;
         seen.push((list, constant));
     }
+    pool.settle();
     let mut best = TopK::new(search.k, search.least);
-    for hit in top.hits() {
-        let (list, at) = origins[hit.at as usize];
+    for (_, at) in pool.iter() {
+        let (list, at) = origins[at as usize];
         seen[list as usize].0.extra.prefetch(at as usize);
     }
-    for &Hit { at, score } in top.hits() {
+    for (score, at) in pool.iter() {
         let (list, at) = origins[at as usize];
         let (ListView { codes, extra, places }, constant) = &seen[list as usize];
         let score = extra.refine(kernels, codes, query, at as usize, score - constant);
         best.offer(places[at as usize], score + constant);
     }
-    answer.computed = top.hits().len() as u64;
+    answer.computed = pool.iter().len() as u64;
     answer.hits = best.sorted();
     answer
 }
