@@ -234,7 +234,10 @@ fn other_processes() {
 fn act(folder: &Path, task: &str) -> Result<(), Failed> {
     match task {
         "write" => write(folder),
-        "create" => Ok(drop(Blob::create(folder, &settings(1 << 20), &mut |_, _| {})?)),
+        "create" => {
+            Blob::create(folder, &settings(1 << 20), &mut |_, _| {})?;
+            Ok(())
+        }
         _ => {
             let blob = Blob::open_read(folder)?;
             let mut text = Vec::new();
