@@ -1,6 +1,7 @@
 //! Benchmarks of pfs against its peers; every one checks its answer.
 
 pub mod all;
+pub mod blob;
 pub mod host;
 pub mod kv;
 pub mod op;
