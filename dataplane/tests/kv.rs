@@ -143,6 +143,57 @@ fn workers_share_a_store_and_its_sequences() {
 }
 
 #[test]
+fn no_operation_is_lost_or_lands_on_another_shard() {
+    const SHARDS: u32 = 2;
+    const WORKERS: u64 = 3;
+    const FRAMES: u64 = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let text = program(folder.path(), ",shards=2");
+    let program = Program::parse(&text).unwrap();
+    let engines = Engines::load([&program]).unwrap();
+    // Every worker writes and deletes keys of both shards, and keys that only it writes.
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|worker| {
+                let mut engine = Worker::new(&engines, &program);
+                scope.spawn(move || {
+                    let frames = (1..=FRAMES).map(|n| {
+                        let keys: Vec<Vec<u8>> = (0..8_u64)
+                            .map(|at| format!("{worker}:{}", n * 8 + at).into_bytes())
+                            .collect();
+                        let mut operations: Vec<_> = keys.iter().map(|key| put(key, key)).collect();
+                        operations.push(Operation::Delete { key: &keys[0] });
+                        frame(worker + 1, n, &operations)
+                    });
+                    engine.run(&frames.collect::<Vec<_>>());
+                    engine.end()
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let done: u64 = ended.iter().map(|(results, _)| results[0]).sum();
+    assert_eq!(done, WORKERS * FRAMES * 9);
+    assert!(ended.iter().all(|(results, _)| results[1] == 0));
+    drop(engines);
+    let settings =
+        StoreSettings { shards: SHARDS, folder: Some(folder.path().into()), ..Default::default() };
+    let mut store = Store::open(&settings).unwrap();
+    let space = store.database("default").unwrap().keys();
+    let mut seen = 0;
+    for (at, shard) in store.shards().iter().enumerate() {
+        let mut here = 0;
+        for row in shard.shard().scan(&Scan { space, ..Scan::default() }) {
+            assert_eq!((row.key, shard.shard().owner(space, row.key)), (row.value, at));
+            here += 1;
+        }
+        assert!(here > 0, "both shards have keys");
+        seen += here;
+    }
+    assert_eq!(seen, WORKERS * FRAMES * 7, "one of eight keys was deleted");
+}
+
+#[test]
 fn bad_datagrams_do_nothing_and_are_counted() {
     let good = frame(9, 1, &[put(b"a", b"1"), put(b"b", b"2")]);
     let mut payloads: Vec<Vec<u8>> = (0..good.len()).map(|end| good[..end].to_vec()).collect();

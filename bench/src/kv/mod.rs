@@ -6,6 +6,7 @@
 
 mod client;
 mod ours;
+mod packets;
 mod served;
 pub mod workload;
 
@@ -36,7 +37,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 9] = [
+const ENGINES: [(&str, bool); 10] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -44,6 +45,7 @@ const ENGINES: [(&str, bool); 9] = [
     ("blart", true),
     ("heed", true),
     ("fjall", true),
+    ("pfs-packets", false),
     ("pfs-served", false),
     ("redis", false),
 ];
@@ -75,6 +77,16 @@ const SERVED: [(&str, &str, usize); 8] = [
     ("read", "READ", 3),
     ("pair_set", "PAIR_SET", 3),
     ("pair_scan", "PAIR_SCAN, M rows", 2),
+];
+
+/// Columns of the table of packets.
+const PACKETS: [(&str, &str, usize); 6] = [
+    ("packet_new", "put of new keys", 2),
+    ("packet_put", "put", 2),
+    ("packet_get", "get, answered", 2),
+    ("packet_new_cycles", "cycles: put of new keys", 0),
+    ("packet_put_cycles", "put", 0),
+    ("packet_get_cycles", "get, answered", 0),
 ];
 
 type Samples = BTreeMap<(String, String), Vec<f64>>;
@@ -166,7 +178,12 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
     let Settings { keys, rounds, .. } = settings;
     let title = format!("{keys} keys, one thread, medians of {rounds}:");
     let served = "Servers, pipelines of 16, millions per second of the server's CPU time:";
-    report.tables = vec![rows(title, &COLUMNS), rows(served.to_owned(), &SERVED)];
+    let packets = "The op `kv` on frames in memory, no socket, receiver and op in one thread, millions per second of CPU time:";
+    report.tables = vec![
+        rows(title, &COLUMNS),
+        rows(served.to_owned(), &SERVED),
+        rows(packets.to_owned(), &PACKETS),
+    ];
     report.tables.retain(|table| !table.rows.is_empty());
     for sum in ["seek_sum", "place_sum"] {
         let sums: Vec<f64> = samples
@@ -187,7 +204,7 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
 }
 
 /// What, our engine and figure, the peer's, and how many times the peer's it is to be.
-const WANTED: [(&str, &str, &str, &str, &str, f64); 15] = [
+const WANTED: [(&str, &str, &str, &str, &str, f64); 17] = [
     ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
     ("get, single", "pfs", "get", "blart", "get", 2.0),
     ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
@@ -203,7 +220,12 @@ const WANTED: [(&str, &str, &str, &str, &str, f64); 15] = [
     ("RESP SET of new keys", "pfs-served", "resp_first_set", "redis", "resp_first_set", 2.0),
     ("RESP SET", "pfs-served", "resp_set", "redis", "resp_set", 2.0),
     ("RESP GET", "pfs-served", "resp_get", "redis", "resp_get", 2.0),
+    ("packets to the store: put", "pfs-packets", "packet_put", "redis", "resp_set", 6.0),
+    ("packets to the store: get", "pfs-packets", "packet_get", "redis", "resp_get", 6.0),
 ];
+
+/// Operations from packets that a core is to do, millions a second: put, and get with its answer.
+const PACKET_RATE: f64 = 4.0;
 
 /// What, our figure, and how many millions per CPU second it is to be: multiples of what the server
 /// did whose grammar this is, which answered 41,000 INSERT, 91,000 READ, 2,400 PAIR_SET and 24,000
@@ -222,6 +244,14 @@ fn targets(median: &dyn Fn(&str, &str) -> Option<f64>) -> Vec<Target> {
             let target = format!("{times} × {peer}'s {theirs:.4} M/s");
             let measured = format!("{own:.4} M/s, {:.2} ×", own / theirs);
             targets.push(Target::at_least(what, target, measured, own, theirs * times));
+        }
+    }
+    for (what, figure) in [("put", "packet_put"), ("get", "packet_get")] {
+        if let Some(own) = median("pfs-packets", figure) {
+            let what = format!("packets to the store: {what}, a core");
+            let target = format!("{PACKET_RATE} M/s");
+            let measured = format!("{own:.2} M/s");
+            targets.push(Target::at_least(&what, target, measured, own, PACKET_RATE));
         }
     }
     if let Some(overhead) = median("pfs", "overhead") {

@@ -39,7 +39,12 @@ pub fn child(engine: &str, keys: usize, folder: &Path) -> Result<(), String> {
     let figures = match engine {
         "pfs" => memory(&work)?,
         "pfs-disk" => disk(&work, folder)?,
-        other => return Err(format!("no engine {other}: pfs, pfs-disk, pfs-served or redis")),
+        "pfs-packets" => super::packets::measure(&work, folder)?,
+        other => {
+            return Err(format!(
+                "no engine {other}: pfs, pfs-disk, pfs-packets, pfs-served, redis"
+            ));
+        }
     };
     println!("{}", line(&figures));
     Ok(())

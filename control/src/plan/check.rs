@@ -10,7 +10,7 @@ use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::pin;
 use pfs_dataplane::receivers::SourceSpec;
 
-use super::{LaneMode, Plan, SCHEMA_VERSION, Source, cost};
+use super::{LaneMode, Plan, SCHEMA_VERSION, Source, cost, replies};
 
 /// Fewest and most descriptors that a lane may hold.
 const RING_SLOTS: std::ops::RangeInclusive<u32> = 64..=1 << 22;
@@ -89,6 +89,7 @@ pub fn check(plan: &Plan) -> Checked {
     check_rules(&mut checked);
     check_sinks(&mut checked);
     check_ids(&mut checked);
+    replies::check(&mut checked);
     check_lanes(&mut checked);
     check_restore(&mut checked);
     check_limits(&mut checked);

@@ -5,11 +5,13 @@ use pfs_dataplane::ops::ids::IdSinkSpec;
 use pfs_dataplane::packet::{Rule, RuleMatch};
 use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::receivers::SourceSpec;
+use pfs_dataplane::transmitters::replies::ReplySpec;
 use pfs_rings::{PageWish, WaitStrategy};
 use serde_json::{Map, Value};
 
 use super::{
-    IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, SCHEMA_VERSION, Sinks, Source,
+    IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, ReplySink, SCHEMA_VERSION, Sinks,
+    Source,
 };
 use crate::settings;
 
@@ -17,6 +19,8 @@ use crate::settings;
 const KEPT: &str = "payload";
 /// Name of the sink that `--ids` makes.
 const IDS: &str = "ids";
+/// Name of the sink that `--replies` makes.
+const REPLIES: &str = "replies";
 
 /// The flags that describe a plan.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,6 +77,10 @@ pub struct PlanFlags {
     /// json:FILE, or ring:SOCKET in shared memory (settings: words=N, when_full=wait).
     #[arg(long, value_name = "KIND:WHERE[,KEY=VALUE...]")]
     pub ids: Option<String>,
+    /// Answer the senders of key/value operations: udp (out of the source's own socket),
+    /// af_packet:eth0 or af_xdp:eth0,queue=1 (headers turned round), or into a file, pcap:FILE.
+    #[arg(long, value_name = "KIND[:WHERE][,KEY=VALUE...]")]
+    pub replies: Option<String>,
     /// Write the closing report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<std::path::PathBuf>,
@@ -124,6 +132,16 @@ pub enum MakeError {
         /// What is wrong with it.
         why: String,
     },
+    /// `--replies` does not name a way back.
+    #[error(
+        "--replies {given}: {why}; write udp, af_packet:INTERFACE, af_xdp:INTERFACE,queue=N or pcap:FILE, and give the program a kv op"
+    )]
+    Replies {
+        /// The flag's value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A word is not among a flag's choices.
     #[error("--{flag} {given}: choose one of {choices}")]
     Choice {
@@ -160,6 +178,10 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
         Some(given) => vec![keep_ids(given, &mut rules)?],
         None => Vec::new(),
     };
+    let replies = match &flags.replies {
+        Some(given) => vec![reply_through(given, &mut rules)?],
+        None => Vec::new(),
+    };
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
         sources,
@@ -174,6 +196,7 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
                 .map(|path| PayloadSink { name: KEPT.into(), path: path.clone() })
                 .collect(),
             ids,
+            replies,
         },
         limits: Limits { seconds: flags.seconds, packets: flags.packets, declared: None },
         granted: None,
@@ -207,6 +230,38 @@ pub fn ids(given: &str) -> Result<IdSinkSpec, String> {
     settings::spec(given, |kind, _| match kind {
         "u32" | "arrow" | "json" => Some("path"),
         "ring" => Some("socket"),
+        _ => None,
+    })
+}
+
+/// The way back `given`, and the rules whose programs have answers told to use it.
+fn reply_through(given: &str, rules: &mut [Rule]) -> Result<ReplySink, MakeError> {
+    let fail = |why: String| MakeError::Replies { given: given.to_owned(), why };
+    let to = replies(given).map_err(fail)?;
+    let answers = |rule: &&mut Rule| {
+        let program = Program::parse(&rule.program);
+        program.is_ok_and(|program| program.engines().any(EngineOp::gives_replies))
+    };
+    let mut found = false;
+    for rule in rules.iter_mut().filter(answers) {
+        rule.replies = Some(REPLIES.into());
+        found = true;
+    }
+    let sink = found.then(|| ReplySink { name: REPLIES.into(), to });
+    sink.ok_or_else(|| fail("no program has answers".into()))
+}
+
+/// Reads `KIND[:WHERE][,KEY=VALUE...]` through the type that reads a plan's JSON.
+///
+/// # Errors
+/// What is wrong, in one sentence.
+pub fn replies(given: &str) -> Result<ReplySpec, String> {
+    let (kind, rest) = given.split_at(given.find([':', ',']).unwrap_or(given.len()));
+    let rest = rest.strip_prefix(':').unwrap_or(rest);
+    settings::spec(&format!("{kind}:{rest}"), |kind, _| match kind {
+        "udp" => Some("datagram_bytes"),
+        "af_packet" | "af_xdp" => Some("interface"),
+        "pcap" => Some("path"),
         _ => None,
     })
 }

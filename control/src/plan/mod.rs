@@ -10,6 +10,7 @@ mod cost;
 mod environment;
 mod explain;
 mod make;
+mod replies;
 mod store;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use pfs_dataplane::packet::Rule;
 use pfs_dataplane::pcpu::{Program, Rewrite};
 use pfs_dataplane::receivers::{Granted, SourceSpec};
 use pfs_dataplane::run::RunReport;
+use pfs_dataplane::transmitters::replies::ReplySpec;
 use pfs_rings::{PageWish, RegionGranted, WaitStrategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ pub use check::{Severity, check};
 pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
-pub use make::{MakeError, PlanFlags, ids, make, source};
+pub use make::{MakeError, PlanFlags, ids, make, replies, source};
 pub(crate) use store::{ParseError, parse};
 pub use store::{StoreError, load, save, save_json};
 
@@ -158,6 +160,9 @@ pub struct Sinks {
     /// Where token ids go; a rule names the one that takes its ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<IdSink>,
+    /// Ways back to senders; a rule names the one that its answers go through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<ReplySink>,
 }
 
 impl Sinks {
@@ -165,6 +170,18 @@ impl Sinks {
     pub(crate) fn take_stdout(&self) -> bool {
         self.ids.iter().any(|sink| sink.to.is_stdout())
     }
+}
+
+/// A way back to senders, for the answers of rules.
+///
+/// Each worker has its own; what has no room in it at once is dropped and counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplySink {
+    /// Name that rules use.
+    pub name: String,
+    /// The kind of way and its settings.
+    pub to: ReplySpec,
 }
 
 /// Where the token ids of rules go.

@@ -1,15 +1,16 @@
 //! The privileged half of a run: checks, opens sources, compiles, and says what was granted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use pfs_dataplane::ops::ids::{IdSinkError, IdSinks, NamedIdSink};
 use pfs_dataplane::ops::{Engines, OpError};
-use pfs_dataplane::packet::{RuleSet, RuleSetError};
+use pfs_dataplane::packet::{Rule, RuleSet, RuleSetError};
 use pfs_dataplane::pcpu::{Isa, Optimized, Program, ProgramError, optimize};
 use pfs_dataplane::receivers::{Receive, ReceiveError};
 use pfs_dataplane::run::{LaneMemory, PayloadSinks, ReceiverSlot, RunSpec, WorkerKit, Workers};
 use pfs_dataplane::transmitters::TransmitError;
+use pfs_dataplane::transmitters::replies::{ReplySink, ReplySpec};
 
 use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
 
@@ -45,6 +46,9 @@ pub(crate) enum PrepareError {
     /// A payload sink's file cannot be made.
     #[error("payload sinks: {0}")]
     Sink(#[from] TransmitError),
+    /// A way back to senders cannot be opened.
+    #[error("replies: {0}")]
+    Replies(TransmitError),
     /// An engine cannot be made ready.
     #[error(transparent)]
     Engine(#[from] OpError),
@@ -70,8 +74,9 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
     plan.sources.iter_mut().for_each(|source| source.from.wish_pages(pages));
     let optimized = programs(&plan)?;
     // Before packets can come: a vocabulary takes its time.
-    let kits = kits(&plan, &optimized)?;
+    let engines = Engines::load(optimized.iter().map(|optimized| &optimized.program))?;
     let receivers = open(&plan)?;
+    let kits = kits(&plan, &optimized, &engines, &receivers)?;
     if plan.memory.lock {
         mlockall(MlockAllFlags::MCL_CURRENT).map_err(PrepareError::Lock)?;
     }
@@ -136,11 +141,19 @@ fn open(plan: &Plan) -> Result<Vec<ReceiverSlot>, PrepareError> {
 }
 
 /// What each worker is given: engines, and sinks of its own.
-fn kits(plan: &Plan, programs: &[Optimized]) -> Result<Vec<WorkerKit>, PrepareError> {
-    let engines = Engines::load(programs.iter().map(|optimized| &optimized.program))?;
+fn kits(
+    plan: &Plan,
+    programs: &[Optimized],
+    engines: &Engines,
+    receivers: &[ReceiverSlot],
+) -> Result<Vec<WorkerKit>, PrepareError> {
     let kit = |worker: usize| {
+        let engines = plan.rules.iter().zip(programs).map(|(rule, optimized)| {
+            let replies = replies(plan, rule, worker, receivers)?;
+            Ok(engines.make_answering(&optimized.program, replies))
+        });
         Ok(WorkerKit {
-            engines: programs.iter().map(|optimized| engines.make(&optimized.program)).collect(),
+            engines: engines.collect::<Result<_, PrepareError>>()?,
             payload: payload(plan, worker)?,
             ids: ids(plan, worker)?,
         })
@@ -148,19 +161,42 @@ fn kits(plan: &Plan, programs: &[Optimized]) -> Result<Vec<WorkerKit>, PrepareEr
     (0..plan.workers()).map(kit).collect()
 }
 
-/// A worker's files for payload: with more than one worker, its number is appended.
+/// A worker's way back to the senders of what `rule` takes.
+fn replies(
+    plan: &Plan,
+    rule: &Rule,
+    worker: usize,
+    receivers: &[ReceiverSlot],
+) -> Result<Option<ReplySink>, PrepareError> {
+    let named = |name: &String| plan.sinks.replies.iter().find(|sink| sink.name == *name);
+    let Some(sink) = rule.replies.as_ref().and_then(named) else { return Ok(None) };
+    let sockets = receivers.iter().map(|slot| {
+        let failed = |source| PrepareError::Source { name: slot.name.clone(), source };
+        slot.source.reply_socket().map_err(failed)
+    });
+    let sockets = sockets.collect::<Result<_, _>>()?;
+    let mut to = sink.to.clone();
+    if let ReplySpec::Pcap(file) = &mut to {
+        file.path = own(plan, &file.path, worker);
+    }
+    ReplySink::open(&to, worker as u32, sockets).map(Some).map_err(PrepareError::Replies)
+}
+
+/// A worker's own file: with more than one worker, its number is appended.
+fn own(plan: &Plan, path: &Path, worker: usize) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    if plan.workers() > 1 {
+        path.push(format!(".{worker}"));
+    }
+    path.into()
+}
+
+/// A worker's files for payload.
 fn payload(plan: &Plan, worker: usize) -> Result<PayloadSinks, TransmitError> {
     let sinks = &plan.sinks.payload;
     let place = |name: &String| sinks.iter().position(|sink| sink.name == *name);
     let of_rule = plan.rules.iter().map(|rule| rule.sink.as_ref().and_then(place)).collect();
-    let own = |path: &PathBuf| {
-        let mut path = path.clone().into_os_string();
-        if plan.workers() > 1 {
-            path.push(format!(".{worker}"));
-        }
-        PathBuf::from(path)
-    };
-    let paths: Vec<PathBuf> = sinks.iter().map(|sink| own(&sink.path)).collect();
+    let paths: Vec<PathBuf> = sinks.iter().map(|sink| own(plan, &sink.path, worker)).collect();
     let named = sinks.iter().zip(&paths).map(|(sink, path)| (sink.name.as_str(), path.as_path()));
     PayloadSinks::open(named, of_rule)
 }

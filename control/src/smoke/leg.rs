@@ -13,7 +13,9 @@ use pfs_dataplane::{books::Books, pin};
 use super::PROGRAM;
 use super::capture::Capture;
 use super::live::Sender;
+use super::replies::Replies;
 use super::report::Row;
+use super::store::FLOWS;
 use super::text::{self, Text};
 use crate::plan::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source};
 use crate::run::prepare;
@@ -167,13 +169,13 @@ impl Leg<'_> {
             scope.spawn(|| self.outcome(bench)).join().unwrap_or_else(|_| Err("panicked".into()))
         });
         match outcome {
-            Ok((plan, report)) => self.row(Some(plan), Some(report), Vec::new()),
-            Err(error) => self.row(None, None, vec![error]),
+            Ok((plan, report, replies)) => self.row(Some(plan), Some(report), &replies, Vec::new()),
+            Err(error) => self.row(None, None, &[], vec![error]),
         }
     }
 
-    /// The plan with what was granted, and the run's report.
-    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport), String> {
+    /// The plan with what was granted, the run's report, and what was answered.
+    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Vec<Vec<u8>>), String> {
         let path = self.capture.path.display();
         let (from, mut sender) = match self.backend {
             Backend::Memory => (format!("memory:,content.capture.path={path}"), None),
@@ -185,8 +187,13 @@ impl Leg<'_> {
             Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
             Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
         };
-        let prepared =
-            prepare(&bench.plan(&from, self.capture)?).map_err(|error| error.to_string())?;
+        let mut asked = bench.plan(&from, self.capture)?;
+        let mut replies = None;
+        if let Some(load) = &self.capture.load {
+            let sockets = sender.as_ref().map_or(Ok(Vec::new()), |sender| sender.sockets(FLOWS))?;
+            replies = Some(Replies::ask(&mut asked, self.backend, &load.replies(), sockets));
+        }
+        let prepared = prepare(&asked).map_err(|error| error.to_string())?;
         let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
         if let Some(sender) = &mut sender {
@@ -196,10 +203,17 @@ impl Leg<'_> {
         }
         let report = running.join();
         plan.grant_lanes(&report);
-        Ok((plan, report))
+        let replies = replies.map_or(Ok(Vec::new()), Replies::take)?;
+        Ok((plan, report, replies))
     }
 
-    fn row(&self, plan: Option<Plan>, report: Option<RunReport>, mut errors: Vec<String>) -> Row {
+    fn row(
+        &self,
+        plan: Option<Plan>,
+        report: Option<RunReport>,
+        replies: &[Vec<u8>],
+        mut errors: Vec<String>,
+    ) -> Row {
         let report = report.as_ref();
         let books = report.map_or(Books::default(), |report| report.books);
         errors.extend(report.iter().flat_map(|report| report.errors.clone()));
@@ -218,7 +232,7 @@ impl Leg<'_> {
             errors.extend(text.check(&results).err());
         }
         if let (Some(load), Some(_)) = (&self.capture.load, report) {
-            errors.extend(load.check(&results).err());
+            errors.extend(load.check(&results, replies).err());
         }
         let workers = report.iter().flat_map(|report| &report.workers);
         let (bytes, cycles) = workers.fold((0, 0), |(bytes, cycles), worker| {

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use pfs_dataplane::netns::{NetNs, VethOptions};
+use pfs_dataplane::netns::{NetNs, VethOptions, ip};
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
+use pfs_dataplane::transmitters::frames::UdpAddresses;
 use pfs_dataplane::transmitters::udp::{UdpSender, UdpSinkSpec};
 use pfs_dataplane::transmitters::{Transmit, TransmitError};
 
@@ -41,6 +42,19 @@ impl Sender {
         Ok(Self::Link { transmitter: Box::new(transmitter), _namespace: namespace })
     }
 
+    /// Sockets that answers to `flows` flows come to: for a link, the kernel's, at the end that sends.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub(super) fn sockets(&self, flows: u32) -> Result<Vec<UdpSocket>, String> {
+        let sender = match self {
+            Self::Udp(sender) => sender,
+            Self::Link { .. } => return link_sockets(flows),
+        };
+        let socket = sender.try_clone_socket();
+        socket.map(|socket| vec![socket]).map_err(|error| format!("a socket for answers: {error}"))
+    }
+
     /// A sender to a free UDP port on loopback, and that port's address and settings as a source.
     ///
     /// # Errors
@@ -63,6 +77,24 @@ impl Sender {
         }
         .map_err(|error| format!("sending {}: {error}", capture.name))
     }
+}
+
+/// Gives `tx0` the addresses that frames say they come from, and listens there.
+fn link_sockets(flows: u32) -> Result<Vec<UdpSocket>, String> {
+    let from = UdpAddresses::default();
+    let commands = [
+        format!("link set dev tx0 address {}", from.src_mac),
+        format!("addr add {}/32 dev tx0", from.src.ip()),
+        format!("route add {}/32 dev tx0", from.dst.ip()),
+    ];
+    for command in commands {
+        ip(&command).map_err(|error| error.to_string())?;
+    }
+    let bind = |flow| {
+        let at = from.flow(flow).src;
+        UdpSocket::bind(at).map_err(|error| format!("listening on {at} for answers: {error}"))
+    };
+    (0..flows).map(bind).collect()
 }
 
 fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64, TransmitError> {

@@ -1,10 +1,11 @@
 //! `pfs smoke`: the same captures through every backend, and the same digests out of each; and
 //! texts, cut into payloads, whose token ids come out as those of the whole text; and key/value
-//! operations, whose store is read back and equals a model.
+//! operations, whose store is read back and equals a model, as does what was answered meanwhile.
 
 mod capture;
 mod leg;
 mod live;
+mod replies;
 mod report;
 mod store;
 mod text;

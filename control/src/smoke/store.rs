@@ -1,12 +1,12 @@
-//! Key/value operations as smoke sends them: in frames, over several flows; and the store that they
-//! must leave, read back over RESP.
+//! Key/value operations as smoke sends them: in frames, over several flows; the answers that must come
+//! back in datagrams, and the store that they must leave, read back over RESP.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pfs_dataplane::run::RuleResults;
-use pfs_kv::frame::{Builder, Operation};
+use pfs_kv::frame::{Builder, Frame, Operation, Status};
 
 use super::capture::Capture;
 use super::text::{frame, save};
@@ -16,7 +16,7 @@ use crate::kv::walk;
 /// Operations sent.
 pub(super) const OPERATIONS: u64 = 100_000;
 /// Flows, each with a sender and with keys of its own.
-const FLOWS: u32 = 3;
+pub(super) const FLOWS: u32 = 3;
 /// Keys of a flow.
 const KEYS: u64 = 7000;
 /// Longest payload.
@@ -26,6 +26,8 @@ const LONGEST: usize = 1400;
 #[derive(Debug)]
 pub(super) struct Load {
     model: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// By sender, sequence and place in the frame: what each get must be answered.
+    answers: BTreeMap<(u64, u64, u16), Option<Vec<u8>>>,
     /// Folder of the store that a leg leaves.
     folder: PathBuf,
 }
@@ -38,6 +40,11 @@ struct Sender {
 }
 
 impl Sender {
+    /// The number that it has drawn.
+    const fn id(&self) -> u64 {
+        0x5eed_0000 + self.flow as u64
+    }
+
     fn new(flow: u32) -> Self {
         Self { flow, builder: Builder::new(LONGEST), sequence: 0 }
     }
@@ -45,8 +52,8 @@ impl Sender {
     /// What it has put together, as a datagram.
     fn take(&mut self) -> Vec<u8> {
         self.sequence += 1;
-        let sender = 0x5eed_0000 + u64::from(self.flow);
-        let payload = self.builder.finish(sender, self.sequence, 0, false).to_vec();
+        let (sender, sequence) = (self.id(), self.sequence);
+        let payload = self.builder.finish(sender, sequence, 0, false).to_vec();
         self.builder.clear();
         payload
     }
@@ -72,14 +79,15 @@ impl Numbers {
 pub(super) fn load(out: &Path) -> Result<Capture, Failure> {
     let mut senders: Vec<Sender> = (0..FLOWS).map(Sender::new).collect();
     let (mut numbers, mut model, mut payloads) = (Numbers(1), BTreeMap::new(), Vec::new());
+    let mut answers = BTreeMap::new();
     for at in 0..OPERATIONS {
         let sender = &mut senders[(at % u64::from(FLOWS)) as usize];
         let (key, value) = (key(sender.flow, numbers.next() % KEYS), value(numbers.next()));
-        let deletes = numbers.next().is_multiple_of(5);
-        let operation = if deletes {
-            Operation::Delete { key: &key }
-        } else {
-            Operation::Put { key: &key, value: &value, expires: None }
+        let kind = numbers.next() % 10;
+        let operation = match kind {
+            0 | 1 => Operation::Delete { key: &key },
+            2 => Operation::Get { key: &key },
+            _ => Operation::Put { key: &key, value: &value, expires: None },
         };
         if !sender.builder.push(&operation) {
             payloads.push((sender.flow, sender.take()));
@@ -87,10 +95,13 @@ pub(super) fn load(out: &Path) -> Result<Capture, Failure> {
                 return Err(Failure::failed("an operation of smoke fits no frame; this is a bug"));
             }
         }
-        if deletes {
-            model.remove(&key);
-        } else {
-            model.insert(key, value);
+        match kind {
+            0 | 1 => drop(model.remove(&key)),
+            2 => {
+                let place = (sender.id(), sender.sequence + 1, sender.builder.count() - 1);
+                answers.insert(place, model.get(&key).cloned());
+            }
+            _ => drop(model.insert(key, value)),
         }
     }
     let rest = senders.iter_mut().filter(|sender| sender.builder.count() > 0);
@@ -101,7 +112,7 @@ pub(super) fn load(out: &Path) -> Result<Capture, Failure> {
     let payloads = payloads.into_iter().map(|(_, part)| part).collect();
     // The folder's name is part of a program's text, where commas end it.
     let folder = std::env::temp_dir().join(format!("pfs-smoke-{}", std::process::id()));
-    let load = Some(Load { model, folder });
+    let load = Some(Load { model, answers, folder });
     Ok(Capture { name: "operations".into(), path, frames, payloads, text: None, load })
 }
 
@@ -126,18 +137,24 @@ impl Load {
         format!("kv,dir={},memory=256MiB", self.folder.display())
     }
 
+    /// Where a leg without a link keeps its answers.
+    pub(super) fn replies(&self) -> PathBuf {
+        self.folder.with_extension("replies.pcap")
+    }
+
     /// Removes the folder.
     fn forget(&self) {
         // Where it cannot be removed, the next leg finds records that it did not write.
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Holds what a leg has left against the model, key by key and in order.
+    /// Holds what a leg has left against the model, key by key and in order, and each of its answers.
     ///
     /// # Errors
     /// What differs.
-    pub(super) fn check(&self, results: &[RuleResults]) -> Result<(), String> {
-        let checked = self.counts(results).and_then(|()| self.content());
+    pub(super) fn check(&self, results: &[RuleResults], replies: &[Vec<u8>]) -> Result<(), String> {
+        let checked = self.counts(results).and_then(|()| self.answered(replies));
+        let checked = checked.and_then(|()| self.content());
         self.forget();
         checked
     }
@@ -149,8 +166,20 @@ impl Load {
             return Err(format!("{done} operations done and {failed} failed of {OPERATIONS}"));
         }
         let counters = rule.engines.iter().flat_map(|engine| &engine.counters);
-        let lost =
-            ["torn", "foreign", "malformed", "replayed", "stale", "late", "skipped", "unsynced"];
+        let lost = [
+            "torn",
+            "foreign",
+            "malformed",
+            "replayed",
+            "stale",
+            "late",
+            "skipped",
+            "unsynced",
+            "gets_refused",
+            "no_way_back",
+            "replies_dropped",
+            "replies_failed",
+        ];
         match counters
             .into_iter()
             .find(|(name, count)| lost.contains(&name.as_str()) && **count > 0)
@@ -158,6 +187,37 @@ impl Load {
             Some((name, count)) => Err(format!("{name} is {count} and not 0")),
             None => Ok(()),
         }
+    }
+
+    /// Every get was answered once, with what the key had then.
+    fn answered(&self, replies: &[Vec<u8>]) -> Result<(), String> {
+        let mut found = BTreeMap::new();
+        for reply in replies {
+            let frame = Frame::parse(reply).map_err(|error| format!("a reply: {error}"))?;
+            for outcome in frame.outcomes() {
+                let place = (frame.sender(), frame.sequence(), outcome.index);
+                let value = match outcome.status {
+                    Status::Done => Some(outcome.value.to_vec()),
+                    Status::NotFound => None,
+                    other => return Err(format!("a get was answered {other:?}")),
+                };
+                if found.insert(place, value).is_some() {
+                    return Err(format!("{place:?} was answered twice"));
+                }
+            }
+        }
+        if let Some((place, _)) = self.answers.iter().find(|one| found.get(one.0) != Some(one.1)) {
+            let how = if found.contains_key(place) { "not what the key had" } else { "none" };
+            return Err(format!(
+                "{} of {} gets were answered; the answer to {place:?} is {how}",
+                found.len(),
+                self.answers.len()
+            ));
+        }
+        if found.len() == self.answers.len() {
+            return Ok(());
+        }
+        Err(format!("{} answers to {} gets", found.len(), self.answers.len()))
     }
 
     fn content(&self) -> Result<(), String> {

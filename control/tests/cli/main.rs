@@ -9,6 +9,7 @@ mod kill;
 mod kv;
 mod live;
 mod plan;
+mod replies;
 mod run;
 mod smoke;
 mod token;

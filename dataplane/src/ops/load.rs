@@ -11,6 +11,7 @@ use super::EngineOp;
 use super::kv::{KvEngine, KvOp, SharedStore};
 use super::token::TokenEngine;
 use crate::pcpu::{Engine, Program};
+use crate::transmitters::replies::ReplySink;
 
 /// Memory of a store that a program is only tried on.
 const TRIAL_MEMORY: u64 = 64 << 20;
@@ -129,6 +130,19 @@ impl Engines {
     /// When `program` is none of those that they were loaded for.
     #[must_use]
     pub fn make(&self, program: &Program) -> Vec<Box<dyn Engine>> {
+        self.make_answering(program, None)
+    }
+
+    /// The same, with the way out of the replies that they give.
+    ///
+    /// # Panics
+    /// As [`Self::make`].
+    #[must_use]
+    pub fn make_answering(
+        &self,
+        program: &Program,
+        mut replies: Option<ReplySink>,
+    ) -> Vec<Box<dyn Engine>> {
         let engine = |op: &EngineOp| -> Box<dyn Engine> {
             match op {
                 EngineOp::Token(token) => {
@@ -140,7 +154,7 @@ impl Engines {
                     let asked = kv.store();
                     let opened = self.stores.iter().find(|opened| opened.settings == asked);
                     let store = &opened.expect("opened for this program").store;
-                    Box::new(KvEngine::new(kv, Arc::clone(store)))
+                    Box::new(KvEngine::new(kv, Arc::clone(store), replies.take()))
                 }
             }
         };

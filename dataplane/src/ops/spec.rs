@@ -123,6 +123,12 @@ impl EngineOp {
         matches!(self, Self::Token(_))
     }
 
+    /// Whether it has answers for a reply sink.
+    #[must_use]
+    pub const fn gives_replies(&self) -> bool {
+        matches!(self, Self::Kv(_))
+    }
+
     /// Takes the setting `key=value`, over an earlier one.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ impl Classifier {
     ///
     /// Returns one verdict per descriptor. A descriptor delivered spans its part of the payload
     /// (maybe 0 bytes: headers alone in the first buffer, padding in the last), has flow and
-    /// rule set (the first of a chain the length of its headers too), and [`Desc::ERR`] where the frame was cut; SOM and EOM stay where they were.
+    /// rule set (the first of a chain the length of its headers too, unless it is bare payload), and [`Desc::ERR`] where the frame was cut; SOM and EOM stay where they were.
     ///
     /// # Safety
     /// The caller owns every descriptor of `batch` (its frame is on loan and was not passed on),
@@ -153,7 +153,8 @@ impl Classifier {
             (Framing::Payload, Some(first)) => first.flow,
             _ => flow_hash(parsed),
         };
-        if let Some(first) = chain.first_mut() {
+        // Before bare payload lies what its source put there.
+        if let Some(first) = chain.first_mut().filter(|_| self.framing != Framing::Payload) {
             // Headers end in the first buffer; a `Span` that begins beyond 64 KiB has none there.
             first.head = u16::try_from(parsed.payload.offset).unwrap_or(0);
         }

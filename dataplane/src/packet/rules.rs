@@ -70,6 +70,10 @@ pub struct Rule {
     /// and not kept when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<String>,
+    /// Name of the reply sink that answers of the program's `kv` op go back through; nobody is
+    /// answered when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<String>,
 }
 
 impl Rule {
@@ -83,6 +87,7 @@ impl Rule {
             program: String::new(),
             sink: None,
             ids: None,
+            replies: None,
         }
     }
 

@@ -6,6 +6,7 @@ use pfs_ebpf::rules::XdpRule;
 use pfs_rings::{PageWish, RegionView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use socket2::Socket;
 
 use super::af_packet::{AfPacketReceiver, AfPacketSpec};
 use super::af_xdp::AfXdpSpec;
@@ -213,6 +214,19 @@ pub enum Receiver {
     Pcap(PcapReceiver),
     /// Frames in memory.
     Memory(MemoryReceiver),
+}
+
+impl Receiver {
+    /// Its socket once more, to answer through; `None` where it has none that sends.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn reply_socket(&self) -> Result<Option<Socket>, ReceiveError> {
+        match self {
+            Self::Udp(source) => source.reply_socket().map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Runs one expression on whichever backend it is.

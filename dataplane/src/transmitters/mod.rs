@@ -7,6 +7,7 @@ mod any;
 pub mod frames;
 pub mod pace;
 pub mod pcap;
+pub mod replies;
 pub mod udp;
 
 use serde::{Deserialize, Serialize};

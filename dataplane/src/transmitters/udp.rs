@@ -134,6 +134,16 @@ impl UdpSender {
         self.gso
     }
 
+    /// The same socket once more, to read what comes back.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn try_clone_socket(&self) -> io::Result<std::net::UdpSocket> {
+        let socket: std::net::UdpSocket = self.socket.try_clone()?.into();
+        socket.set_nonblocking(false)?;
+        Ok(socket)
+    }
+
     /// Builds messages of up to 64 of `payloads`; returns how many messages.
     fn build(&mut self, payloads: &[&[u8]]) -> usize {
         self.counts.clear();

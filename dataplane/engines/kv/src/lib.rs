@@ -99,6 +99,6 @@ pub use op::{
     ABSOLUTE_MAX, BURST_MAX, Condition, Expiry, KEY_MAX, Op, OpError, Replies, Reply, Space,
     VALUE_MAX,
 };
-pub use shard::{BURST, Row, Scan, ScanRows, Shard, ShardSettings, Usage};
+pub use shard::{BURST, Owners, Row, Scan, ScanRows, Shard, ShardSettings, Usage};
 pub use store::{MergedRows, SHARDS_MAX, Store, StoreSettings, StoreShard, pair_of, pair_value};
 pub use summary::{Branching, Summarizer, Summary};

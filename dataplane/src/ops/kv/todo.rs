@@ -2,6 +2,8 @@
 
 use pfs_kv::{Condition, Database, Expiry, Op, Space, pair_value};
 
+use super::forms::{Ask, Form};
+
 /// Bytes of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bytes<'a> {
@@ -20,7 +22,9 @@ impl Bytes<'_> {
 pub(super) enum Kind {
     Put { expiry: Expiry, hidden: bool },
     Delete,
+    Get,
     Insert,
+    Read(u64),
     Edit(u64),
     Remove(u64),
 }
@@ -38,6 +42,12 @@ pub(super) struct Step<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Todo<'a> {
     pub(super) steps: Vec<Step<'a>>,
+    /// What is to be answered, message by message; nothing where nobody can be.
+    pub(super) asks: Vec<Ask>,
+    /// Whether senders are answered.
+    pub(super) answering: bool,
+    /// Place in the batch of the message whose operations are being added.
+    pub(super) message: usize,
     decoded: Vec<u8>,
 }
 
@@ -53,6 +63,18 @@ impl<'a> Todo<'a> {
         let kind = Kind::Put { expiry, hidden: false };
         let (key, value) = (Bytes::Payload(key), Bytes::Payload(value));
         self.steps.push(Step { kind, space: db.keys(), key, value });
+    }
+
+    pub(super) fn get(&mut self, space: Space, key: Bytes<'a>) {
+        self.steps.push(Step { kind: Kind::Get, space, key, value: Bytes::NONE });
+    }
+
+    /// Wants the last `steps` answered, if anybody is.
+    pub(super) fn ask(&mut self, steps: usize, form: Form) {
+        if self.answering {
+            let first = self.steps.len().saturating_sub(steps);
+            self.asks.push(Ask { message: self.message, first, steps, form });
+        }
     }
 
     pub(super) fn delete(&mut self, space: Space, key: Bytes<'a>) {
@@ -80,6 +102,8 @@ impl<'a> Todo<'a> {
                 Op::Put { space, key, value, expiry, condition: Condition::Always, hidden }
             }
             Kind::Delete => Op::Delete { space, key },
+            Kind::Get => Op::Get { space, key },
+            Kind::Read(absolute) => Op::Read { space, absolute },
             Kind::Insert => Op::Insert { space, value },
             Kind::Edit(absolute) => Op::Edit { space, absolute, value },
             Kind::Remove(absolute) => Op::Remove { space, absolute },
@@ -96,11 +120,12 @@ impl<'a> Todo<'a> {
     /// Empty, with its room for the next batch.
     pub(super) fn recycle(mut self) -> Todo<'static> {
         self.steps.clear();
+        self.asks.clear();
         self.decoded.clear();
         let none =
             Step { kind: Kind::Delete, space: Space(0), key: Bytes::NONE, value: Bytes::NONE };
         // Nothing is left to convert: this reuses the allocation.
         let steps = self.steps.into_iter().map(|_| none).collect();
-        Todo { steps, decoded: self.decoded }
+        Todo { steps, asks: self.asks, decoded: self.decoded, answering: false, message: 0 }
     }
 }

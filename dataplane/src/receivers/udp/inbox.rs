@@ -5,6 +5,7 @@ use std::mem::{MaybeUninit, size_of, zeroed};
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
 
+use super::PEER;
 use super::socket::UDP_GRO;
 use crate::receivers::BATCH;
 
@@ -49,10 +50,11 @@ impl Inbox {
     }
 
     /// Receives up to `frames.len()` messages without waiting, the n-th into the n-th of
-    /// `frames`, of `frame_bytes` each, and calls `arrived` for each.
+    /// `frames`, of `frame_bytes` each, its sender before it, and calls `arrived` for each.
     ///
     /// # Safety
-    /// Each pointer is valid for writes of `frame_bytes`, and nobody else uses those bytes.
+    /// Each pointer is valid for writes of `frame_bytes` and of [`PEER`] bytes before it, and
+    /// nobody else uses those bytes.
     pub(super) unsafe fn receive(
         &mut self,
         fd: RawFd,
@@ -86,7 +88,14 @@ impl Inbox {
         if got < 0 {
             return Err(io::Error::last_os_error());
         }
-        for (head, name) in self.heads.iter().zip(&self.names).take(got as usize) {
+        let arrivals = self.heads.iter().zip(&self.iovs).zip(&self.names);
+        for ((head, iov), name) in arrivals.take(got as usize) {
+            // SAFETY: a `sockaddr_storage` is longer than `PEER`, and by the caller's promise the
+            // bytes before the frame are ours.
+            unsafe {
+                let peer = iov.iov_base.cast::<u8>().sub(PEER);
+                std::ptr::from_ref(name).cast::<u8>().copy_to_nonoverlapping(peer, PEER);
+            }
             let bytes = head.msg_len;
             // SAFETY: the kernel has just written header and control buffer.
             let segment = unsafe { segment_size(&head.msg_hdr) }.unwrap_or(bytes);

@@ -32,6 +32,15 @@ const MERGED_BYTES: u32 = 65_536;
 /// Datagrams on loan for each buffer, on average, when the kernel merges them.
 const MERGED_TOKENS: u32 = 16;
 
+/// Bytes before a datagram that say who sent it, as `recvmsg` wrote them: a `sockaddr_in` and
+/// zeros, or a `sockaddr_in6`. A descriptor counts them in `head`, except where datagrams are
+/// merged.
+pub const PEER: usize = size_of::<libc::sockaddr_in6>();
+
+/// Bytes before each frame, so that frames begin with a cache line.
+const HEADROOM: u32 = 64;
+const _: () = assert!(PEER <= HEADROOM as usize);
+
 /// How long it is waited for frames that are out.
 const NAP: Duration = Duration::from_micros(100);
 
@@ -128,6 +137,8 @@ pub struct UdpReceiver {
     view: RegionView,
     frame_bytes: u32,
     stride: u32,
+    /// Bytes of the sender's address before each datagram; 0 where they are merged.
+    peer_bytes: u16,
     buffers: FramePool,
     tokens: FramePool,
     /// By buffer.
@@ -165,7 +176,7 @@ impl UdpReceiver {
         if frame_bytes != spec.frame_bytes {
             notes.push(format!("frame_bytes {frame_bytes} instead of {}", spec.frame_bytes));
         }
-        let stride = frame_bytes.next_multiple_of(64);
+        let stride = HEADROOM + frame_bytes.next_multiple_of(64);
         let request = RegionRequest::new(u64::from(stride) * u64::from(spec.frames));
         let whom = format!("frames of UDP {}", spec.listen);
         let view = errors::region(&request.with_pages(spec.pages), &whom, &mut notes)?;
@@ -189,6 +200,7 @@ impl UdpReceiver {
             view,
             frame_bytes,
             stride,
+            peer_bytes: if spec.gro { 0 } else { PEER as u16 },
             buffers: FramePool::new(spec.frames),
             tokens: FramePool::new(tokens),
             state: (0..spec.frames).map(|_| Buffer::default()).collect(),
@@ -212,6 +224,15 @@ impl UdpReceiver {
         self.local
     }
 
+    /// The same socket once more, to answer through.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn reply_socket(&self) -> Result<Socket, ReceiveError> {
+        let doing = format!("opening the socket of UDP {} for replies", self.local);
+        self.socket.try_clone().map_err(|error| errors::io(doing, error, "raise it: ulimit -n"))
+    }
+
     /// Takes up to `most` messages out of the socket. All earlier ones were handed out.
     fn receive(&mut self, most: usize) -> Result<(), ReceiveError> {
         self.waiting.clear();
@@ -226,12 +247,13 @@ impl UdpReceiver {
         }
         let (base, stride) = (self.view.base(), self.stride as usize);
         let frames = self.posted.iter().take(most).map(|frame| {
-            // SAFETY: the region holds `stride` bytes for each frame of the pool.
-            unsafe { base.add(frame.index() as usize * stride) }
+            // SAFETY: the region holds `stride` bytes for each frame of the pool, of which the first
+            // are its headroom.
+            unsafe { base.add(frame.index() as usize * stride + HEADROOM as usize) }
         });
         let waiting = &mut self.waiting;
         let arrived = |arrival| waiting.push(Waiting { buffer: 0, arrival, done: 0 });
-        // SAFETY: each frame has `stride >= frame_bytes` bytes of its own, and we own it.
+        // SAFETY: each frame has `frame_bytes` bytes of its own and `PEER` before them, and we own it.
         let result = unsafe {
             self.inbox.receive(self.socket.as_raw_fd(), frames, self.frame_bytes, arrived)
         };
@@ -278,8 +300,9 @@ impl UdpReceiver {
             let cut = if len < wire { Desc::ERR } else { 0 };
             let desc = Desc {
                 offset: u64::from(buffer) * u64::from(self.stride)
-                    + u64::from(done.min(self.frame_bytes)),
+                    + u64::from(HEADROOM + done.min(self.frame_bytes)),
                 len,
+                head: self.peer_bytes,
                 flags: Desc::SOM | Desc::EOM | Desc::STAMP_POLL | cut,
                 flow: arrival.flow,
                 frame: token,

@@ -163,13 +163,13 @@ fn sum_words(bytes: &[u8]) -> u64 {
 }
 
 /// As [`sum_words`], up to carries: four bytes at a time.
-fn sum(bytes: &[u8]) -> u64 {
+pub(in crate::transmitters) fn sum(bytes: &[u8]) -> u64 {
     let (quads, rest) = bytes.as_chunks::<4>();
     quads.iter().map(|&quad| u64::from(u32::from_be_bytes(quad))).sum::<u64>() + sum_words(rest)
 }
 
 /// Folds carries in (RFC 1071).
-const fn fold(mut sum: u64) -> u16 {
+pub(in crate::transmitters) const fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

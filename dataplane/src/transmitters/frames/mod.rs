@@ -10,6 +10,7 @@ pub use build::{
     BadMac, ETHERNET_HEADER, LONGEST, Mac, SHORTEST, UDP_HEADERS, UdpAddresses, write_raw,
     write_udp,
 };
+pub(super) use build::{fold, sum};
 pub use capture::CaptureFrames;
 pub use generate::{BadFrameSize, FrameSize, GenerateSpec, Mix};
 pub use payload::{Envelope, PayloadFrames};

@@ -1,8 +1,8 @@
 //! Frames as they are sent.
 
 use super::{
-    ANSWER_ALL, DELETE, EXPIRES, Frame, GET, HEADER, HIDDEN, MAGIC, OPERATION, Operation, PAIR_SET,
-    PUT, REPLY, Status, VERSION, check_of,
+    ANSWER_ALL, DELETE, EXPIRES, Frame, GET, HEADER, HIDDEN, MAGIC, OPERATION, Operation,
+    OperationKind, PAIR_SET, PUT, REPLY, Status, VERSION, check_of,
 };
 
 /// Puts operations into one frame, for a sender.
@@ -97,12 +97,17 @@ impl ReplyBuilder {
         Self { bytes: vec![0; HEADER], most, count: 0 }
     }
 
+    /// From the next frame on, replies of at most `most` bytes.
+    pub fn limit(&mut self, most: usize) {
+        self.most = most.max(HEADER + OPERATION);
+    }
+
     /// Adds the outcome of operation `index` of `frame`. When the frame under way has no room for it, that
     /// one goes to `send` first. A value that fits no frame becomes [`Status::TooLarge`].
     pub fn push(
         &mut self,
         frame: &Frame<'_>,
-        (index, operation): (u16, &Operation<'_>),
+        (index, operation): (u16, impl Into<OperationKind>),
         (status, value): (Status, &[u8]),
         send: impl FnMut(&[u8]),
     ) {
@@ -111,13 +116,7 @@ impl ReplyBuilder {
         if self.bytes.len() + OPERATION + value.len() > self.most || self.count == u16::MAX {
             self.finish(frame, send);
         }
-        let kind = match operation {
-            Operation::Put { .. } => PUT,
-            Operation::Delete { .. } => DELETE,
-            Operation::Get { .. } => GET,
-            Operation::PairSet { .. } => PAIR_SET,
-        };
-        self.bytes.extend_from_slice(&[kind, status as u8]);
+        self.bytes.extend_from_slice(&[operation.into() as u8, status as u8]);
         self.bytes.extend_from_slice(&index.to_le_bytes());
         self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(value);

@@ -39,7 +39,7 @@ mod tests;
 
 pub use build::{Builder, ReplyBuilder};
 pub use error::FrameError;
-pub use parse::{Frame, Operation, Outcome, Status};
+pub use parse::{Frame, Operation, OperationKind, Outcome, Status};
 pub use sequence::{SequenceCounters, Sequences, Verdict};
 
 const MAGIC: [u8; 4] = *b"PFKV";

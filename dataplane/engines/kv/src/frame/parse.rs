@@ -49,6 +49,31 @@ pub enum Operation<'a> {
     },
 }
 
+/// What an operation does, as its first byte says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OperationKind {
+    /// Sets a key.
+    Put = PUT,
+    /// Deletes a key.
+    Delete = DELETE,
+    /// Asks for a value.
+    Get = GET,
+    /// Binds a pair.
+    PairSet = PAIR_SET,
+}
+
+impl From<&Operation<'_>> for OperationKind {
+    fn from(operation: &Operation<'_>) -> Self {
+        match operation {
+            Operation::Put { .. } => Self::Put,
+            Operation::Delete { .. } => Self::Delete,
+            Operation::Get { .. } => Self::Get,
+            Operation::PairSet { .. } => Self::PairSet,
+        }
+    }
+}
+
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -63,12 +88,20 @@ pub enum Status {
     TooLarge = 3,
     /// The store failed; its log says how.
     Failed = 4,
+    /// The store does not take such an operation: its key or its burst is too long.
+    Refused = 5,
 }
 
 impl Status {
     fn of(byte: u8) -> Option<Self> {
-        const ALL: [Status; 5] =
-            [Status::Done, Status::NotFound, Status::Full, Status::TooLarge, Status::Failed];
+        const ALL: [Status; 6] = [
+            Status::Done,
+            Status::NotFound,
+            Status::Full,
+            Status::TooLarge,
+            Status::Failed,
+            Status::Refused,
+        ];
         ALL.get(usize::from(byte)).copied()
     }
 }

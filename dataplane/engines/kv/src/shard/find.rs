@@ -9,6 +9,23 @@ use crate::log::Loc;
 use crate::op::Space;
 use crate::record::{OBJECT, Record};
 
+/// Which shard of a store owns which key: the same for all of them, and for as long as it is kept.
+#[derive(Clone, Debug)]
+pub struct Owners {
+    hash: FixedState,
+    shards: u32,
+}
+
+impl Owners {
+    /// The shard that owns `key`, of as many as there are.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, space: Space, key: &[u8]) -> usize {
+        let low = Shard::hash_of(&self.hash, space, key) & 0xffff_ffff;
+        ((low * u64::from(self.shards)) >> 32) as usize
+    }
+}
+
 /// Mixes the low half of a product into the high one.
 #[inline(always)]
 const fn fold(a: u64, b: u64) -> u64 {
@@ -40,8 +57,13 @@ impl Shard {
     /// The shard that owns `key`, of as many as there are.
     #[must_use]
     pub fn owner(&self, space: Space, key: &[u8]) -> usize {
-        let low = Self::hash_of(&self.hash, space, key) & 0xffff_ffff;
-        ((low * u64::from(self.settings.shards)) >> 32) as usize
+        self.owners().of(space, key)
+    }
+
+    /// Who owns which key, for who has not the shard at hand.
+    #[must_use]
+    pub fn owners(&self) -> Owners {
+        Owners { hash: self.hash.clone(), shards: self.settings.shards }
     }
 
     /// The record of `key`, whether or not it expired.

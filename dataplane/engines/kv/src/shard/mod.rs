@@ -14,6 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use execute::BURST;
+pub use find::Owners;
 pub use scan::{Row, Scan, ScanRows};
 
 use foldhash::fast::FixedState;

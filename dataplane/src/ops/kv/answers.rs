@@ -1,0 +1,244 @@
+//! Answers on their way back: what the store said, written into replies, and held while writes wait
+//! for the disk.
+
+use std::collections::VecDeque;
+
+use pfs_kv::frame::{Frame, ReplyBuilder};
+use pfs_kv::{Replies, Reply, StoreShard, Ticket};
+
+use super::forms::{Ask, Form, Outcome};
+use super::store::SharedStore;
+use crate::counters::KvCounters;
+use crate::pcpu::EngineSpan;
+use crate::transmitters::replies::{ReplySink, Route};
+
+/// Bytes of replies that may wait for the disk.
+const HELD_BYTES: usize = 16 << 20;
+
+/// One worker's answers.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) sink: ReplySink,
+    frames: ReplyBuilder,
+    /// A text's reply under way, and the answer that is being written.
+    text: Vec<u8>,
+    one: Vec<u8>,
+    /// What the store said to each step, and its value's place.
+    said: Vec<(Reply, usize, usize)>,
+    values: Vec<u8>,
+    /// Of each shard, the steps that its list has.
+    places: Vec<Vec<usize>>,
+    /// Writes of the batch in hand that may not be acknowledged yet.
+    tickets: Vec<(usize, Ticket)>,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+}
+
+/// Replies that wait for writes to be durable.
+#[derive(Debug)]
+struct Held {
+    tickets: Vec<(usize, Ticket)>,
+    replies: Vec<(Route, Vec<u8>)>,
+}
+
+/// The messages of a batch, as far as their senders are answered.
+pub(super) struct Asked<'b, 'a> {
+    pub(super) spans: &'b [EngineSpan<'a>],
+    /// Those that are frames.
+    pub(super) frames: &'b [Option<Frame<'a>>],
+    /// The way back to the sender of the only message, where its first span was in an earlier batch.
+    pub(super) opened: Option<&'b Route>,
+}
+
+impl Answers {
+    pub(super) fn new(sink: ReplySink, shards: usize) -> Self {
+        Self {
+            sink,
+            frames: ReplyBuilder::new(0),
+            text: Vec::new(),
+            one: Vec::new(),
+            said: Vec::new(),
+            values: Vec::new(),
+            places: (0..shards).map(|_| Vec::new()).collect(),
+            tickets: Vec::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// Begins a batch of `steps`.
+    pub(super) fn begin(&mut self, steps: usize) {
+        self.said.clear();
+        self.said.resize(steps, (Reply::Missing, 0, 0));
+        self.values.clear();
+        self.tickets.clear();
+        self.places.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Step `step` is the next in the list of `shard`.
+    pub(super) fn place(&mut self, shard: usize, step: usize) {
+        if let Some(places) = self.places.get_mut(shard) {
+            places.push(step);
+        }
+    }
+
+    /// Notes what shard `at` said to its list; `writes` are to be answered when they may be.
+    pub(super) fn note(
+        &mut self,
+        (at, shard): (usize, &mut StoreShard),
+        replies: &Replies,
+        (ticket, writes): (Ticket, bool),
+    ) {
+        for (index, &step) in self.places[at].iter().enumerate() {
+            let Some(reply) = replies.get(index) else { break };
+            let start = self.values.len();
+            if let Some(value) = replies.value(shard.shard(), index) {
+                self.values.extend_from_slice(value);
+            }
+            self.said[step] = (reply, start, self.values.len());
+        }
+        if writes {
+            // The end of a turn: what it wrote goes to disk as soon as that is free.
+            if let StoreShard::Durable(shard) = shard {
+                shard.commit();
+            }
+            if !shard.acknowledged(ticket) {
+                self.tickets.push((at, ticket));
+            }
+        }
+    }
+
+    /// Writes the answers to `asks` and sends those that may go.
+    pub(super) fn write(&mut self, asks: &[Ask], asked: &Asked<'_, '_>, counters: &mut KvCounters) {
+        let mut held = Held { tickets: Vec::new(), replies: Vec::new() };
+        for asks in asks.chunk_by(|one, next| one.message == next.message) {
+            let Some(Ask { message, .. }) = asks.first() else { continue };
+            let span = asked.spans.get(*message);
+            let route = match asked.opened {
+                Some(route) => Some(*route),
+                None => span.and_then(|span| self.sink.route(span)),
+            };
+            let Some(route) = route else {
+                counters.no_way_back += asks.len() as u64;
+                continue;
+            };
+            counters.answers += asks.len() as u64;
+            let wait = !self.tickets.is_empty() && asks.iter().any(|ask| ask.form.of_write());
+            let waiting = wait.then_some(&mut held.replies);
+            match asked.frames.get(*message).copied().flatten() {
+                Some(frame) => self.write_frame(asks, &frame, &route, waiting),
+                None => self.write_text(asks, &route, waiting),
+            }
+        }
+        if !held.replies.is_empty() {
+            held.tickets.extend_from_slice(&self.tickets);
+            self.hold(held, counters);
+        }
+        self.sink.send();
+    }
+
+    fn write_frame(
+        &mut self,
+        asks: &[Ask],
+        frame: &Frame<'_>,
+        route: &Route,
+        mut held: Option<&mut Vec<(Route, Vec<u8>)>>,
+    ) {
+        let Self { frames, sink, said, values, .. } = self;
+        frames.limit(sink.room(route));
+        let mut send = |bytes: &[u8]| emit(sink, route, bytes, held.as_deref_mut());
+        for ask in asks {
+            let Form::Operation { index, kind } = ask.form else { continue };
+            let Some(&(reply, start, end)) = said.get(ask.first) else { continue };
+            let outcome = Outcome { reply, value: values.get(start..end).unwrap_or_default() };
+            frames.push(frame, (index, kind), (outcome.status(), outcome.value), &mut send);
+        }
+        frames.finish(frame, send);
+    }
+
+    /// Text goes in as few datagrams as whole answers allow.
+    fn write_text(
+        &mut self,
+        asks: &[Ask],
+        route: &Route,
+        mut held: Option<&mut Vec<(Route, Vec<u8>)>>,
+    ) {
+        let room = self.sink.room(route);
+        self.text.clear();
+        for ask in asks {
+            let said = self.said.get(ask.first..ask.first + ask.steps).unwrap_or_default();
+            let outcomes = said.iter().map(|&(reply, start, end)| {
+                let value = self.values.get(start..end).unwrap_or_default();
+                Outcome { reply, value }
+            });
+            self.one.clear();
+            ask.form.write(outcomes, &mut self.one);
+            if self.one.len() > room {
+                self.one.clear();
+                ask.form.write_too_large(&mut self.one);
+            }
+            if self.text.len() + self.one.len() > room {
+                emit(&mut self.sink, route, &self.text, held.as_deref_mut());
+                self.text.clear();
+            }
+            self.text.extend_from_slice(&self.one);
+        }
+        if !self.text.is_empty() {
+            emit(&mut self.sink, route, &self.text, held);
+        }
+    }
+
+    fn hold(&mut self, held: Held, counters: &mut KvCounters) {
+        let bytes = held.bytes();
+        if self.held_bytes + bytes > HELD_BYTES {
+            counters.replies_dropped += held.replies.len() as u64;
+            return;
+        }
+        self.held_bytes += bytes;
+        self.held.push_back(held);
+    }
+
+    /// Sends replies whose writes have become durable, in order.
+    pub(super) fn release(&mut self, store: &SharedStore) {
+        while let Some(held) = self.held.front_mut() {
+            held.tickets.retain(|&(at, ticket)| {
+                store.shard(at).is_some_and(|shard| !shard.acknowledged(ticket))
+            });
+            if !held.tickets.is_empty() {
+                break;
+            }
+            for (route, reply) in &held.replies {
+                self.sink.push(route, reply);
+            }
+            self.held_bytes -= held.bytes();
+            self.held.pop_front();
+        }
+        self.sink.send();
+    }
+
+    /// Forgets replies whose writes did not become durable; how many.
+    pub(super) fn abandon(&mut self) -> u64 {
+        let left = self.held.drain(..).map(|held| held.replies.len() as u64).sum();
+        self.held_bytes = 0;
+        left
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        let each = |(_, reply): &(Route, Vec<u8>)| size_of::<Route>() + reply.len();
+        self.replies.iter().map(each).sum()
+    }
+}
+
+fn emit(
+    sink: &mut ReplySink,
+    route: &Route,
+    reply: &[u8],
+    held: Option<&mut Vec<(Route, Vec<u8>)>>,
+) {
+    match held {
+        Some(held) => held.push((*route, reply.to_vec())),
+        None => sink.push(route, reply),
+    }
+}
