@@ -1,13 +1,18 @@
 //! Makes bytes from pieces: windows, and whole files.
 
+mod file;
 mod kernels;
+mod output;
+mod source;
 
 use thiserror::Error;
 
 use crate::program::{Piece, Transform};
 use crate::space::Space;
 
+pub use file::{FileError, FileOptions, Rebuilt, file, hex};
 pub use kernels::{Kernels, Level, Stores};
+pub use source::{Head, Held, Parts, Scratch, Source, WINDOW_MAX};
 
 /// Pieces that make no window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
