@@ -5,8 +5,11 @@
 //! original's formats cannot say is said to be so, never written half.
 
 pub mod binary;
+pub mod blueprint;
 mod cursor;
 mod error;
+pub mod iprog;
+mod json;
 mod mapped;
 pub mod pox1;
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod window;
 pub use bref::{Bref, OFFSET_FROM_ANCHOR};
 pub use proto::{Proto, SYNC, Tier, Width, crc16};
 pub use window::Resolved;
+pub(super) use window::{brefs, pieces};
 
 use super::cursor::Cursor;
 use super::error::{Fault, FormatError, Unwritable};
