@@ -8,6 +8,7 @@ pub mod binary;
 pub mod blueprint;
 mod cursor;
 mod error;
+pub mod frames;
 pub mod iprog;
 mod json;
 mod mapped;

@@ -27,13 +27,13 @@ impl Bref {
     /// Largest immediate.
     pub const IMMEDIATE_MAX: u8 = 31;
 
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(in crate::formats) fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.offset.to_be_bytes());
         out.extend_from_slice(&self.len.to_be_bytes());
         out.push(self.flags);
     }
 
-    pub(super) fn take(cursor: &mut Cursor<'_>) -> Result<Self, FormatError> {
+    pub(in crate::formats) fn take(cursor: &mut Cursor<'_>) -> Result<Self, FormatError> {
         Ok(Self { offset: cursor.u64_be()?, len: cursor.u32_be()?, flags: cursor.u8()? })
     }
 
