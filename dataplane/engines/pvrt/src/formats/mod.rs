@@ -9,12 +9,16 @@ pub mod blueprint;
 mod cursor;
 mod error;
 pub mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod iprog;
 mod json;
 mod mapped;
+mod open;
 pub mod pox1;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use error::{Fault, FormatError, Unwritable};
 pub use mapped::Mapped;
+pub use open::{Format, OpenError, Opened};

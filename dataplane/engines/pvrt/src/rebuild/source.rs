@@ -102,6 +102,15 @@ impl<'p> Held<'p> {
     pub const fn with_head(head: Head, windows: &'p [Window]) -> Self {
         Self { head, windows }
     }
+
+    /// Window `index`, an empty one where there is none.
+    pub(crate) fn parts(windows: &[Window], index: u64) -> Parts<'_> {
+        let window = usize::try_from(index).ok().and_then(|index| windows.get(index));
+        window.map_or(Parts { pieces: &[], raw: &[] }, |window| Parts {
+            pieces: &window.pieces,
+            raw: &window.raw,
+        })
+    }
 }
 
 impl Source for Held<'_> {
@@ -110,10 +119,6 @@ impl Source for Held<'_> {
     }
 
     fn window<'a>(&'a self, index: u64, _: &'a mut Scratch) -> Result<Parts<'a>, FormatError> {
-        let window = usize::try_from(index).ok().and_then(|index| self.windows.get(index));
-        Ok(window.map_or(Parts { pieces: &[], raw: &[] }, |window| Parts {
-            pieces: &window.pieces,
-            raw: &window.raw,
-        }))
+        Ok(Self::parts(self.windows, index))
     }
 }

@@ -40,3 +40,35 @@ const DICTIONARY_MAX: u32 = 1 << 20;
 fn crc(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
+
+/// Sets all check sums to what they are to be, as far as the layout can be followed: fuzzers do not
+/// guess them.
+pub(super) fn mend(bytes: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| {
+        let word = bytes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(word.try_into().ok()?) as usize)
+    };
+    let Some(trailer) = bytes.len().checked_sub(TRAILER) else { return };
+    let Some(head) = word(bytes, 8).map(|word| word >> 16) else { return };
+    let Some(dictionary) = word(bytes, 32) else { return };
+    let Some(first) = head.checked_add(dictionary).filter(|&at| head >= 52 && at <= trailer) else {
+        return;
+    };
+    let put = |bytes: &mut [u8], from: usize, to: usize, at: usize| {
+        let sum = crc(&bytes[from..to]);
+        bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
+    };
+    put(bytes, head, first, head - 8);
+    put(bytes, 0, head - 4, head - 4);
+    let index = word(bytes, trailer + 16).filter(|&at| first <= at && at <= trailer);
+    let index = index.unwrap_or(trailer);
+    let mut at = first;
+    while let Some(len) = word(bytes, at) {
+        let payload = at + RECORD;
+        let Some(end) = payload.checked_add(len).filter(|&end| end <= index) else { break };
+        put(bytes, payload, end, at + 4);
+        at = end;
+    }
+    put(bytes, index, trailer, trailer + 56);
+    put(bytes, trailer, trailer + 60, trailer + 60);
+}

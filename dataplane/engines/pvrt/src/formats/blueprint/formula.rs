@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::pieces::grow;
 use crate::formats::error::FormatError;
 use crate::formats::json;
-use crate::program::{Identity, Piece, Ref, Transform, Window};
+use crate::program::{Identity, Piece, Profile, Ref, Transform, Window};
 use crate::rebuild::{Head, Parts, Scratch, Source};
 
 const FORMAT: &str = "formula blueprint";
@@ -80,6 +80,12 @@ impl Formula {
         json::read(FORMAT, bytes)
     }
 
+    /// Whether the document tells its blob's size, or needs none.
+    #[must_use]
+    pub const fn names_blob(&self) -> bool {
+        self.blob.size.is_some() || self.segments.count == 0
+    }
+
     /// The document.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
@@ -98,11 +104,10 @@ impl Formula {
             let what = "segments.seg_len and blob.size must not be 0: name the blob";
             return Err(json::wrong(FORMAT, what));
         }
-        let identity = self.blob.size.map(|size| Identity {
-            name: self.blob.name.clone().unwrap_or_default(),
-            size,
-            seed: self.blob.seed.unwrap_or_default(),
-            ..Identity::default()
+        let Blob { name, size: told, seed } = &self.blob;
+        let identity = told.map(|size| {
+            let name = name.as_deref().unwrap_or_default();
+            Identity::new(name, Profile::Prand, size, seed.unwrap_or_default())
         });
         let head =
             Head { size: self.file_size, window_bytes: WINDOW, blob: identity, ..Head::default() };

@@ -217,16 +217,11 @@ impl Document {
 
 impl DocumentBlob {
     fn of(blob: &Identity) -> Self {
-        let profile = match blob.profile {
-            Profile::Prand => "prand",
-            Profile::Palette => "palette",
-            Profile::Orchard => "orchard",
-        };
         Self {
             name: blob.name.clone(),
             size: blob.size,
             seed: blob.seed,
-            profile: Some(profile.to_owned()),
+            profile: Some(blob.profile.name().to_owned()),
             layout: Some(blob.layout),
         }
     }
@@ -240,8 +235,8 @@ impl DocumentBlob {
                 return Err(json::wrong(FORMAT, format!("blob.profile {other:?} is not known")));
             }
         };
-        let layout = self.layout.unwrap_or_default();
-        Ok(Identity { name: self.name.clone(), profile, layout, size: self.size, seed: self.seed })
+        let usual = Identity::new(&self.name, profile, self.size, self.seed);
+        Ok(Identity { layout: self.layout.unwrap_or(usual.layout), ..usual })
     }
 }
 
