@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_palette_is_packetfs_own() {
-        let identity = Identity::new("pfs_t1", Profile::Palette, 2 << 20, 1337);
+        let identity = Identity::new("pfs_t1", Palette, 2 << 20, 1337);
         let palette = &bytes(&identity)[32..32 + (256 << 10)];
         let digest = Sha256::digest(palette);
         assert_eq!(digest[..4], [0xd6, 0x06, 0x39, 0xfc]);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_body_of_prand_begins_as_packetfs_says() {
-        let identity = Identity::new("any", Profile::Prand, 64, 1337);
+        let identity = Identity::new("any", Prand, 64, 1337);
         assert_eq!(
             bytes(&identity)[32..48],
             *b"\x33\xce\x4f\x45\x97\xfe\xb7\x2d\x05\x83\xcb\x9e\x50\xde\xc1\x3b"
@@ -217,10 +217,10 @@ mod tests {
             size in 64_u64..2_000_000, which in 0_usize..4, from in 0_u64..2_000_000, len in 0_usize..70_000
         ) {
             let (profile, layout) = [
-                (Profile::Prand, Identity::PLAIN),
-                (Profile::Palette, Identity::PALETTE),
-                (Profile::Orchard, Identity::PLAIN),
-                (Profile::Orchard, Identity::PALETTE),
+                (Prand, Identity::PLAIN),
+                (Palette, Identity::PALETTE),
+                (Orchard, Identity::PLAIN),
+                (Orchard, Identity::PALETTE),
             ][which];
             let identity = Identity { layout, ..Identity::new("x", profile, size, 7) };
             let part = Deterministic::new(&identity).expect("a blob");
