@@ -9,6 +9,7 @@ mod kill;
 mod kv;
 mod live;
 mod plan;
+mod rebuild;
 mod run;
 mod smoke;
 mod token;

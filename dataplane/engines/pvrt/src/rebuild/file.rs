@@ -46,13 +46,13 @@ pub enum FileError {
     },
     /// All windows were made, and the file is another than the program was made of.
     #[error(
-        "the file's SHA-256 would be {got}, the program says {want}: the blob holds other bytes \
+        "the file's SHA-256 would be {got}, {want} was to be: the blob holds other bytes \
          than the one that the program was made with, or the program was changed"
     )]
     Hash {
         /// SHA-256 of what was made, in hexadecimal.
         got: String,
-        /// What the program says.
+        /// What it was to be.
         want: String,
     },
     /// The file system refuses.
@@ -75,6 +75,8 @@ pub struct FileOptions<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Counts the bytes that are made and hashed, for a bar.
     pub progress: Option<&'a AtomicU64>,
+    /// SHA-256 that the file is to have, beside the one that the program may tell.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// A file that was rebuilt.
@@ -84,7 +86,7 @@ pub struct Rebuilt {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: [u8; 32],
-    /// Whether the program told the SHA-256, so that it was compared.
+    /// Whether the SHA-256 was compared: the program told it, or the caller.
     pub checked: bool,
 }
 
@@ -116,13 +118,12 @@ pub fn file(
     if let Some(error) = lock(&line.failed).take() {
         return Err(error);
     }
-    if let Some(want) = head.sha256
-        && want != sha256
-    {
+    let wants = [head.sha256, options.sha256];
+    if let Some(want) = wants.into_iter().flatten().find(|want| *want != sha256) {
         return Err(FileError::Hash { got: hex(&sha256), want: hex(&want) });
     }
     output.publish().map_err(io("finishing"))?;
-    Ok(Rebuilt { bytes: head.size, sha256, checked: head.sha256.is_some() })
+    Ok(Rebuilt { bytes: head.size, sha256, checked: wants.iter().any(Option::is_some) })
 }
 
 fn default_threads() -> usize {

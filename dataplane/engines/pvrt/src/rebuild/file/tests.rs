@@ -43,7 +43,7 @@ fn files_of_any_length_by_any_threads() {
         for threads in [1, 3] {
             let done = AtomicU64::new(0);
             let threads = NonZeroUsize::new(threads);
-            let options = FileOptions { threads, progress: Some(&done) };
+            let options = FileOptions { threads, progress: Some(&done), sha256: None };
             let rebuilt = file(&Held::new(&program), &Space::blob(&blob), &path, options);
             let rebuilt = rebuilt.expect("a whole file");
             assert_eq!(fs::read(&path).expect("written"), want, "{windows} windows");

@@ -4,10 +4,13 @@ use crate::program::{Piece, Transform};
 use crate::rebuild::RebuildError;
 use crate::space::Space;
 
-/// How far ahead of the bytes being made sources are fetched, in bytes of the file.
+/// How far ahead of the bytes being made sources are fetched, in bytes of the file: as many short
+/// pieces as the processor can wait for at once.
 const AHEAD: u64 = 4 << 10;
+/// That much farther with long pieces: at most twice this.
+const AHEAD_LONG: u32 = 2 << 10;
 /// Bytes fetched of a source; beyond them the processor sees the stream by itself.
-const FETCHED: usize = 512;
+const FETCHED: usize = 4 << 10;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// Shortest piece that is streamed: shorter ones share too many lines with their neighbours.
@@ -207,9 +210,10 @@ pub(super) unsafe fn window<B: Backend>(
     streaming: bool,
 ) -> Result<(), RebuildError> {
     let (mut made, mut taken) = (0_usize, 0_usize);
-    let mut ahead = Ahead { pieces: pieces.iter(), bytes: 0 };
+    let mut ahead = Ahead::new(pieces, space);
     for piece in pieces {
-        ahead.run::<B>(space, made as u64);
+        let reach = AHEAD + 2 * u64::from(piece.len().min(AHEAD_LONG));
+        ahead.run::<B>(space, made as u64 + reach);
         let (from, transform) = match piece {
             Piece::Ref(at) => {
                 let outside = RebuildError::Outside { offset: at.offset, len: at.len };
@@ -242,25 +246,44 @@ pub(super) unsafe fn window<B: Backend>(
     Ok(())
 }
 
-/// Fetches what pieces that come will read.
+/// Fetches what pieces that come will read: their misses overlap, which the processor by itself
+/// would not see so far ahead.
 struct Ahead<'a> {
     pieces: std::slice::Iter<'a, Piece>,
     /// Bytes of the file that the pieces seen so far make.
     bytes: u64,
+    /// Where address 0 lies, when the space is one segment.
+    only: Option<*const u8>,
 }
 
-impl Ahead<'_> {
+impl<'a> Ahead<'a> {
+    fn new(pieces: &'a [Piece], space: &Space<'_>) -> Self {
+        let only = match space.segments() {
+            [(base, bytes)] => Some(bytes.as_ptr().wrapping_sub(*base as usize)),
+            _ => None,
+        };
+        Self { pieces: pieces.iter(), bytes: 0, only }
+    }
+
     #[inline(always)]
-    fn run<B: Backend>(&mut self, space: &Space<'_>, made: u64) {
-        while self.bytes < made + AHEAD {
+    fn run<B: Backend>(&mut self, space: &Space<'_>, reach: u64) {
+        while self.bytes < reach {
             let Some(piece) = self.pieces.next() else { return };
             self.bytes += u64::from(piece.len());
-            if let Piece::Ref(at) = piece
-                && let Some(from) = space.get(at.offset, at.len)
-            {
-                let lines = from.len().min(FETCHED);
-                (0..lines).step_by(LINE).for_each(|line| B::fetch(from[line..].as_ptr()));
+            let Piece::Ref(at) = piece else { continue };
+            let from = match self.only {
+                // Nothing is read there, so it may be outside.
+                Some(only) => only.wrapping_add(at.offset as usize),
+                None => space.get(at.offset, at.len).map_or(std::ptr::null(), <[u8]>::as_ptr),
+            };
+            B::fetch(from);
+            let last = (at.len as usize).clamp(1, FETCHED) - 1;
+            let mut line = LINE;
+            while line < last {
+                B::fetch(from.wrapping_add(line));
+                line += LINE;
             }
+            B::fetch(from.wrapping_add(last));
         }
     }
 }
