@@ -8,6 +8,7 @@ pub mod op;
 pub mod op_token;
 pub mod overload;
 pub mod pipeline;
+pub mod rebuild;
 pub mod report;
 pub mod ring;
 pub mod rx;

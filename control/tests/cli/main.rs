@@ -10,6 +10,7 @@ mod kv;
 mod live;
 mod plan;
 mod replies;
+mod rebuild;
 mod run;
 mod smoke;
 mod token;
