@@ -30,7 +30,8 @@ fn serve_until_killed() {
     let settings =
         StoreSettings { shards: 2, memory_bytes: 128 << 20, folder: Some(folder.into()), durable };
     let store = Store::open(&settings).expect("what a killed server left can be opened");
-    let server = serve(store, Limits::default(), None);
+    let loops = std::env::var("PFS_KV_LOOPS").ok().and_then(|loops| loops.parse().ok());
+    let server = serve(store, Limits::default(), None, loops.unwrap_or(1));
     let (resp, cheetah) = (server.resp().expect("RESP"), server.cheetah().expect("lines"));
     println!("\nSERVING {resp} {cheetah}");
     std::thread::sleep(PATIENCE * 3);

@@ -17,13 +17,16 @@ mod limits;
 mod lines;
 mod listen;
 mod output;
+mod purge;
 mod redis;
 mod serve;
 mod service;
+mod standing;
 mod system;
 
 pub use auth::Secret;
 pub use counters::ServerCounters;
 pub use errors::ServeError;
 pub use limits::Limits;
-pub use serve::{Serve, Server};
+pub use serve::{LOOPS_MAX, Serve, Server};
+use service::Session;
