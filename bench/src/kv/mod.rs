@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 9] = [
+const ENGINES: [(&str, bool); 10] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -45,6 +45,7 @@ const ENGINES: [(&str, bool); 9] = [
     ("heed", true),
     ("fjall", true),
     ("pfs-served", false),
+    ("pfs-served-2", false),
     ("redis", false),
 ];
 

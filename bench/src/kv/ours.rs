@@ -27,9 +27,9 @@ fn rate(n: usize, seconds: f64) -> f64 {
 /// When an answer is wrong, or a system call fails.
 pub fn child(engine: &str, keys: usize, folder: &Path) -> Result<(), String> {
     match engine {
-        "serve" => return super::served::serve(None),
-        "serve-disk" => return super::served::serve(Some(folder)),
-        "pfs-served" | "redis" => {
+        "serve" => return super::served::serve(None, keys),
+        "serve-disk" => return super::served::serve(Some(folder), keys),
+        "pfs-served" | "pfs-served-2" | "redis" => {
             println!("{}", line(&super::served::measure(engine, keys, folder)?));
             return Ok(());
         }
