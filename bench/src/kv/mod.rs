@@ -50,7 +50,7 @@ const ENGINES: [(&str, bool); 10] = [
 ];
 
 /// Columns of the table: figure, head, decimals.
-const COLUMNS: [(&str, &str, usize); 13] = [
+const COLUMNS: [(&str, &str, usize); 14] = [
     ("put", "put M/s", 2),
     ("get", "get M/s", 2),
     ("burst", "get, bursts of 16", 2),
@@ -60,6 +60,7 @@ const COLUMNS: [(&str, &str, usize); 13] = [
     ("place", "the same, anywhere", 3),
     ("churn", "overwrite M/s", 2),
     ("durable_group", "durable, 1000s M/s", 3),
+    ("durable_small", "durable, 64s M/s", 3),
     ("durable_single", "durable, singles M/s", 4),
     ("recover", "recovery s", 2),
     ("resident", "resident MB", 0),
@@ -188,7 +189,7 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
 }
 
 /// What, our engine and figure, the peer's, and how many times the peer's it is to be.
-const WANTED: [(&str, &str, &str, &str, &str, f64); 15] = [
+const WANTED: [(&str, &str, &str, &str, &str, f64); 16] = [
     ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
     ("get, single", "pfs", "get", "blart", "get", 2.0),
     ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
@@ -198,6 +199,7 @@ const WANTED: [(&str, &str, &str, &str, &str, f64); 15] = [
     ("seek + 20 rows", "pfs", "seek", "heed", "seek", 1.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "fjall", "durable_group", 2.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "heed", "durable_group", 2.5),
+    ("durable put, groups of 64", "pfs-disk", "durable_small", "fjall", "durable_small", 1.5),
     ("durable put, single", "pfs-disk", "durable_single", "fjall", "durable_single", 1.0),
     ("get from the durable store, single", "pfs-disk", "get", "heed", "get", 4.0),
     ("get from the durable store, bursts", "pfs-disk", "burst", "heed", "get", 8.0),
