@@ -37,7 +37,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 10] = [
+const ENGINES: [(&str, bool); 11] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -47,11 +47,12 @@ const ENGINES: [(&str, bool); 10] = [
     ("fjall", true),
     ("pfs-packets", false),
     ("pfs-served", false),
+    ("pfs-served-2", false),
     ("redis", false),
 ];
 
 /// Columns of the table: figure, head, decimals.
-const COLUMNS: [(&str, &str, usize); 13] = [
+const COLUMNS: [(&str, &str, usize); 14] = [
     ("put", "put M/s", 2),
     ("get", "get M/s", 2),
     ("burst", "get, bursts of 16", 2),
@@ -61,6 +62,7 @@ const COLUMNS: [(&str, &str, usize); 13] = [
     ("place", "the same, anywhere", 3),
     ("churn", "overwrite M/s", 2),
     ("durable_group", "durable, 1000s M/s", 3),
+    ("durable_small", "durable, 64s M/s", 3),
     ("durable_single", "durable, singles M/s", 4),
     ("recover", "recovery s", 2),
     ("resident", "resident MB", 0),
@@ -204,7 +206,7 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
 }
 
 /// What, our engine and figure, the peer's, and how many times the peer's it is to be.
-const WANTED: [(&str, &str, &str, &str, &str, f64); 17] = [
+const WANTED: [(&str, &str, &str, &str, &str, f64); 18] = [
     ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
     ("get, single", "pfs", "get", "blart", "get", 2.0),
     ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
@@ -214,6 +216,7 @@ const WANTED: [(&str, &str, &str, &str, &str, f64); 17] = [
     ("seek + 20 rows", "pfs", "seek", "heed", "seek", 1.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "fjall", "durable_group", 2.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "heed", "durable_group", 2.5),
+    ("durable put, groups of 64", "pfs-disk", "durable_small", "fjall", "durable_small", 1.5),
     ("durable put, single", "pfs-disk", "durable_single", "fjall", "durable_single", 1.0),
     ("get from the durable store, single", "pfs-disk", "get", "heed", "get", 4.0),
     ("get from the durable store, bursts", "pfs-disk", "burst", "heed", "get", 8.0),

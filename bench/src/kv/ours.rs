@@ -11,6 +11,9 @@ use super::workload::{Figures, ROWS, Random, Strings, Workload, line, resident, 
 const SPACE: Space = Space(0);
 /// Puts of a durable group.
 const GROUP: usize = 1000;
+/// Puts of a small group, and how many are made in such groups.
+const SMALL: usize = 64;
+const SMALL_PUTS: usize = 64_000;
 /// Single durable commits.
 const SINGLES: usize = 2000;
 /// Memory that a shard may use: locations count units of 2 bytes up to here.
@@ -27,9 +30,9 @@ fn rate(n: usize, seconds: f64) -> f64 {
 /// When an answer is wrong, or a system call fails.
 pub fn child(engine: &str, keys: usize, folder: &Path) -> Result<(), String> {
     match engine {
-        "serve" => return super::served::serve(None),
-        "serve-disk" => return super::served::serve(Some(folder)),
-        "pfs-served" | "redis" => {
+        "serve" => return super::served::serve(None, keys),
+        "serve-disk" => return super::served::serve(Some(folder), keys),
+        "pfs-served" | "pfs-served-2" | "redis" => {
             println!("{}", line(&super::served::measure(engine, keys, folder)?));
             return Ok(());
         }
@@ -185,6 +188,8 @@ fn disk(work: &Workload, folder: &Path) -> Result<Figures, String> {
     };
     let (group, ()) = timed(|| put(&mut shard, &pairs, GROUP));
     let singles = &pairs[..SINGLES.min(pairs.len())];
+    let small_puts = &pairs[..SMALL_PUTS.min(pairs.len())];
+    let (small, ()) = timed(|| put(&mut shard, small_puts, SMALL));
     let (single, ()) = timed(|| put(&mut shard, singles, 1));
     check("durable put", refused, 0)?;
     drop(shard);
@@ -192,6 +197,7 @@ fn disk(work: &Workload, folder: &Path) -> Result<Figures, String> {
     let mut shard = shard?;
     let mut figures: Figures = vec![
         ("durable_group".into(), rate(work.keys.len(), group)),
+        ("durable_small".into(), rate(small_puts.len(), small)),
         ("durable_single".into(), rate(singles.len(), single)),
         ("recover".into(), recover),
     ];

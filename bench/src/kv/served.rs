@@ -19,12 +19,13 @@ const CONNECTIONS: usize = 16;
 const PAGE: usize = 100;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Serves in this process until standard input ends; `folder` for a store on disk.
+/// Serves in this process with `loops` loops until standard input ends; `folder` for a store on disk.
 ///
 /// # Errors
 /// When the store or the server does not start, or ends with an error.
-pub(super) fn serve(folder: Option<&Path>) -> Result<(), String> {
+pub(super) fn serve(folder: Option<&Path>, loops: usize) -> Result<(), String> {
     let settings = StoreSettings {
+        shards: loops as u32,
         memory_bytes: 4 << 30,
         folder: folder.map(Path::to_path_buf),
         durable: DurableSettings::default(),
@@ -35,6 +36,7 @@ pub(super) fn serve(folder: Option<&Path>) -> Result<(), String> {
         resp: Some(LOOPBACK),
         cheetah: Some(LOOPBACK),
         limits: Limits::default(),
+        loops,
         ..Serve::default()
     };
     let server = serve.start(store).map_err(|error| error.to_string())?;
@@ -62,12 +64,13 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn ours(folder: Option<&Path>) -> Result<Self, String> {
+    fn ours(folder: Option<&Path>, loops: usize) -> Result<Self, String> {
+        let loops = loops.to_string();
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(own);
         match folder {
-            Some(folder) => command.args(["--child", "serve-disk", "1"]).arg(folder),
-            None => command.args(["--child", "serve", "1", "."]),
+            Some(folder) => command.args(["--child", "serve-disk", &loops]).arg(folder),
+            None => command.args(["--child", "serve", &loops, "."]),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -133,7 +136,7 @@ impl Served {
     }
 }
 
-/// Measures `engine`: `pfs-served` or `redis`, with `keys` keys.
+/// Measures `engine`: `pfs-served`, `pfs-served-2` (two loops) or `redis`, with `keys` keys.
 ///
 /// # Errors
 /// When a reply is wrong or a server does not start. No figures when there is no redis-server.
@@ -142,13 +145,14 @@ pub(super) fn measure(engine: &str, keys: usize, folder: &Path) -> Result<Figure
     let folder = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
     let start = |folder: Option<&Path>| match engine {
         "redis" => Served::redis(folder),
-        _ => Served::ours(folder).map(Some),
+        "pfs-served-2" => Served::ours(folder, 2).map(Some),
+        _ => Served::ours(folder, 1).map(Some),
     };
     let mut figures = Figures::new();
     let Some(server) = start(None)? else { return Ok(figures) };
     resp(&server, &work, &mut figures)?;
     if let Some(address) = server.lines {
-        lines(&server, address, &work, &mut figures)?;
+        lines(&server, address, &work, engine == "pfs-served", &mut figures)?;
     }
     drop(server);
     if let Some(server) = start(Some(folder.path()))? {
@@ -196,6 +200,7 @@ fn lines(
     server: &Served,
     address: SocketAddr,
     work: &Workload,
+    counts_from_1: bool,
     figures: &mut Figures,
 ) -> Result<(), String> {
     let n = work.keys.len();
@@ -225,7 +230,10 @@ fn lines(
         ("pair_set", CONNECTIONS, pairs, n),
         ("pair_scan", CONNECTIONS, scan, rows),
     ];
-    for (name, connections, script, count) in parts {
+    // Loops give absolute keys out each for itself: which ones is not known beforehand.
+    for (name, connections, script, count) in
+        parts.into_iter().skip(if counts_from_1 { 0 } else { 2 })
+    {
         let (cpu, _) = server.measure(address, connections, &script, count)?;
         figures.push((name.into(), cpu));
     }

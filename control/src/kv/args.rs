@@ -119,13 +119,17 @@ pub(crate) struct ServeArgs {
     /// Memory for records and indexes, e.g. 4GiB; beyond it writes are refused.
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = bytes_of)]
     pub(crate) max_memory: u64,
-    /// Shards of a store that is made; an old one has those that it has.
+    /// Threads that serve, each the owner of a part of the shards.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threads: u32,
+    /// Shards of a store that is made, at least one for each thread [default: one for each]; an old one has
+    /// those that it has.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) shards: Option<u32>,
     /// Keep what can be read of a damaged log, and say what is lost.
     #[arg(long, requires = "dir")]
     pub(crate) salvage: bool,
-    /// Core for the server's thread.
+    /// Core for the first thread; the others get those that follow.
     #[arg(long, value_name = "N")]
     pub(crate) core: Option<u32>,
     /// Connections at a time.

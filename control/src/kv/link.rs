@@ -150,7 +150,7 @@ pub(super) fn open_store(
     shards: Option<u32>,
     settings: StoreSettings,
 ) -> Result<(Store, u32), Failure> {
-    let asked = shards.unwrap_or(1);
+    let asked = shards.unwrap_or(settings.shards);
     let settings = StoreSettings { shards: asked, folder: Some(folder.to_owned()), ..settings };
     match Store::open(&settings) {
         Ok(store) => Ok((store, asked)),

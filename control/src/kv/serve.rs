@@ -33,7 +33,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     };
     let stop = stop_flag()?;
     let store = open(args)?;
-    let serve = Serve { resp, cheetah, auth, limits, core: args.core };
+    let loops = args.threads as usize;
+    let serve = Serve { resp, cheetah, auth, limits, loops, core: args.core };
     let mut told = Ok(());
     let counters = serve.run(store, &stop, |server| told = tell(server, connections));
     let counters = counters.map_err(Failure::failed)?;
@@ -50,10 +51,13 @@ fn open(args: &ServeArgs) -> Result<Store, Failure> {
     let durable =
         DurableSettings { fsync: args.fsync, salvage: args.salvage, ..DurableSettings::default() };
     let shards = args.shards;
-    let settings =
-        StoreSettings { memory_bytes: args.max_memory, durable, ..StoreSettings::default() };
+    let settings = StoreSettings {
+        shards: shards.unwrap_or(args.threads),
+        memory_bytes: args.max_memory,
+        durable,
+        ..StoreSettings::default()
+    };
     let Some(folder) = &args.dir else {
-        let settings = StoreSettings { shards: shards.unwrap_or(1), ..settings };
         return Store::open(&settings).map_err(Failure::failed);
     };
     let (store, shards) = open_store(folder, shards, settings)?;

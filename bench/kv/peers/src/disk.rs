@@ -7,6 +7,9 @@ use crate::workload::{Figures, ROWS, Workload, timed, touch};
 
 /// Puts of a durable group.
 const GROUP: usize = 1000;
+/// Puts of a small group, and how many are made in such groups.
+const SMALL: usize = 64;
+const SMALL_PUTS: usize = 64_000;
 /// Single durable commits.
 const SINGLES: usize = 2000;
 
@@ -37,6 +40,8 @@ pub fn heed(work: &Workload, folder: &Path) -> Figures {
     };
     let (group, ()) = timed(|| put(0, grouped, GROUP));
     put(grouped, n, 50_000);
+    let small_puts = SMALL_PUTS.min(n);
+    let (small, ()) = timed(|| put(0, small_puts, SMALL));
     let (single, ()) = timed(|| put(0, SINGLES.min(n), 1));
     let txn = env.read_txn().expect("a transaction");
     let (get, sum) = timed(|| {
@@ -60,6 +65,7 @@ pub fn heed(work: &Workload, folder: &Path) -> Figures {
     });
     vec![
         ("durable_group".into(), rate(grouped, group)),
+        ("durable_small".into(), rate(small_puts, small)),
         ("durable_single".into(), rate(SINGLES.min(n), single)),
         ("get".into(), rate(n, get)),
         ("scan".into(), rate(n, scan)),
@@ -83,6 +89,8 @@ pub fn fjall(work: &Workload, folder: &Path) -> Figures {
         }
     };
     let (group, ()) = timed(|| put(0, n, GROUP));
+    let small_puts = SMALL_PUTS.min(n);
+    let (small, ()) = timed(|| put(0, small_puts, SMALL));
     let (single, ()) = timed(|| put(0, SINGLES.min(n), 1));
     let asked = work.asked.len().min(200_000);
     let (get, found) = timed(|| {
@@ -90,8 +98,24 @@ pub fn fjall(work: &Workload, folder: &Path) -> Figures {
         (0..asked).filter(found).count()
     });
     check("fjall", "get", found as u64, asked as u64);
+    let value = |row: fjall::Guard| touch(&row.value().expect("a value"));
+    let (scan, sum) = timed(|| {
+        work.prefixes.iter().fold(0u64, |sum, prefix| {
+            map.prefix(prefix).fold(sum, |sum, row| sum.wrapping_add(value(row)))
+        })
+    });
+    check("fjall", "scan", sum, work.scan_sum);
+    let (seek, _) = timed(|| {
+        work.seeks.iter().fold(0u64, |sum, seek| {
+            let rows = map.range(seek..).take(ROWS);
+            rows.fold(sum, |sum, row| sum.wrapping_add(value(row)))
+        })
+    });
     vec![
         ("durable_group".into(), rate(n, group)),
+        ("durable_small".into(), rate(small_puts, small)),
+        ("scan".into(), rate(n, scan)),
+        ("seek".into(), rate(work.seeks.len(), seek)),
         ("durable_single".into(), rate(SINGLES.min(n), single)),
         ("get".into(), rate(asked, get)),
     ]

@@ -40,7 +40,8 @@
 //! never more than 512 KiB, except for a write that would not fit the bound. Expired keys are unseen
 //! at once, and removed by a sweep of two buckets per burst and by [`Shard::maintain`]. Beyond the
 //! bound writes are refused with [`OpError::Full`]; reads and deletes go on. A value of the same
-//! length is written in place.
+//! length is written in place. A log of 16 MiB or more keeps one slice ready that a thread of the
+//! process has touched ([`Usage::log_backed`] has it): whoever writes does not wait for the system to clear it.
 //!
 //! # What is synced when
 //!

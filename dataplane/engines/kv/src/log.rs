@@ -12,6 +12,9 @@ pub(crate) const SLICE: usize = HUGE;
 const SHARED_MAX: usize = SLICE / 4;
 /// Freed slices that keep their memory, to be filled again without a page fault.
 const KEPT: usize = 2;
+/// Slices in use from which on the next one is backed, and touched by another thread, before it is
+/// needed: less memory than an eighth of the log.
+const AHEAD_FROM: usize = 8;
 
 /// Where a record begins, in units of the log's alignment; 0 is nowhere.
 pub(crate) type Loc = u32;
@@ -246,7 +249,22 @@ impl Log {
         self.slices[slice as usize] = Slice { what: Use::Open, used, live: 0 };
         let tip = Tip { slice, used };
         self.tips[head as usize] = tip;
+        if head == Head::Write && self.kept.is_empty() && self.backed >= AHEAD_FROM {
+            self.prepare(bound);
+        }
         Ok(tip)
+    }
+
+    /// Keeps another slice ready, when the bound leaves room for some more.
+    fn prepare(&mut self, bound: u64) {
+        if self.bytes() + 4 * SLICE as u64 > bound {
+            return;
+        }
+        let Ok(slice) = self.back_run(1, bound) else { return };
+        self.slices[slice as usize] = Slice { what: Use::Kept, used: 0, live: 0 };
+        self.kept.push(slice);
+        let touched = self.memory.touch_ahead(slice as usize * SLICE, SLICE);
+        debug_assert!(touched.is_ok(), "{touched:?}");
     }
 
     fn append_large(

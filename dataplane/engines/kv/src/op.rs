@@ -255,6 +255,18 @@ impl Replies {
         (self.copied, self.origin) = (copied, origin);
     }
 
+    /// Empties it, and keeps at most about `kept` bytes of memory.
+    pub(crate) fn reset(&mut self, kept: usize) {
+        self.begin(false, (0, 0));
+        self.copies.shrink_to(kept);
+        self.list.shrink_to(kept / size_of::<(Reply, Span)>());
+    }
+
+    /// Bytes of memory of copied values.
+    pub(crate) const fn memory(&self) -> usize {
+        self.copies.capacity()
+    }
+
     pub(crate) fn push(&mut self, reply: Reply) {
         self.list.push((reply, Span::default()));
     }
@@ -300,6 +312,36 @@ impl Replies {
     /// All answers in order.
     pub fn iter(&self) -> impl Iterator<Item = Reply> + '_ {
         self.list.iter().map(|&(reply, _)| reply)
+    }
+
+    /// Copies the values that lie in the log of `shard`, which answered, so that they can be read
+    /// whatever it does next: as many as `most` bytes have room for, and at least the first. The
+    /// answers behind them are dropped.
+    pub(crate) fn detach(&mut self, shard: &Shard, most: usize) {
+        if self.copied {
+            return;
+        }
+        let mut kept = 0;
+        for (reply, span) in &mut self.list {
+            if self.copies.len() > most {
+                break;
+            }
+            if let Reply::Value { .. } = reply {
+                let value = shard.bytes_at(self.origin, span.start, span.len).unwrap_or_default();
+                (span.start, span.len) = (self.copies.len(), value.len());
+                self.copies.extend_from_slice(value);
+            }
+            kept += 1;
+        }
+        self.list.truncate(kept);
+        self.copied = true;
+    }
+
+    /// As [`Replies::value`], of values that were copied.
+    pub(crate) fn copied_value(&self, index: usize) -> Option<&[u8]> {
+        let &(reply, Span { start, len }) = self.list.get(index)?;
+        let found = self.copied && matches!(reply, Reply::Value { .. });
+        if found { self.copies.get(start..start + len) } else { None }
     }
 
     /// The value that operation `index` found, where it lies; `shard` is the one that answered.

@@ -10,7 +10,7 @@ use crate::durable::{
     DurableError, DurableSettings, DurableShard, IoContext, Lock, Ticket, unix_ms, write_whole,
 };
 use crate::op::{Op, OpError, Replies, Reply, Space};
-use crate::shard::{Row, Scan, ScanRows, Shard, ShardSettings};
+use crate::shard::{NoJournal, Row, Scan, ScanRows, Shard, ShardSettings};
 use crate::summary::{Branching, Summarizer, Summary};
 
 /// Most shards of a store.
@@ -83,6 +83,22 @@ impl StoreShard {
                 Ok((removed, more, Ticket(0)))
             }
             Self::Durable(shard) => shard.purge(space, prefix, most),
+        }
+    }
+
+    /// Removes all keys with `prefix` up to `last` in one step; as [`StoreShard::purge`].
+    pub(crate) fn purge_to(
+        &mut self,
+        space: Space,
+        prefix: &[u8],
+        last: &[u8],
+    ) -> Result<(u64, Ticket), OpError> {
+        match self {
+            Self::Memory(shard) => {
+                let removed = shard.purge_to_noted(space, prefix, last, &mut NoJournal);
+                Ok((removed, Ticket(0)))
+            }
+            Self::Durable(shard) => shard.purge_to(space, prefix, last),
         }
     }
 
@@ -280,11 +296,7 @@ impl Store {
     /// Rows of all shards in the order of their keys.
     #[must_use]
     pub fn scan<'a>(&'a self, scan: &Scan<'a>) -> MergedRows<'a> {
-        let shards = self.shards.iter().map(|shard| {
-            let mut rows = shard.shard().scan(scan);
-            (rows.next(), rows)
-        });
-        MergedRows { shards: shards.collect(), left: scan.limit.unwrap_or(usize::MAX) }
+        MergedRows::over(&self.shards, scan)
     }
 
     /// Up to `limit` rows, each given to `each`; the cursor for the next page when there are more.
@@ -404,6 +416,16 @@ pub fn pair_of(value: &[u8]) -> Option<u64> {
 pub struct MergedRows<'a> {
     shards: Vec<(Option<Row<'a>>, ScanRows<'a>)>,
     left: usize,
+}
+
+impl<'a> MergedRows<'a> {
+    pub(crate) fn over(shards: &'a [StoreShard], scan: &Scan<'a>) -> Self {
+        let shards = shards.iter().map(|shard| {
+            let mut rows = shard.shard().scan(scan);
+            (rows.next(), rows)
+        });
+        Self { shards: shards.collect(), left: scan.limit.unwrap_or(usize::MAX) }
+    }
 }
 
 impl<'a> Iterator for MergedRows<'a> {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{connect, exchange, server, until_closed};
+use common::{connect, exchange, server, server_of, until_closed};
 use pfs_kv::servers::Limits;
 
 /// Sends each line by itself and compares the reply.
@@ -226,7 +226,12 @@ fn raw_rows_and_jobs() {
 
 #[test]
 fn pages_meet_every_pair_in_order() {
-    let server = server(Limits::default(), None, 3);
+    check_pages(3, 1);
+    check_pages(5, 3);
+}
+
+fn check_pages(shards: u32, loops: usize) {
+    let server = server_of(shards, loops);
     let mut stream = connect(server.cheetah());
     let mut request = Vec::new();
     for number in 0..600 {

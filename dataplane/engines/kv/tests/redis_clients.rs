@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use common::{connect, exchange, serve, server};
+use common::{connect, exchange, serve, server, server_of};
 use pfs_kv::servers::{Limits, Server};
 use pfs_kv::{Store, StoreSettings};
 use redis::{Commands, RedisResult};
@@ -17,8 +17,8 @@ fn client(server: &Server, password: &str) -> redis::Connection {
     client.get_connection().expect("it accepts")
 }
 
-fn check_commands(shards: u32) {
-    let server = server(Limits::default(), None, shards);
+fn check_commands(shards: u32, loops: usize) {
+    let server = server_of(shards, loops);
     let mut redis = client(&server, "");
     let () = redis.set("k", b"v\0\r\n").expect("set");
     assert_eq!(redis.get::<_, Vec<u8>>("k"), Ok(b"v\0\r\n".to_vec()));
@@ -45,12 +45,18 @@ fn check_commands(shards: u32) {
 
 #[test]
 fn commands_on_one_shard() {
-    check_commands(1);
+    check_commands(1, 1);
 }
 
 #[test]
 fn commands_on_five_shards() {
-    check_commands(5);
+    check_commands(5, 1);
+}
+
+#[test]
+fn commands_on_several_loops() {
+    check_commands(2, 2);
+    check_commands(5, 3);
 }
 
 #[test]
@@ -80,7 +86,12 @@ fn expiry_is_real() {
 
 #[test]
 fn scans_meet_every_key_once() {
-    let server = server(Limits::default(), None, 3);
+    check_scans(3, 1);
+    check_scans(4, 3);
+}
+
+fn check_scans(shards: u32, loops: usize) {
+    let server = server_of(shards, loops);
     let mut redis = client(&server, "");
     let mut expected = BTreeSet::new();
     for number in 0..1000 {
@@ -103,7 +114,12 @@ fn scans_meet_every_key_once() {
 
 #[test]
 fn pipelines_and_transactions() {
-    let server = server(Limits::default(), None, 2);
+    check_pipelines(2, 1);
+    check_pipelines(2, 2);
+}
+
+fn check_pipelines(shards: u32, loops: usize) {
+    let server = server_of(shards, loops);
     let mut redis = client(&server, "");
     let mut pipe = redis::pipe();
     for number in 0..500 {
@@ -190,8 +206,8 @@ fn any_commands_equal_a_model() {
         random ^= random << 17;
         random % below
     };
-    for shards in [1, 3] {
-        let server = server(Limits::default(), None, shards);
+    for (shards, loops) in [(1, 1), (3, 1), (2, 2), (5, 3)] {
+        let server = server_of(shards, loops);
         let mut redis = client(&server, "");
         let mut model: BTreeMap<String, String> = BTreeMap::new();
         for case in 0..cases {
@@ -236,6 +252,11 @@ fn any_commands_equal_a_model() {
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_restart() {
+    check_restart(1);
+    check_restart(2);
+}
+
+fn check_restart(loops: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = StoreSettings {
         shards: 2,
@@ -243,7 +264,7 @@ fn what_was_acknowledged_is_there_after_a_restart() {
         folder: Some(folder.path().into()),
         ..StoreSettings::default()
     };
-    let open = || serve(Store::open(&settings).expect("a store"), Limits::default(), None);
+    let open = || serve(Store::open(&settings).expect("a store"), Limits::default(), None, loops);
     let server = open();
     let mut redis = client(&server, "");
     let mut pipe = redis::pipe();

@@ -164,7 +164,7 @@ fn quiet_clients_are_dropped_when_asked_for() {
 #[test]
 fn full_memory_refuses_writes_and_reads_go_on() {
     let settings = StoreSettings { memory_bytes: 16 << 20, ..StoreSettings::default() };
-    let server = serve(Store::open(&settings).expect("memory"), Limits::default(), None);
+    let server = serve(Store::open(&settings).expect("memory"), Limits::default(), None, 1);
     let mut stream = connect(server.resp());
     exchange(&mut stream, b"SET first 1\r\n", b"+OK\r\n");
     let mut refused = false;

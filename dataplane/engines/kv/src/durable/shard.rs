@@ -175,6 +175,25 @@ impl DurableShard {
         if self.poisoned { Err(OpError::Poisoned) } else { Ok((removed, more, ticket)) }
     }
 
+    /// Removes all keys that begin with `prefix` up to `last`, and that one, in one step that is
+    /// recovered whole or not at all: the number removed, and the ticket.
+    ///
+    /// # Errors
+    /// When writes are refused.
+    pub(crate) fn purge_to(
+        &mut self,
+        space: Space,
+        prefix: &[u8],
+        last: &[u8],
+    ) -> Result<(u64, Ticket), OpError> {
+        self.make_room(CHANGE_MAX + prefix.len() + last.len())?;
+        let before = self.begin();
+        let removed = self.shard.purge_to_noted(space, prefix, last, &mut Notes(&mut self.open));
+        let ticket = self.end(before);
+        self.snapshot_step();
+        if self.poisoned { Err(OpError::Poisoned) } else { Ok((removed, ticket)) }
+    }
+
     /// Work for an idle moment, and for the time between bursts: [`DurableShard::commit`] if a
     /// group is old enough, expires, cleans, goes on with a snapshot. Call it at least every
     /// `max_us` of [`Fsync::Group`]; whether there is more to do at once.

@@ -1,5 +1,6 @@
 //! Memory outside the allocator: reserved once, backed as it is needed.
 
+mod populate;
 mod prefetch;
 mod reservation;
 

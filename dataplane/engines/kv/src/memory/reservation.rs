@@ -4,7 +4,9 @@ use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
+use super::populate::Pending;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 /// Size of a huge page, and the unit of backing.
@@ -17,6 +19,8 @@ pub(crate) struct Reservation {
     mapped_len: usize,
     base: NonNull<u8>,
     len: usize,
+    /// What another thread touches ahead.
+    pending: Arc<Pending>,
 }
 
 // SAFETY: the mapping belongs to this value alone, as a heap allocation would.
@@ -41,7 +45,7 @@ impl Reservation {
         if let Err(error) = advised {
             tracing::debug!(%error, "no transparent huge pages; 4 KiB pages serve");
         }
-        Ok(Self { mapped, mapped_len, base, len })
+        Ok(Self { mapped, mapped_len, base, len, pending: Arc::default() })
     }
 
     /// First byte; bytes behind it may be used as far as [`Reservation::back`] backed them.
@@ -60,6 +64,14 @@ impl Reservation {
         let at = self.range(offset, len)?;
         // SAFETY: `range` checked that the bytes are this mapping's.
         unsafe { mprotect(at, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)? };
+        Ok(())
+    }
+
+    /// Has another thread touch `len` bytes from `offset`, which are backed, so that whoever writes there does
+    /// not wait for the system to clear them. What they hold stays.
+    pub(crate) fn touch_ahead(&self, offset: usize, len: usize) -> io::Result<()> {
+        // The mapping is kept until this has been done: see `drop`.
+        self.pending.ask(self.range(offset, len)?, len);
         Ok(())
     }
 
@@ -92,6 +104,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        self.pending.wait();
         // SAFETY: the mapping is this value's own and ends with it.
         let result = unsafe { munmap(self.mapped, self.mapped_len) };
         debug_assert!(result.is_ok());

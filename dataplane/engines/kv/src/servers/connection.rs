@@ -17,13 +17,34 @@ pub(super) enum Protocol {
 pub(super) trait Service {
     /// What it keeps for one connection.
     type Session;
+    /// What comes from elsewhere for a connection that waits.
+    type Arrival;
 
-    /// A client has connected.
-    fn open(&mut self, protocol: Protocol) -> Self::Session;
+    /// A client has connected; `token` names its connection, and no other before or after it.
+    fn open(&mut self, protocol: Protocol, token: u64) -> Self::Session;
 
     /// Executes commands at the front of `input` and appends their replies to `out`, until the input
     /// ends or `out` is as long as replies may wait.
     fn serve(&mut self, session: &mut Self::Session, input: &[u8], out: &mut Vec<u8>) -> Served;
+
+    /// Goes on with the command that a connection stands at: a step of it, when it runs, or what
+    /// follows the last arrival, when it waited.
+    fn resume(&mut self, session: &mut Self::Session, out: &mut Vec<u8>) -> Served;
+
+    /// Does what others want from this loop; what has come for a connection that waits.
+    fn receive(&mut self);
+
+    /// The next arrival for a connection.
+    fn arrival(&mut self) -> Option<(u64, Self::Arrival)>;
+
+    /// Gives an arrival to its connection; whether that waits no longer.
+    fn take(&mut self, session: &mut Self::Session, arrival: Self::Arrival) -> bool;
+
+    /// Bytes of memory that a connection's command at hand takes.
+    fn held(&self, session: &Self::Session) -> usize;
+
+    /// The loop is about to sleep: whether it may.
+    fn may_sleep(&mut self) -> bool;
 
     /// What a client is told that cannot be served.
     fn refusal(&self, protocol: Protocol) -> String;
@@ -59,6 +80,20 @@ pub(super) struct Served {
     pub(super) until: Option<u64>,
     /// Why the connection ends behind the replies, if it does.
     pub(super) close: Option<Reason>,
+    /// Whether a command has begun and not ended: what follows it runs after it.
+    pub(super) stands: Stands,
+}
+
+/// Whether a connection stands at a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It does not.
+    #[default]
+    No,
+    /// The command runs, step by step.
+    Runs,
+    /// The command waits for an arrival.
+    Waits,
 }
 
 /// Why a connection ends.
@@ -129,6 +164,10 @@ pub(super) struct Connection<S> {
     pub(super) accounted: usize,
     /// Whether it is in the loop's list of those that wait for the disk.
     pub(super) listed: bool,
+    /// Whether it stands at a command.
+    pub(super) stands: Stands,
+    /// More has come while it stands, and is not read.
+    pub(super) unread: bool,
 }
 
 impl<S> Connection<S> {
@@ -144,6 +183,8 @@ impl<S> Connection<S> {
             stalled: 0,
             accounted: 0,
             listed: false,
+            stands: Stands::No,
+            unread: false,
         }
     }
 }

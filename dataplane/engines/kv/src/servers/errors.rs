@@ -38,6 +38,18 @@ pub enum ServeError {
         /// Files that the process may open.
         have: u64,
     },
+    /// More loops than the store has shards, or than there can be.
+    #[error(
+        "{loops} loops for a store of {shards} shards: each loop owns at least one of them, and there are at most {most}; serve it with fewer (--threads), or make a store with more (--shards)"
+    )]
+    Loops {
+        /// Loops asked for.
+        loops: usize,
+        /// Shards of the store.
+        shards: usize,
+        /// Loops that a server may have.
+        most: usize,
+    },
     /// A core cannot be pinned to.
     #[error("pinning a loop to core {core}: {source}; choose cores of `taskset -pc $$`")]
     Pin {

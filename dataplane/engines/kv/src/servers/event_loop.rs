@@ -1,15 +1,18 @@
 //! The loop of one thread: accept, read, execute, write.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::connection::{Connection, Protocol, READ, Reason, Served, Service};
+use super::connection::{Connection, Protocol, READ, Reason, Served, Service, Stands};
 use super::counters::{Shared, add};
 use super::journal::Journal;
 use super::{Limits, ServeError};
@@ -46,6 +49,15 @@ impl Waker {
         // It fails only when it is full of wake-ups that have not been seen.
         let _ = self.0.write(1);
     }
+
+    /// Sleeps until it is woken, for `most` milliseconds at most.
+    pub(super) fn wait(&self, most: u8) {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        // Whoever waits looks again, whatever this gives.
+        if poll(&mut fds, most).is_ok_and(|ready| ready > 0) {
+            let _ = self.0.read();
+        }
+    }
 }
 
 const WAKE: u64 = u64::MAX;
@@ -76,6 +88,8 @@ pub(super) struct EventLoop<V: Service> {
     free: Vec<u32>,
     /// Connections whose replies wait for the disk.
     held: Vec<u32>,
+    /// Connections whose command runs step by step; each has its turn.
+    running: VecDeque<u64>,
     /// What connections without leftovers are read into.
     shared: Vec<u8>,
     /// Replies of the burst at hand.
@@ -106,6 +120,7 @@ impl<V: Service> EventLoop<V> {
             slots: Vec::new(),
             free: Vec::new(),
             held: Vec::new(),
+            running: VecDeque::new(),
             shared: vec![0; READ],
             out: Vec::new(),
             buffers: 0,
@@ -137,6 +152,7 @@ impl<V: Service> EventLoop<V> {
                     next_tick.saturating_sub(self.now).min(if waiting { GROUP } else { TICK })
                 }
             };
+            let wait = if self.service.may_sleep() { wait } else { 0 };
             let count = match self.epoll.wait(&mut events, EpollTimeout::from(wait as u8)) {
                 Ok(count) => count,
                 Err(nix::Error::EINTR) => 0,
@@ -144,11 +160,12 @@ impl<V: Service> EventLoop<V> {
             };
             self.now = milliseconds();
             self.service.begin(self.now);
+            self.receive();
             for event in &events[..count] {
                 self.event(event.data(), event.events());
             }
             self.release();
-            busy = self.service.work();
+            busy = self.service.work() | self.step();
             // A clock that was set back must not stop the ticks.
             if self.now >= next_tick || next_tick > self.now + TICK {
                 self.service.tick();
@@ -175,14 +192,14 @@ impl<V: Service> EventLoop<V> {
         if token >= LISTENERS {
             return self.accept((token - LISTENERS) as usize);
         }
-        let (slot, generation) = (token as u32, (token >> 32) as u32);
-        let Some(found) = self.slots.get_mut(slot as usize) else { return };
-        if found.generation != generation {
-            return;
-        }
-        let Some(mut connection) = found.connection.take() else { return };
-        let ready = EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        let Some((slot, mut connection)) = self.take(token) else { return };
+        let gone = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        let ready = EpollFlags::EPOLLIN | gone;
         let mut reason = None;
+        if connection.stands != Stands::No && flags.intersects(gone) {
+            // Nobody is left to hear of the command: it ends where it stands.
+            return self.settle(slot, connection, Some(Reason::Client));
+        }
         if flags.contains(EpollFlags::EPOLLOUT) {
             reason = self.resume(slot, &mut connection);
         }
@@ -217,7 +234,8 @@ impl<V: Service> EventLoop<V> {
 
     /// Counts the memory of the connection's buffers; it must go when it grew and all are too large.
     fn account(&mut self, connection: &mut Connection<V::Session>) -> Option<Reason> {
-        let own = connection.input.capacity() + connection.output.capacity();
+        let held = self.service.held(&connection.session);
+        let own = connection.input.capacity() + connection.output.capacity() + held;
         let grew = own > connection.accounted;
         self.buffers = self.buffers - connection.accounted + own;
         connection.accounted = own;
@@ -232,7 +250,8 @@ impl<V: Service> EventLoop<V> {
         connection: &mut Connection<V::Session>,
     ) -> Result<(), Reason> {
         let blocked = connection.output.len() > self.common.limits.output_bytes;
-        let interest = (connection.closing.is_none() && !blocked, connection.output.ready() > 0);
+        let reads = connection.closing.is_none() && !blocked && !connection.unread;
+        let interest = (reads, connection.output.ready() > 0);
         if interest == connection.interest {
             return Ok(());
         }
@@ -251,6 +270,10 @@ impl<V: Service> EventLoop<V> {
         if !connection.interest.0 {
             // Only an error or a hang-up is reported when nothing is asked for.
             return Some(Reason::Client);
+        }
+        if connection.stands != Stands::No {
+            connection.unread = true;
+            return None;
         }
         let fresh = connection.input.rest().is_empty();
         let read = if fresh {
@@ -289,7 +312,7 @@ impl<V: Service> EventLoop<V> {
         slot: u32,
         connection: &mut Connection<V::Session>,
     ) -> Option<Reason> {
-        if !connection.input.suffices() {
+        if connection.stands != Stands::No || !connection.input.suffices() {
             return None;
         }
         let input = std::mem::take(&mut connection.input);
@@ -318,17 +341,88 @@ impl<V: Service> EventLoop<V> {
             && connection.output.len() <= self.common.limits.output_bytes
             && done < input.len()
         {
-            let Served { consumed, need, until, close } =
-                self.service.serve(&mut connection.session, &input[done..], &mut self.out);
+            let served = self.service.serve(&mut connection.session, &input[done..], &mut self.out);
+            let Served { consumed, need, .. } = served;
             done += consumed;
-            connection.input.need = need;
-            connection.closing = close;
-            self.emit(slot, connection, until)?;
-            if consumed == 0 || input.len() - done < need {
+            self.served(slot, connection, served)?;
+            if consumed == 0 || input.len() - done < need || connection.stands != Stands::No {
                 break;
             }
         }
         Ok(done)
+    }
+
+    /// Takes note of what a burst left, and writes its replies.
+    fn served(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<V::Session>,
+        served: Served,
+    ) -> Result<(), Reason> {
+        connection.input.need = served.need;
+        connection.closing = served.close;
+        connection.stands = served.stands;
+        if served.stands == Stands::Runs {
+            self.running.push_back(self.token(slot));
+        }
+        self.emit(slot, connection, served.until)
+    }
+
+    /// Does what other loops want, and goes on with the connections that something has come for.
+    fn receive(&mut self) {
+        self.service.receive();
+        while let Some((token, arrival)) = self.service.arrival() {
+            let Some((slot, mut connection)) = self.take(token) else { continue };
+            let mut reason = None;
+            if self.service.take(&mut connection.session, arrival) {
+                reason = self.go_on(slot, &mut connection);
+            }
+            self.settle(slot, connection, reason);
+        }
+    }
+
+    /// Goes on with one of the connections whose command runs; whether any does.
+    fn step(&mut self) -> bool {
+        let turns = self.running.len();
+        for _ in 0..turns {
+            let Some(token) = self.running.pop_front() else { break };
+            let Some((slot, mut connection)) = self.take(token) else { continue };
+            if connection.output.len() > self.common.limits.output_bytes {
+                // It has room for replies again when the client has read some.
+                self.running.push_back(token);
+                self.settle(slot, connection, None);
+                continue;
+            }
+            let reason = self.go_on(slot, &mut connection);
+            self.settle(slot, connection, reason);
+            return !self.running.is_empty();
+        }
+        false
+    }
+
+    /// The connection that `token` names, if it is still there.
+    fn take(&mut self, token: u64) -> Option<(u32, Box<Connection<V::Session>>)> {
+        let (slot, generation) = (token as u32, (token >> 32) as u32);
+        let found = self.slots.get_mut(slot as usize)?;
+        if found.generation != generation {
+            return None;
+        }
+        Some((slot, found.connection.take()?))
+    }
+
+    /// Goes on with the command that a connection stands at, and when it ends, with what follows.
+    fn go_on(&mut self, slot: u32, connection: &mut Connection<V::Session>) -> Option<Reason> {
+        connection.heard = self.now;
+        let need = connection.input.need;
+        let served = self.service.resume(&mut connection.session, &mut self.out);
+        if let Err(reason) = self.served(slot, connection, Served { need, ..served }) {
+            return Some(reason);
+        }
+        if connection.stands != Stands::No {
+            return None;
+        }
+        connection.unread = false;
+        self.execute_rest(slot, connection)
     }
 
     /// Writes the burst's replies, or what of them can be written.
@@ -469,7 +563,7 @@ impl<V: Service> EventLoop<V> {
             self.free.push(slot);
             return Err(error.into());
         }
-        let session = self.service.open(protocol);
+        let session = self.service.open(protocol, self.token(slot));
         let connection = Connection::new(stream, session, self.now);
         self.slots[slot as usize].connection = Some(Box::new(connection));
         Ok(())
@@ -505,7 +599,10 @@ impl<V: Service> EventLoop<V> {
             let since = |then: u64| self.now.saturating_sub(then);
             let reason = if connection.stalled != 0 && since(connection.stalled) >= stall {
                 Reason::Stalled { waiting: connection.output.len() }
-            } else if idle != 0 && since(connection.heard) >= idle {
+            } else if idle != 0
+                && connection.stands == Stands::No
+                && since(connection.heard) >= idle
+            {
                 Reason::Idle
             } else {
                 continue;

@@ -14,7 +14,7 @@ use super::connection::Protocol;
 use super::engine::Engine;
 use super::event_loop::{Common, EventLoop, Waker};
 use super::listen::listeners;
-use super::service::StoreService;
+use super::service::{Known, StoreService};
 use super::{Limits, Secret, ServeError, ServerCounters};
 use crate::Store;
 
@@ -29,7 +29,10 @@ pub struct Serve {
     pub auth: Option<Secret>,
     /// What clients may take.
     pub limits: Limits,
-    /// The kernel's id of the core for the loop; `None`: wherever the kernel puts it.
+    /// Loops, each on a thread of its own; 0 is 1. A store has at least as many shards.
+    pub loops: usize,
+    /// The kernel's id of the core for the first loop, the others on those that follow; `None`: wherever the
+    /// kernel puts them.
     pub core: Option<u32>,
 }
 
@@ -39,53 +42,63 @@ pub struct Server {
     resp: Option<SocketAddr>,
     cheetah: Option<SocketAddr>,
     common: Arc<Common>,
-    waker: Waker,
-    thread: JoinHandle<Result<(), ServeError>>,
+    wakers: Vec<Waker>,
+    threads: Vec<JoinHandle<Result<(), ServeError>>>,
 }
+
+/// Most loops of a server.
+pub const LOOPS_MAX: usize = 64;
 
 /// Files that the process needs besides its connections.
 const OTHER_FILES: u64 = 64;
 
 impl Serve {
-    /// Starts to serve `store` on a thread of its own.
+    /// Starts to serve `store` on threads of its own.
     ///
     /// # Errors
     /// [`ServeError`] when there is nothing to listen on, other machines could reach a server without a
-    /// password, or the system refuses an address, files or a core.
+    /// password, the store has too few shards, or the system refuses an address, files or a core.
     pub fn start(self, store: Store) -> Result<Server, ServeError> {
         self.check()?;
+        let loops = self.loops.max(1);
+        let shards = store.shards().len();
+        if loops > shards.min(LOOPS_MAX) {
+            return Err(ServeError::Loops { loops, shards, most: LOOPS_MAX });
+        }
         let asked = self.limits.connections;
         let connections = allow_files(asked)?;
         let limits = Limits { connections, ..self.limits };
-        let (resp, mut sockets) = listen(self.resp, Protocol::Resp)?;
-        let (cheetah, more) = listen(self.cheetah, Protocol::Cheetah)?;
-        sockets.extend(more);
-        let common = Arc::new(Common::new(limits, 1));
-        let waker = Waker::new()?;
-        let engine = Engine::new(store);
-        let syncs = waker.clone();
-        engine.wake_with(move || syncs.wake());
-        let service = StoreService::new(engine, common.clone(), self.auth);
-        let mut event_loop = EventLoop::new(service, common.clone(), waker.clone(), sockets)?;
-        let core = self.core;
-        let (pinned, is_pinned) = std::sync::mpsc::channel();
-        let run = move || {
-            let done = core.map_or(Ok(()), pin);
-            let failed = done.is_err();
-            // Whoever started it is waiting for this.
-            let _ = pinned.send(done);
-            if failed { Ok(()) } else { event_loop.run() }
-        };
-        let thread = std::thread::Builder::new().name("kv-loop".into()).spawn(run);
-        let thread = thread.map_err(ServeError::io("starting a thread"))?;
-        is_pinned.recv().map_err(|_| ServeError::Panicked)??;
+        let (resp, mut sockets) = listen(self.resp, Protocol::Resp, loops)?;
+        let (cheetah, more) = listen(self.cheetah, Protocol::Cheetah, loops)?;
+        sockets.iter_mut().zip(more).for_each(|(sockets, more)| sockets.extend(more));
+        let common = Arc::new(Common::new(limits, loops));
+        let wakers = (0..loops).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
+        let mut server = Server { resp, cheetah, common, wakers, threads: Vec::new() };
+        let engines = Engine::split(store, &server.wakers, &server.common);
+        let known = Known::default();
+        let loops = engines.into_iter().zip(sockets).enumerate();
+        let loops = loops.map(|(number, (engine, sockets))| {
+            let syncs = server.wakers[number].clone();
+            engine.wake_with(move || syncs.wake());
+            let common = Arc::clone(&server.common);
+            let service = StoreService::new(engine, Arc::clone(&common), self.auth.clone(), &known);
+            EventLoop::new(service, common, server.wakers[number].clone(), sockets)
+        });
+        for (number, one) in loops.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
+            let core = self.core.map(|core| core + number as u32);
+            if let Err(error) = server.spawn(number, one, core) {
+                // The others end; why they could is already known.
+                let _ = server.stop();
+                return Err(error);
+            }
+        }
         if connections < asked {
-            common.journal.note(format!(
+            server.common.journal.note(format!(
                 "{connections} connections are taken, not {asked}: `ulimit -Hn` allows no more"
             ));
         }
-        common.journal.note(format!("serving {}", shown(resp, cheetah)));
-        Ok(Server { resp, cheetah, common, waker, thread })
+        server.common.journal.note(format!("serving {}", shown(resp, cheetah)));
+        Ok(server)
     }
 
     /// Serves `store` until `stop` is set, which is looked at ten times a second; `started` is told the server
@@ -120,7 +133,43 @@ impl Serve {
     }
 }
 
+/// Ends all loops when one of them ends, in whatever way.
+struct EndAll {
+    common: Arc<Common>,
+    wakers: Vec<Waker>,
+}
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        self.common.stop.store(true, Ordering::Release);
+        self.wakers.iter().for_each(Waker::wake);
+    }
+}
+
 impl Server {
+    /// Starts a loop on a thread of its own, and waits until it is pinned.
+    fn spawn(
+        &mut self,
+        number: usize,
+        mut one: EventLoop<StoreService>,
+        core: Option<u32>,
+    ) -> Result<(), ServeError> {
+        let (pinned, is_pinned) = std::sync::mpsc::channel();
+        let ends = EndAll { common: Arc::clone(&self.common), wakers: self.wakers.clone() };
+        let run = move || {
+            let _ends = ends;
+            let done = core.map_or(Ok(()), pin);
+            let failed = done.is_err();
+            // Whoever started it is waiting for this.
+            let _ = pinned.send(done);
+            if failed { Ok(()) } else { one.run() }
+        };
+        let name = if number == 0 { "kv-loop".to_owned() } else { format!("kv-loop-{number}") };
+        let thread = std::thread::Builder::new().name(name).spawn(run);
+        self.threads.push(thread.map_err(ServeError::io("starting a thread"))?);
+        is_pinned.recv().map_err(|_| ServeError::Panicked)?
+    }
+
     /// Where RESP is spoken.
     #[must_use]
     pub fn resp(&self) -> Option<SocketAddr> {
@@ -148,17 +197,19 @@ impl Server {
     /// Whether it still serves; when not, [`Server::stop`] says why.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        !self.thread.is_finished()
+        !self.threads.iter().any(JoinHandle::is_finished)
     }
 
-    /// Writes the replies that can go, closes all connections and ends the loop.
+    /// Writes the replies that can go, closes all connections and ends the loops.
     ///
     /// # Errors
-    /// [`ServeError`] when the loop had failed before.
+    /// [`ServeError`] when a loop had failed before.
     pub fn stop(self) -> Result<ServerCounters, ServeError> {
         self.common.stop.store(true, Ordering::Release);
-        self.waker.wake();
-        self.thread.join().map_err(|_| ServeError::Panicked)??;
+        self.wakers.iter().for_each(Waker::wake);
+        let ends = self.threads.into_iter().map(JoinHandle::join);
+        let ends: Vec<_> = ends.map(|end| end.unwrap_or(Err(ServeError::Panicked))).collect();
+        ends.into_iter().collect::<Result<(), _>>()?;
         Ok(self.common.counters.read())
     }
 }
@@ -169,15 +220,19 @@ fn shown(resp: Option<SocketAddr>, cheetah: Option<SocketAddr>) -> String {
     all.join(", ")
 }
 
-type Sockets = Vec<(std::net::TcpListener, Protocol)>;
+/// For each loop the sockets that it listens on.
+type Sockets = Vec<Vec<(std::net::TcpListener, Protocol)>>;
 
 fn listen(
     address: Option<SocketAddr>,
     protocol: Protocol,
+    loops: usize,
 ) -> Result<(Option<SocketAddr>, Sockets), ServeError> {
-    let Some(address) = address else { return Ok((None, Vec::new())) };
-    let (address, sockets) = listeners(address, 1)?;
-    Ok((Some(address), sockets.into_iter().map(|socket| (socket, protocol)).collect()))
+    let Some(address) = address else {
+        return Ok((None, (0..loops).map(|_| Vec::new()).collect()));
+    };
+    let (address, sockets) = listeners(address, loops)?;
+    Ok((Some(address), sockets.into_iter().map(|socket| vec![(socket, protocol)]).collect()))
 }
 
 /// Lets this process open the files that `connections` need, as far as the system does; gives the connections

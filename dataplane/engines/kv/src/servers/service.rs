@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connection::{Protocol, Served, Service};
 use super::cursors::Cursors;
-use super::engine::{Burst, Engine};
+use super::engine::{Arrival, Burst, Engine};
 use super::event_loop::{Common, milliseconds};
-use super::lines::{Jobs, LineSession};
+use super::lines::{Jobs, LineSession, SharedJobs};
 use super::redis::{Plan, RedisSession};
+use super::standing::{Begun, Standing};
 use super::system::System;
 use super::{Limits, Secret};
 use crate::Database;
@@ -45,21 +46,48 @@ pub(super) struct StoreService {
     behind: bool,
     cursors: Arc<Mutex<Cursors>>,
     next_id: u64,
+    /// The connection whose commands are executed.
+    pub(super) token: u64,
+    /// What the commands at hand began and did not end.
+    pub(super) begun: Option<Begun>,
+    /// What is executed ends before anything else is: a transaction's commands.
+    pub(super) in_transaction: bool,
 }
 
 /// A connection of either protocol.
 #[derive(Debug)]
-pub(super) enum Session {
+pub(super) struct Session {
+    speaks: Speaks,
+    pub(super) token: u64,
+    /// The command that it stands at.
+    pub(super) standing: Option<Box<Standing>>,
+}
+
+#[derive(Debug)]
+enum Speaks {
     Redis(RedisSession),
     Lines(LineSession),
 }
 
+/// What the services of all loops share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    cursors: Arc<Mutex<Cursors>>,
+    jobs: SharedJobs,
+}
+
 impl StoreService {
-    pub(super) fn new(engine: Engine, common: Arc<Common>, secret: Option<Secret>) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        common: Arc<Common>,
+        secret: Option<Secret>,
+        known: &Known,
+    ) -> Self {
         let Limits { value_bytes, request_bytes, .. } = common.limits;
         let defaults = RequestLimits::default();
         let request_limits = RequestLimits { arg_bytes: value_bytes, request_bytes, ..defaults };
         let now = milliseconds();
+        let next_id = engine.me() as u64 + 1;
         Self {
             engine,
             common,
@@ -74,11 +102,14 @@ impl StoreService {
             burst: Burst::default(),
             rows: Rows::default(),
             decoded: Vec::new(),
-            jobs: Jobs::default(),
+            jobs: Jobs::new(&known.jobs),
             system: System::new(),
             behind: false,
-            cursors: Arc::default(),
-            next_id: 1,
+            cursors: Arc::clone(&known.cursors),
+            next_id,
+            token: 0,
+            begun: None,
+            in_transaction: false,
         }
     }
 
@@ -91,23 +122,52 @@ impl StoreService {
 impl Service for StoreService {
     type Session = Session;
 
-    fn open(&mut self, protocol: Protocol) -> Session {
+    type Arrival = Arrival;
+
+    fn open(&mut self, protocol: Protocol, token: u64) -> Session {
         let id = self.next_id;
         self.next_id += self.common.loops as u64;
         let authenticated = self.secret.is_none();
-        match protocol {
-            Protocol::Resp => Session::Redis(RedisSession::new(id, authenticated)),
+        let speaks = match protocol {
+            Protocol::Resp => Speaks::Redis(RedisSession::new(id, authenticated)),
             Protocol::Cheetah => {
-                Session::Lines(LineSession::new(Database::default(), authenticated))
+                Speaks::Lines(LineSession::new(Database::default(), authenticated))
             }
-        }
+        };
+        Session { speaks, token, standing: None }
     }
 
     fn serve(&mut self, session: &mut Session, input: &[u8], out: &mut Vec<u8>) -> Served {
-        match session {
-            Session::Redis(session) => self.serve_redis(session, input, out),
-            Session::Lines(session) => self.serve_lines(session, input, out),
-        }
+        self.token = session.token;
+        let served = match &mut session.speaks {
+            Speaks::Redis(session) => self.serve_redis(session, input, out),
+            Speaks::Lines(session) => self.serve_lines(session, input, out),
+        };
+        self.stand(session, served, out)
+    }
+
+    fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Served {
+        self.go_on(session, out)
+    }
+
+    fn receive(&mut self) {
+        self.engine.receive();
+    }
+
+    fn arrival(&mut self) -> Option<(u64, Arrival)> {
+        self.engine.arrival()
+    }
+
+    fn take(&mut self, session: &mut Session, arrival: Arrival) -> bool {
+        session.standing.as_mut().is_some_and(|standing| standing.take(arrival))
+    }
+
+    fn held(&self, session: &Session) -> usize {
+        session.standing.as_ref().map_or(0, |standing| standing.memory())
+    }
+
+    fn may_sleep(&mut self) -> bool {
+        self.engine.may_sleep()
     }
 
     fn refusal(&self, protocol: Protocol) -> String {
@@ -142,6 +202,6 @@ impl Service for StoreService {
         if self.behind {
             self.behind = self.engine.work();
         }
-        self.jobs.work(&self.engine) || self.behind
+        self.jobs.work(&mut self.engine) || self.behind
     }
 }

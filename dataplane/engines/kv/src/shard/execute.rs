@@ -45,6 +45,8 @@ impl Shard {
             let tags = self.fetch(burst);
             if reads {
                 self.fetch_ends(&tags);
+            } else if burst.len() > 1 {
+                self.fetch_leaves(burst, &tags);
             }
             for (op, &tag) in burst.iter().zip(&tags) {
                 self.execute_one(op, tag, replies, journal);
@@ -87,6 +89,19 @@ impl Shard {
             let loc = self.table.likely(tag);
             if loc != 0 {
                 self.log.prefetch_end(loc);
+            }
+        }
+    }
+
+    /// Fetches ahead the leaves of the ordered index that keys not there yet will go to.
+    #[inline]
+    fn fetch_leaves(&self, burst: &[Op<'_>], tags: &[u32]) {
+        for (op, &tag) in burst.iter().zip(tags) {
+            if let Op::Put { space, key, .. } | Op::Add { space, key, .. } = *op
+                && self.table.likely(tag) == 0
+                && let Some(space) = self.space(space)
+            {
+                space.order.prefetch(&self.arena, key);
             }
         }
     }

@@ -74,6 +74,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds the sizes of another shard.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.objects += other.objects;
+        self.payload += other.payload;
+        self.log_live += other.log_live;
+        self.log_dead += other.log_dead;
+        self.log_backed += other.log_backed;
+        self.table += other.table;
+        self.order += other.order;
+        self.object_array += other.object_array;
+    }
+
     /// Bytes of memory in use.
     #[must_use]
     pub const fn memory(&self) -> u64 {

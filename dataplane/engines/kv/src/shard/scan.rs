@@ -72,7 +72,7 @@ impl Shard {
     }
 
     /// Rows with `prefix`, hidden and expired ones too.
-    pub(super) fn every_row<'a>(&'a self, space: Space, prefix: &'a [u8]) -> ScanRows<'a> {
+    pub(crate) fn every_row<'a>(&'a self, space: Space, prefix: &'a [u8]) -> ScanRows<'a> {
         self.rows(&Scan { space, prefix, hidden: true, ..Scan::default() })
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::execute::Put;
+use super::scan::Row;
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
 use crate::log::{AppendError, Head, Loc};
@@ -170,17 +171,51 @@ impl Shard {
         most: usize,
         journal: &mut impl Journal,
     ) -> (u64, bool) {
+        let Some((last, more)) = self.stretch(space, prefix, None, most, |_| {}) else {
+            return (0, false);
+        };
+        (self.purge_to_noted(space, prefix, &last, journal), more)
+    }
+
+    /// Removes all keys that begin with `prefix` up to `last`, and that one, as one change.
+    pub(crate) fn purge_to_noted(
+        &mut self,
+        space: Space,
+        prefix: &[u8],
+        last: &[u8],
+        journal: &mut impl Journal,
+    ) -> u64 {
         self.origin.1 += 1;
-        let mut last = None;
+        let removed = self.delete_range(space, prefix, last);
+        journal.note(&Change::Purge { space: space.0, prefix, last });
+        removed
+    }
+
+    /// Calls `each` with the rows that begin with `prefix`, hidden and expired ones too, from the
+    /// first on, until `most` of them lie behind `after`: the last one's key, and whether there are
+    /// more. `None` when no row is behind `after`.
+    ///
+    /// A purge in steps goes on from the key that it is given; what others wrote meanwhile before
+    /// that key is met again, since a step removes everything up to its end.
+    pub(crate) fn stretch(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+        mut each: impl FnMut(&Row<'_>),
+    ) -> Option<(Vec<u8>, bool)> {
+        let (mut last, mut behind) = (None, 0);
         let mut rows = self.every_row(space, prefix);
-        for row in rows.by_ref().take(most) {
+        while behind < most
+            && let Some(row) = rows.next()
+        {
+            each(&row);
             last = Some(row.key);
+            behind += usize::from(after.is_none_or(|after| row.key > after));
         }
-        let Some(last) = last.map(<[u8]>::to_vec) else { return (0, false) };
-        let more = rows.next().is_some();
-        let removed = self.delete_range(space, prefix, &last);
-        journal.note(&Change::Purge { space: space.0, prefix, last: &last });
-        (removed, more)
+        let last = last.filter(|_| behind > 0)?.to_vec();
+        Some((last, rows.next().is_some()))
     }
 
     /// Removes up to `most` keys that begin with `prefix`, hidden ones too, in one step: the number

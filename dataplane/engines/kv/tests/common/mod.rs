@@ -12,18 +12,40 @@ use pfs_kv::{Store, StoreSettings};
 /// Longest wait for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server of both protocols on free ports, over a store in memory.
+/// A server of both protocols on free ports, over a store in memory, which one loop owns.
 pub(crate) fn server(limits: Limits, password: Option<&str>, shards: u32) -> Server {
+    serve(memory(shards), limits, password, 1)
+}
+
+/// The same over `shards` shards that `loops` loops own.
+pub(crate) fn server_of(shards: u32, loops: usize) -> Server {
+    serve(memory(shards), Limits::default(), None, loops)
+}
+
+fn memory(shards: u32) -> Store {
     let settings = StoreSettings { shards, memory_bytes: 256 << 20, ..StoreSettings::default() };
-    serve(Store::open(&settings).expect("memory"), limits, password)
+    Store::open(&settings).expect("memory")
 }
 
 /// A server of both protocols on free ports, over `store`.
-pub(crate) fn serve(store: Store, limits: Limits, password: Option<&str>) -> Server {
+pub(crate) fn serve(store: Store, limits: Limits, password: Option<&str>, loops: usize) -> Server {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let auth = password.and_then(Secret::new);
     let (resp, cheetah) = (Some(any), Some(any));
-    Serve { resp, cheetah, auth, limits, core: None }.start(store).expect("a free port")
+    Serve { resp, cheetah, auth, limits, core: None, loops }.start(store).expect("a free port")
+}
+
+/// Writes `request` and reads one line of the reply, its end left out.
+pub(crate) fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).expect("the server reads");
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).expect("the server replies");
+        assert!(count > 0, "closed behind {:?}", line.escape_ascii().to_string());
+        line.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(line).expect("text").trim_end().to_owned()
 }
 
 pub(crate) fn connect(address: Option<SocketAddr>) -> TcpStream {

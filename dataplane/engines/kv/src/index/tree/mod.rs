@@ -93,6 +93,14 @@ impl Tree {
         self.height == 0 && self.root == 0
     }
 
+    /// Fetches ahead the leaf that `key` belongs to.
+    pub(crate) fn prefetch(&self, arena: &LeafArena, key: &[u8]) {
+        if !self.rootless() {
+            let (_, leaf) = self.descend(key);
+            arena.prefetch(leaf);
+        }
+    }
+
     /// Adds `key` at `loc`; the tree must not have the key.
     pub(crate) fn insert(
         &mut self,

@@ -1,14 +1,15 @@
 //! Commands about databases, the connection and the server.
 
 use super::jobs::ROW_BYTES;
-use super::pairs::Walk;
 use super::session::LineSession;
+use super::tasks::LineTask;
+use super::walk::Walk;
 use crate::grammar::{Command, ReplyLine};
-use crate::op::{Op, Reply};
 use crate::servers::connection::Reason;
 use crate::servers::counters::add;
+use crate::servers::purge::{Purge, Reset};
 use crate::servers::service::StoreService;
-use crate::{Database, DurableError};
+use crate::{Branching, Database};
 
 impl StoreService {
     /// Executes a command that is not one operation of the store.
@@ -41,7 +42,7 @@ impl StoreService {
             }
             Command::FileCheckpoint => match self.engine.flush() {
                 Ok(()) => {
-                    let shards = self.engine.store().shards().len() as u64;
+                    let shards = self.engine.shards() as u64;
                     ReplyLine::success(out).number("file_checkpoint_flushed", shards);
                 }
                 Err(error) => ReplyLine::error(out, error),
@@ -66,27 +67,27 @@ impl StoreService {
             Command::PairReduce { mode, name, page, rows, top, job } => {
                 let most = self.common.limits.reply_bytes;
                 let most = if *job { most.min(ROW_BYTES) } else { most };
-                let mut walk = Walk::reducing(db, page, *mode, *rows, most);
-                let name = String::from_utf8_lossy(name).into_owned();
+                let walk = Walk::reducing(db, page, *mode, *rows, most);
+                let (name, top) = (String::from_utf8_lossy(name).into_owned(), *top as usize);
                 if *job {
-                    return self.jobs.begin(walk, name, *top as usize, out);
+                    return self.jobs.begin(walk, name, top, &mut self.engine, out);
                 }
-                walk.step(&self.engine, u64::MAX - 1);
-                walk.write_reduction(&name, *top as usize, out);
+                self.begin_line(LineTask::Reduce { walk, name, top }, out);
             }
-            Command::ReduceStatus { job } => self.jobs.status(job, &self.engine, out),
-            Command::ReduceFetch { job } => self.jobs.fetch(job, &self.engine, out),
+            Command::ReduceStatus { job } => self.jobs.status(job, out),
+            Command::ReduceFetch { job } => self.jobs.fetch(job, out),
             Command::ReduceCancel { job } => self.jobs.cancel(job, out),
             Command::PairSummary { prefix, depth, branches } => {
-                self.pair_summary(db, &prefix.bytes(), *depth, *branches, out);
+                let branching = Branching {
+                    depth: depth.map(|depth| depth as usize),
+                    limit: branches.map(|limit| limit as usize),
+                };
+                let walk = Walk::summing(db, prefix.bytes().into_owned(), branching);
+                self.begin_line(LineTask::Summary(walk), out);
             }
             Command::PairPurge { prefix, .. } => {
-                match self.engine.purge_pairs(db, &prefix.bytes()) {
-                    Ok(purged) => {
-                        ReplyLine::success(out).number("purged", purged);
-                    }
-                    Err(error) => ReplyLine::error(out, error),
-                }
+                let purge = Purge::of_pairs(db, prefix.bytes().into_owned());
+                self.begin_line(LineTask::Purge(purge), out);
             }
             // The others are operations of the store.
             _ => ReplyLine::error(out, "internal_error:not executed"),
@@ -108,31 +109,12 @@ impl StoreService {
     }
 
     /// Empties a database: its pairs and its values. Absolute keys go on counting: none is given out twice.
-    fn reset_db(&mut self, session: &mut LineSession, name: Option<&str>, out: &mut Vec<u8>) {
+    fn reset_db(&mut self, session: &LineSession, name: Option<&str>, out: &mut Vec<u8>) {
         let name = name.unwrap_or(&session.name).to_owned();
-        match self.engine.database(&name).map_err(reset_error).and_then(|db| self.empty(db)) {
-            Ok(()) => {
-                let text = format!("database_reset_to_{name}");
-                ReplyLine::success(out).word(&text);
-            }
-            Err(text) => ReplyLine::error(out, text),
+        match self.engine.database(&name) {
+            Ok(db) => self.begin_line(LineTask::Reset { reset: Reset::of(db), name }, out),
+            Err(error) => ReplyLine::error(out, format_args!("cannot_reset_db:{error}")),
         }
-    }
-
-    fn empty(&mut self, db: Database) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| format!("cannot_reset_db:{error}");
-        for space in [db.keys(), db.pairs()] {
-            let (result, until) = self.engine.purge(space, b"");
-            self.until = self.until.max(until);
-            result.map_err(|error| failed(&error))?;
-        }
-        let space = db.objects();
-        for absolute in self.engine.objects(space) {
-            if let Reply::Failed(error) = self.execute_one(Op::Remove { space, absolute }) {
-                return Err(failed(&error));
-            }
-        }
-        Ok(())
     }
 
     fn system_stats(&mut self, out: &mut Vec<u8>) {
@@ -160,7 +142,7 @@ impl StoreService {
             .number("io_write_bytes", system.write_bytes)
             .text("io_read_bytes_per_sec", percent(system.read_rate))
             .text("io_write_bytes_per_sec", percent(system.write_rate))
-            // A burst is executed by the core that it arrives at, whatever its length.
+            // A burst is executed by the loops that own its keys, whatever its length.
             .text("recommended_workers", "1:1;32:1;256:1;4096:1")
             // All payloads lie in memory: what the original calls its cache is the store.
             .number("payload_cache_enabled", 1)
@@ -174,10 +156,6 @@ impl StoreService {
             .text("payload_cache_hit_pct", percent(share))
             .number("payload_cache_advisory_bypass_bytes", 0);
     }
-}
-
-fn reset_error(error: DurableError) -> String {
-    format!("cannot_reset_db:{error}")
 }
 
 /// Seconds since 1970 as a date and time of UTC, as RFC 3339 writes it.

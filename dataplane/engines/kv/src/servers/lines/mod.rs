@@ -2,8 +2,10 @@
 
 mod admin;
 mod jobs;
-mod pairs;
 mod session;
+mod tasks;
+mod walk;
 
-pub(super) use jobs::Jobs;
-pub(super) use session::LineSession;
+pub(super) use jobs::{Jobs, SharedJobs};
+pub(super) use session::{LineAnswers, LineSession};
+pub(super) use tasks::LineTask;

@@ -8,6 +8,7 @@ use crate::servers::connection::{Reason, Served};
 use crate::servers::counters::add;
 use crate::servers::engine::Burst;
 use crate::servers::service::StoreService;
+use crate::servers::standing::Begun;
 use crate::{Database, pair_of, pair_value};
 
 /// Lines that are read together.
@@ -56,6 +57,17 @@ enum Answer {
     PairDeleted,
 }
 
+/// Lines that are still to be made of answers.
+#[derive(Debug)]
+pub(in crate::servers) struct LineAnswers {
+    answers: Vec<Answer>,
+    db: Database,
+    /// All operations only read: lines may wait for room.
+    reads: bool,
+    /// The next answer.
+    next: usize,
+}
+
 /// Operations of a burst, and how their answers become lines.
 #[derive(Default)]
 struct Plan<'a> {
@@ -79,7 +91,7 @@ impl StoreService {
         add(&self.common.counters.commands, lines.len() as u64);
         let done = self.run_lines(session, &lines, &decoded, out);
         self.decoded = decoded;
-        if done < lines.len() || session.close.is_some() {
+        if done < lines.len() || session.close.is_some() || self.begun.is_some() {
             // The lines that found no room for their replies are read again.
             served.consumed = done.checked_sub(1).map_or(0, |last| lines[last].end);
             served.need = 1;
@@ -88,7 +100,6 @@ impl StoreService {
         } else if let Some(Reason::Protocol(text)) = &served.close {
             ReplyLine::error(out, text);
         }
-        served.until = self.until.take();
         served.close = session.close.take().or(served.close);
         served
     }
@@ -147,8 +158,8 @@ impl StoreService {
                 (Some(_), None) => false,
             };
             if turns {
-                done += self.answer_lines(&mut plan, out);
-                if !plan.answers.is_empty() {
+                done += self.answer_lines(session.db, &mut plan, out);
+                if !plan.answers.is_empty() || self.begun.is_some() {
                     return done;
                 }
             }
@@ -170,35 +181,36 @@ impl StoreService {
                 Err(_) => ReplyLine::error(out, "auth_required"),
             }
             done += 1;
-            if session.close.is_some() {
+            if session.close.is_some() || self.begun.is_some() {
                 return done;
             }
         }
-        done + self.answer_lines(&mut plan, out)
+        done + self.answer_lines(session.db, &mut plan, out)
     }
 
     /// Executes the plan and writes its lines; gives how many. Those are all, and the plan is empty, unless it only
-    /// read and there is no more room.
-    fn answer_lines(&mut self, plan: &mut Plan<'_>, out: &mut Vec<u8>) -> usize {
+    /// read and there is no more room. When answers come from other loops the lines follow later: then
+    /// [`StoreService::begun`] says so.
+    fn answer_lines(&mut self, db: Database, plan: &mut Plan<'_>, out: &mut Vec<u8>) -> usize {
         if plan.answers.is_empty() {
             return 0;
         }
         let mut burst = std::mem::take(&mut self.burst);
-        self.execute(&plan.ops, &mut burst);
+        let here = self.engine.begin(&plan.ops, &mut burst, self.token);
+        self.until = self.until.max(burst.until());
         let reads = plan.ops.iter().all(Op::reads);
-        let room = self.common.limits.output_bytes;
-        let before = out.len();
-        let mut done = 0;
-        for (index, (&answer, op)) in plan.answers.iter().zip(&plan.ops).enumerate() {
-            if reads && out.len() > room {
-                break;
-            }
-            self.answer_line(answer, op, &burst, index, out);
-            done += 1;
+        let answers = std::mem::take(&mut plan.answers);
+        let mut answers = LineAnswers { answers, db, reads, next: 0 };
+        if !here {
+            plan.ops.clear();
+            let count = answers.answers.len();
+            self.begun = Some(Begun::Lines(burst, answers));
+            return count;
         }
-        let large = !reads && out.len() - before > room;
-        self.apart = if large { 1000 } else { self.apart.saturating_sub(1) };
-        if done == plan.answers.len() {
+        let all = self.write_lines(&mut burst, &mut answers, out);
+        let done = answers.next;
+        plan.answers = answers.answers;
+        if all {
             plan.ops.clear();
             plan.answers.clear();
         }
@@ -206,10 +218,32 @@ impl StoreService {
         done
     }
 
+    /// Writes lines, while they find room when nothing was written; whether all are.
+    pub(in crate::servers) fn write_lines(
+        &mut self,
+        burst: &mut Burst,
+        of: &mut LineAnswers,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let room = self.common.limits.output_bytes;
+        let before = out.len();
+        while let Some(&answer) = of.answers.get(of.next) {
+            if of.reads && out.len() > room {
+                break;
+            }
+            self.engine.ensure(burst, of.next);
+            self.answer_line(answer, of.db, burst, of.next, out);
+            of.next += 1;
+        }
+        let large = !of.reads && out.len() - before > room;
+        self.apart = if large { 1000 } else { self.apart.saturating_sub(1) };
+        of.next == of.answers.len()
+    }
+
     fn answer_line(
         &self,
         answer: Answer,
-        op: &Op<'_>,
+        db: Database,
         burst: &Burst,
         index: usize,
         out: &mut Vec<u8>,
@@ -249,25 +283,22 @@ impl StoreService {
             }
             (Answer::Pair | Answer::PairDeleted, _) => ReplyLine::error(out, "not_found"),
             (Answer::Value(absolute) | Answer::Edited(absolute) | Answer::Deleted(absolute), _) => {
-                ReplyLine::error(out, self.missing(answer, op, absolute));
+                let given_out = self.engine.was_given_out(burst, index, db.objects(), absolute);
+                ReplyLine::error(out, missing(answer, absolute, given_out));
             }
             (Answer::Inserted | Answer::PairSet(_), _) => {
                 ReplyLine::error(out, "internal_error:the store gave another answer");
             }
         }
     }
+}
 
-    /// What a client is told about an absolute key without a value.
-    fn missing(&self, answer: Answer, op: &Op<'_>, absolute: u64) -> &'static str {
-        let (Op::Read { space, .. } | Op::Edit { space, .. } | Op::Remove { space, .. }) = *op
-        else {
-            return "key_not_found";
-        };
-        match answer {
-            _ if absolute != 0 && !self.engine.was_given_out(space, absolute) => "key_not_found",
-            Answer::Deleted(_) => "already_deleted",
-            _ => "key_not_found (deleted)",
-        }
+/// What a client is told about an absolute key without a value.
+const fn missing(answer: Answer, absolute: u64, given_out: bool) -> &'static str {
+    match answer {
+        _ if absolute != 0 && !given_out => "key_not_found",
+        Answer::Deleted(_) => "already_deleted",
+        _ => "key_not_found (deleted)",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::Database;
 use crate::resp::{Encoder, Version};
 use crate::servers::connection::Reason;
 use crate::servers::counters::add;
@@ -12,6 +13,7 @@ use super::commands::{self, COMMANDS, Command, Name};
 use super::options::integer;
 use super::plan::Words;
 use super::session::RedisSession;
+use super::tasks::RedisTask;
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
@@ -31,12 +33,14 @@ impl StoreService {
         match command.which {
             Name::Scan => self.scan(session, words, out),
             Name::DbSize => out.integer(self.engine.keys(session.db.keys()) as i64),
-            Name::FlushDb => self.flush_databases(&[session.db.keys()], out),
+            Name::FlushDb => {
+                let task = RedisTask::flush([session.db.keys()], version);
+                self.begin_redis(task, out.raw());
+            }
             Name::FlushAll => {
-                let spaces: Vec<_> = (0..DATABASES)
-                    .filter_map(|index| Some(self.engine.existing(index)?.keys()))
-                    .collect();
-                self.flush_databases(&spaces, out);
+                let databases = (0..DATABASES).filter_map(|index| self.engine.existing(index));
+                let task = RedisTask::flush(databases.map(Database::keys), version);
+                self.begin_redis(task, out.raw());
             }
             Name::Select => self.select(session, words.at(1), out),
             Name::Ping => match words.len() {
@@ -235,7 +239,7 @@ impl StoreService {
     }
 
     /// `INFO`, the sections that are asked for; all without any.
-    fn info(&self, words: Words<'_>) -> String {
+    fn info(&mut self, words: Words<'_>) -> String {
         let wanted = |name: &str| {
             words.len() == 1
                 || words.from(1).any(|word| {
@@ -290,12 +294,16 @@ impl StoreService {
         text
     }
 
-    fn keyspace(&self) -> Vec<(String, String)> {
-        let rows = (0..DATABASES).filter_map(|index| {
-            let keys = self.engine.keys(self.engine.existing(index)?.keys());
-            (keys > 0).then(|| (format!("db{index}"), format!("keys={keys}")))
-        });
-        rows.collect()
+    fn keyspace(&mut self) -> Vec<(String, String)> {
+        let mut rows = Vec::new();
+        for index in 0..DATABASES {
+            let Some(database) = self.engine.existing(index) else { continue };
+            let keys = self.engine.keys(database.keys());
+            if keys > 0 {
+                rows.push((format!("db{index}"), format!("keys={keys}")));
+            }
+        }
+        rows
     }
 }
 

@@ -1,8 +1,8 @@
 //! Commands that look at many keys, or at a key before they change it.
 
-use crate::Scan;
 use crate::op::{Expiry, Op, Reply, Space};
 use crate::resp::Encoder;
+use crate::servers::engine::PageOf;
 use crate::servers::glob;
 use crate::servers::service::StoreService;
 
@@ -11,8 +11,8 @@ use super::options::{ExpireOptions, OptionError, integer};
 use super::plan::{Words, expire_deadline, write_error};
 use super::session::RedisSession;
 
-/// Keys that one `SCAN` looks at, at most.
-const MOST_LOOKED_AT: usize = 100_000;
+/// Keys that one `SCAN` looks at, at most: other clients wait as long.
+const MOST_LOOKED_AT: usize = 8192;
 
 /// What `SCAN` is told.
 struct ScanOptions<'a> {
@@ -59,47 +59,36 @@ impl StoreService {
                 None => return out.error("ERR unknown cursor: it is too old; begin again at 0"),
             },
         };
-        let scan = Scan {
+        let page = PageOf {
             space: session.db.keys(),
-            prefix: glob::literal_prefix(options.pattern),
-            after: after.as_deref(),
+            prefix: glob::literal_prefix(options.pattern).to_vec(),
+            after,
             hidden: true,
-            limit: Some(options.count + 1),
+            limit: options.count,
         };
-        let mut rows = self.engine.scan(&scan);
-        let (mut keys, mut found, mut last) = (Vec::new(), 0, None);
-        for row in rows.by_ref().take(options.count) {
-            last = Some(row.key.to_vec());
-            if !options.nothing && glob::matches(options.pattern, row.key) {
-                found += 1;
-                Encoder::new(&mut keys, out.version()).bulk(row.key);
-            }
-            if keys.len() > self.common.limits.output_bytes {
+        let Some(rows) = self.engine.page(&page) else {
+            return out.error("ERR the server stops");
+        };
+        let (mut keys, mut found, mut last, mut full) = (Vec::new(), 0, None, false);
+        for (key, _) in rows.iter() {
+            full = keys.len() > self.common.limits.output_bytes;
+            if full {
                 break;
             }
+            last = Some(key);
+            if !options.nothing && glob::matches(options.pattern, key) {
+                found += 1;
+                Encoder::new(&mut keys, out.version()).bulk(key);
+            }
         }
-        let more = rows.next().is_some();
-        drop(rows);
         let next = match last {
-            Some(last) if more => self.cursors().give(&last),
+            Some(last) if rows.more || full => self.cursors().give(last),
             _ => 0,
         };
         out.array(2);
         out.bulk(next.to_string().as_bytes());
         out.array(found);
         out.raw().extend_from_slice(&keys);
-    }
-
-    /// `FLUSHDB` and, for all of the numbered databases, `FLUSHALL`.
-    pub(super) fn flush_databases(&mut self, spaces: &[Space], out: &mut Encoder<'_>) {
-        for &space in spaces {
-            let (result, until) = self.engine.purge(space, b"");
-            self.until = self.until.max(until);
-            if let Err(error) = result {
-                return write_error(out, error);
-            }
-        }
-        out.ok();
     }
 
     /// `EXPIRE` and its family with a condition, and `PERSIST`.

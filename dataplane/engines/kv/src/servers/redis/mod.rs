@@ -6,6 +6,8 @@ mod keys;
 mod options;
 mod plan;
 mod session;
+mod tasks;
 
 pub(super) use plan::Plan;
-pub(super) use session::RedisSession;
+pub(super) use session::{RedisAnswers, RedisSession};
+pub(super) use tasks::RedisTask;

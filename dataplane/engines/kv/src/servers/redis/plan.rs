@@ -285,8 +285,8 @@ pub(in crate::servers) fn expire_deadline(
 
 /// Answers of the store on their way to become replies.
 pub(in crate::servers) struct Answers<'a> {
-    pub(in crate::servers) engine: &'a Engine,
-    pub(in crate::servers) replies: &'a Burst,
+    pub(in crate::servers) engine: &'a mut Engine,
+    pub(in crate::servers) replies: &'a mut Burst,
     pub(in crate::servers) now: u64,
     /// Bytes that one reply may have.
     pub(in crate::servers) most: usize,
@@ -326,6 +326,7 @@ impl Answers<'_> {
 
     #[inline]
     fn value(&mut self, at: usize, out: &mut Encoder<'_>) {
+        self.engine.ensure(self.replies, at);
         match self.engine.value(self.replies, at) {
             Some(value) => {
                 self.hits += 1;
@@ -351,6 +352,7 @@ impl Answers<'_> {
         let begin = out.raw().len();
         out.array(count);
         for at in from..from + count {
+            self.engine.ensure(self.replies, at);
             let len = self.engine.value(self.replies, at).map_or(0, <[u8]>::len);
             if out.raw().len() - begin + len > self.most {
                 out.raw().truncate(begin);
@@ -368,7 +370,7 @@ impl Answers<'_> {
     }
 
     fn count(
-        &self,
+        &mut self,
         from: usize,
         count: usize,
         counts: impl Fn(Reply) -> bool,
@@ -377,12 +379,17 @@ impl Answers<'_> {
         if let Some(error) = self.failure(from, count) {
             return write_error(out, error);
         }
-        let found = (from..from + count).filter_map(|at| self.replies.get(at));
-        out.integer(found.filter(|&reply| counts(reply)).count() as i64);
+        let mut counted = 0;
+        for at in from..from + count {
+            self.engine.ensure(self.replies, at);
+            counted += i64::from(self.replies.get(at).is_some_and(&counts));
+        }
+        out.integer(counted);
     }
 
     /// Replies of one operation that are neither a value nor `OK`.
-    fn single(&self, answer: Answer, at: usize, out: &mut Encoder<'_>) {
+    fn single(&mut self, answer: Answer, at: usize, out: &mut Encoder<'_>) {
+        self.engine.ensure(self.replies, at);
         let reply = match self.replies.get(at) {
             Some(Reply::Failed(error)) => return write_error(out, error),
             Some(reply) => reply,

@@ -9,7 +9,9 @@ use crate::servers::engine::Burst;
 use crate::servers::service::StoreService;
 
 use super::commands::{self, Command, Name};
-use super::plan::{Added, Answers, Plan, Words};
+use super::plan::{Added, Answer, Answers, Plan, Words};
+use super::tasks::{RedisTask, WIDE};
+use crate::servers::standing::Begun;
 
 /// Operations that are executed together.
 const BURST: usize = 64;
@@ -29,6 +31,19 @@ pub(in crate::servers) struct RedisSession {
     /// Commands between `MULTI` and `EXEC`.
     multi: Option<Box<Multi>>,
     pub(super) close: Option<Reason>,
+}
+
+/// Replies that are still to be made of answers.
+#[derive(Debug)]
+pub(in crate::servers) struct RedisAnswers {
+    /// As [`Plan::answers`].
+    answers: Vec<(Answer, u32)>,
+    version: Version,
+    /// All operations only read: replies may wait for room.
+    reads: bool,
+    /// The next answer, and its first operation.
+    next: usize,
+    from: usize,
 }
 
 /// Commands that wait for `EXEC`.
@@ -74,7 +89,7 @@ impl StoreService {
         let done = self.run(session, input, &requests, out);
         let mut served =
             Served { consumed: parsed.consumed, need: parsed.need, ..Served::default() };
-        if done < requests.len() || session.close.is_some() {
+        if done < requests.len() || session.close.is_some() || self.begun.is_some() {
             // What was parsed and not executed is parsed again when there is room for its replies.
             served.consumed = requests.bytes_of(done);
             served.need = 1;
@@ -84,7 +99,6 @@ impl StoreService {
             session.close = Some(Reason::Protocol(error.to_string()));
         }
         self.requests = requests;
-        served.until = self.until.take();
         served.close = session.close.take();
         served
     }
@@ -104,7 +118,7 @@ impl StoreService {
             let words = Words::new(input, spans);
             if plan.ops.len() >= BURST || self.splits(&plan, words) {
                 done += self.flush(session, &mut plan, out);
-                stopped = !plan.answers.is_empty();
+                stopped = !plan.answers.is_empty() || self.begun.is_some();
             }
             if stopped {
                 break;
@@ -113,13 +127,17 @@ impl StoreService {
                 continue;
             }
             done += self.flush(session, &mut plan, out);
-            stopped = !plan.answers.is_empty() || out.len() > self.common.limits.output_bytes;
+            let full = out.len() > self.common.limits.output_bytes;
+            stopped = !plan.answers.is_empty() || full || self.begun.is_some();
             if stopped {
                 break;
             }
             self.direct(session, words, out);
             done += 1;
-            stopped = session.close.is_some();
+            stopped = session.close.is_some() || self.begun.is_some();
+            if stopped {
+                break;
+            }
         }
         if !stopped {
             done += self.flush(session, &mut plan, out);
@@ -147,6 +165,9 @@ impl StoreService {
                 _ => return false,
             },
         };
+        if words.len() > WIDE && RedisTask::is_wide(name) {
+            return false;
+        }
         plan.add(name, words, session.db.keys(), self.now) == Added::Yes
     }
 
@@ -161,40 +182,76 @@ impl StoreService {
     }
 
     /// Executes the plan and writes its replies; gives how many commands are answered. Those are all, and the
-    /// plan is empty, unless it only read and there is no more room for replies.
+    /// plan is empty, unless it only read and there is no more room for replies. When answers come from
+    /// other loops the replies follow later: then [`StoreService::begun`] says so.
     fn flush(&mut self, session: &RedisSession, plan: &mut Plan<'_>, out: &mut Vec<u8>) -> usize {
         if plan.answers.is_empty() {
             return 0;
         }
-        let mut replies = std::mem::take(&mut self.burst);
-        self.execute(&plan.ops, &mut replies);
-        let reads = plan.reads();
+        let mut burst = std::mem::take(&mut self.burst);
+        let here = if self.in_transaction {
+            let until = self.engine.execute(&plan.ops, &mut burst);
+            self.until = self.until.max(until);
+            true
+        } else {
+            let here = self.engine.begin(&plan.ops, &mut burst, self.token);
+            self.until = self.until.max(burst.until());
+            here
+        };
+        if !here {
+            let answers = std::mem::take(&mut plan.answers);
+            let (version, reads) = (session.version, plan.reads());
+            plan.ops.clear();
+            let count = answers.len();
+            let answers = RedisAnswers { answers, version, reads, next: 0, from: 0 };
+            self.begun = Some(Begun::Redis(burst, answers));
+            return count;
+        }
+        let mut answers = RedisAnswers {
+            answers: std::mem::take(&mut plan.answers),
+            version: session.version,
+            reads: plan.reads(),
+            next: 0,
+            from: 0,
+        };
+        let all = self.write_redis(&mut burst, &mut answers, out);
+        let done = answers.next;
+        plan.answers = answers.answers;
+        if all {
+            plan.ops.clear();
+            plan.answers.clear();
+        }
+        self.burst = burst;
+        done
+    }
+
+    /// Writes replies, while they find room when nothing was written; whether all are.
+    pub(in crate::servers) fn write_redis(
+        &mut self,
+        burst: &mut Burst,
+        of: &mut RedisAnswers,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let before = out.len();
         let most = self.common.limits.reply_bytes;
         let room = self.common.limits.output_bytes;
-        let (engine, now) = (&self.engine, self.now);
-        let mut answers = Answers { engine, replies: &replies, now, most, hits: 0, misses: 0 };
-        let mut encoder = Encoder::new(out, session.version);
-        let (mut from, mut done) = (0, 0);
-        for &(answer, count) in &plan.answers {
-            if reads && encoder.raw().len() > room {
+        let (engine, now) = (&mut self.engine, self.now);
+        let mut answers = Answers { engine, replies: burst, now, most, hits: 0, misses: 0 };
+        let mut encoder = Encoder::new(out, of.version);
+        while let Some(&(answer, count)) = of.answers.get(of.next) {
+            if of.reads && encoder.raw().len() > room {
                 break;
             }
-            answers.write(answer, from, count as usize, &mut encoder);
-            from += count as usize;
-            done += 1;
+            answers.write(answer, of.from, count as usize, &mut encoder);
+            of.from += count as usize;
+            of.next += 1;
         }
         let (hits, misses) = (answers.hits, answers.misses);
         add(&self.common.counters.hits, hits);
         add(&self.common.counters.misses, misses);
-        let large = !reads && out.len() - before > room;
+        let large = !of.reads && out.len() - before > room;
         self.apart = if large { 1000 } else { self.apart.saturating_sub(1) };
-        if done == plan.answers.len() {
-            plan.ops.clear();
-            plan.answers.clear();
-        }
-        self.burst = replies;
-        done
+        of.next == of.answers.len()
     }
 
     /// Executes one command by itself, or says why not.
@@ -273,6 +330,10 @@ impl StoreService {
         words: Words<'_>,
         out: &mut Vec<u8>,
     ) {
+        if words.len() > WIDE && RedisTask::is_wide(command.which) {
+            let task = RedisTask::wide(command.which, words, session.db.keys(), session.version);
+            return self.begin_redis(task, out);
+        }
         let mut plan = Plan::default();
         match plan.add(command.which, words, session.db.keys(), self.now) {
             Added::Yes => {
@@ -283,7 +344,7 @@ impl StoreService {
         }
     }
 
-    /// Executes what `MULTI` has queued. Nothing else runs in between: the keys' owner is here.
+    /// Executes what `MULTI` has queued. Nothing else runs in between: all keys' owners are here or stand still.
     fn exec(&mut self, session: &mut RedisSession, out: &mut Vec<u8>) {
         let Some(multi) = session.multi.take() else {
             return Encoder::new(out, session.version).error("ERR EXEC without MULTI");
@@ -295,6 +356,22 @@ impl StoreService {
         let mut requests = Requests::new();
         let limits = RequestLimits { args: u32::MAX, ..self.request_limits };
         Parser::new().parse(&multi.bytes, &limits, multi.count, &mut requests);
+        if !self.engine.hold() {
+            return Encoder::new(out, session.version).error("ERR the server stops");
+        }
+        self.in_transaction = true;
+        self.exec_held(session, &multi, &requests, out);
+        self.in_transaction = false;
+        self.engine.unhold();
+    }
+
+    fn exec_held(
+        &mut self,
+        session: &mut RedisSession,
+        multi: &Multi,
+        requests: &Requests,
+        out: &mut Vec<u8>,
+    ) {
         let begin = out.len();
         Encoder::new(out, session.version).array(multi.count);
         for spans in requests.iter() {
@@ -312,16 +389,11 @@ impl StoreService {
         }
     }
 
-    /// Executes `ops` and remembers what must be durable before their replies go.
-    pub(in crate::servers) fn execute(&mut self, ops: &[Op<'_>], burst: &mut Burst) {
-        let until = self.engine.execute(ops, burst);
-        self.until = self.until.max(until);
-    }
-
     /// Executes one operation that answers without a value.
     pub(in crate::servers) fn execute_one(&mut self, op: Op<'_>) -> Reply {
         let mut replies = std::mem::take(&mut self.burst);
-        self.execute(&[op], &mut replies);
+        let until = self.engine.execute(&[op], &mut replies);
+        self.until = self.until.max(until);
         let reply = replies.get(0).unwrap_or(Reply::Missing);
         self.burst = replies;
         reply
