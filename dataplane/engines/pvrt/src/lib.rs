@@ -14,6 +14,7 @@
 //! [`Space`] is what both sides agree to hold: a blob, beside it older files.
 
 pub mod blob;
+pub mod formats;
 pub mod plan;
 mod program;
 pub mod rebuild;

@@ -1,9 +1,18 @@
-//! Makes a window's bytes from its pieces.
+//! Makes bytes from pieces: windows, and whole files.
+
+mod file;
+mod kernels;
+mod output;
+mod source;
 
 use thiserror::Error;
 
 use crate::program::{Piece, Transform};
 use crate::space::Space;
+
+pub use file::{FileError, FileOptions, Rebuilt, file, hex};
+pub use kernels::{Kernels, Level, Stores};
+pub use source::{Head, Held, Parts, Scratch, Source, WINDOW_MAX};
 
 /// Pieces that make no window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -34,7 +43,8 @@ pub enum RebuildError {
     },
 }
 
-/// Writes into `out`, which is the window's whole length, what `pieces` make of `space` and `raw`.
+/// Writes into `out`, which is the window's whole length, what `pieces` make of `space` and `raw`,
+/// by the fastest kernels of this processor and through the caches.
 ///
 /// # Errors
 /// When a reference points outside, or lengths do not agree. `out` may then be partly written.
@@ -44,45 +54,16 @@ pub fn window(
     raw: &[u8],
     out: &mut [u8],
 ) -> Result<(), RebuildError> {
-    let want = out.len();
-    let (mut made, mut taken) = (0_usize, 0_usize);
-    for piece in pieces {
-        let to = made + piece.len() as usize;
-        let short = RebuildError::Length { made: to as u64, want };
-        let into = out.get_mut(made..to).ok_or(short)?;
-        made = to;
-        match piece {
-            Piece::Ref(at) => {
-                let outside = RebuildError::Outside { offset: at.offset, len: at.len };
-                apply(at.transform, space.get(at.offset, at.len).ok_or(outside)?, into);
-            }
-            Piece::Raw(len) => {
-                let to = taken + *len as usize;
-                let few = RebuildError::Raw { taken: to as u64, have: raw.len() };
-                into.copy_from_slice(raw.get(taken..to).ok_or(few)?);
-                taken = to;
-            }
-        }
-    }
-    if made != want {
-        return Err(RebuildError::Length { made: made as u64, want });
-    }
-    if taken != raw.len() {
-        return Err(RebuildError::Raw { taken: taken as u64, have: raw.len() });
-    }
-    Ok(())
+    Kernels::default().window(space, pieces, raw, out, Stores::Cached)
 }
 
-/// Writes `from`, transformed, into `into`, which is as long.
+/// Writes `from`, transformed, into `into`.
+///
+/// # Panics
+/// When they are not equally long.
 #[inline]
 pub fn apply(transform: Transform, from: &[u8], into: &mut [u8]) {
-    match transform {
-        Transform::Identity => into.copy_from_slice(from),
-        Transform::Xor(imm) => into.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ imm),
-        Transform::Add(imm) => {
-            into.iter_mut().zip(from).for_each(|(to, from)| *to = from.wrapping_add(imm));
-        }
-    }
+    Kernels::default().apply(transform, from, into);
 }
 
 #[cfg(test)]
