@@ -66,14 +66,19 @@ pub(super) fn anchors<const ADD: bool>(
     for &byte in bytes.get(from + 1..warm.saturating_sub(1)).unwrap_or(&[]) {
         step(byte);
     }
-    let shift = 64 - bits;
+    // Below this the highest bits are all zero.
+    let rare = 1_u64 << (64 - bits);
     for (n, &byte) in bytes.get(warm - 1..to).unwrap_or(&[]).iter().enumerate() {
         let (xor, add) = step(byte);
-        if xor >> shift == 0 && warm + n >= from + SPAN {
-            each(Anchor { end: warm + n, hash: xor, key: Key::Xor });
-        }
-        if ADD && add >> shift == 0 && warm + n >= from + SPAN {
-            each(Anchor { end: warm + n, hash: add, key: Key::Add });
+        // One branch for both keys, hardly ever taken.
+        let least = if ADD { xor.min(add) } else { xor };
+        if least < rare && warm + n >= from + SPAN {
+            if xor < rare {
+                each(Anchor { end: warm + n, hash: xor, key: Key::Xor });
+            }
+            if ADD && add < rare {
+                each(Anchor { end: warm + n, hash: add, key: Key::Add });
+            }
         }
     }
 }

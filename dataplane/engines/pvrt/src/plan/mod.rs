@@ -92,7 +92,8 @@ impl Tally {
     }
 }
 
-/// Plans files against one space. Holds an index of about an eighth of the space's bytes or less.
+/// Plans files against one space. Holds an index of 0.4 bytes for each of a space below 32 MiB, 0.2
+/// below 256 MiB, 0.1 of a larger one.
 #[derive(Debug)]
 pub struct Planner<'a> {
     index: Index<'a>,
