@@ -41,7 +41,7 @@ impl Table {
     /// The slot that a hash is looked for from.
     #[inline]
     fn first(&self, spread: u64) -> usize {
-        (u128::from(spread.rotate_left(20)) * self.slots.len() as u128 >> 64) as usize
+        ((u128::from(spread.rotate_left(20)) * self.slots.len() as u128) >> 64) as usize
     }
 
     #[inline]
