@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::doctor::DoctorArgs;
 use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
-use crate::pvrt::BlobCommand;
+use crate::pvrt::{BlobCommand, PlanFileArgs};
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Make, fill, read and check a blob: the bytes that files are references into.
     #[command(subcommand)]
     Blob(BlobCommand),
+    /// Plan a file as references into what the other side has.
+    PlanFile(Box<PlanFileArgs>),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

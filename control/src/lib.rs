@@ -53,6 +53,7 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Vocab(command) => token::vocab(command),
         Command::Kv(command) => kv::kv(command),
         Command::Blob(command) => pvrt::blob(command),
+        Command::PlanFile(args) => pvrt::plan_file(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

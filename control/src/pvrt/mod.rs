@@ -1,5 +1,7 @@
-//! `pfs blob`: files as references into a blob, from the command line.
+//! `pfs blob|plan-file`: files as references into a blob, from the command line.
 
 mod blob;
+mod plan_file;
 
 pub(crate) use blob::{BlobCommand, blob};
+pub(crate) use plan_file::{PlanFileArgs, plan_file};

@@ -9,6 +9,7 @@ mod kill;
 mod kv;
 mod live;
 mod plan;
+mod plan_file;
 mod run;
 mod smoke;
 mod token;

@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{{\"row\":\"index\",\"bytes\":{},\"MB_s\":{:.0},\"index_bytes\":{}}}",
         80 << 20,
-        (80 << 20) as f64 / began.elapsed().as_secs_f64() / 1e6,
+        f64::from(80 << 20) / began.elapsed().as_secs_f64() / 1e6,
         planner.index_bytes(),
     );
     let plain = Planner::new(&space, Settings::default());

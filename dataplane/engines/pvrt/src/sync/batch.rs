@@ -11,8 +11,10 @@ use super::pair::{Pair, Slice};
 pub(super) const BYTES: u64 = 8 << 20;
 /// Bytes of a shared base beside a slice's own place that serve as prefix too.
 pub(super) const BESIDE: u64 = 4 << 20;
+/// A batch takes no more of shared bases once its prefix is so long.
+const PREFIX: usize = 12 << 20;
 /// The prefix and the batch lie within one window of zstd.
-const WINDOW_LOG: u32 = 25;
+const WINDOW_LOG: u32 = 26;
 
 /// What is still to be brought over, in order; both ends take the same batches from it.
 #[derive(Debug, Default)]
@@ -56,8 +58,12 @@ impl Queue {
     }
 }
 
-/// The part of a shared base of `len` bytes that is the prefix of `slice`.
-pub(super) fn beside(slice: Slice, len: usize) -> std::ops::Range<usize> {
+/// The part of a shared base of `len` bytes that is the prefix of `slice`, after `used` bytes of
+/// prefix from the batch's slices before: nothing when those are enough.
+pub(super) fn beside(slice: Slice, len: usize, used: usize) -> std::ops::Range<usize> {
+    if used >= PREFIX {
+        return 0..0;
+    }
     let end = (slice.to.saturating_add(BESIDE)).min(len as u64) as usize;
     (slice.from.saturating_sub(BESIDE) as usize).min(end)..end
 }
@@ -135,7 +141,8 @@ mod tests {
         assert!(!queue.is_empty());
         assert_eq!(queue.next(), Some(vec![slice(1, 2 * BYTES, 2 * BYTES + 5), slice(2, 3, 4)]));
         assert_eq!(queue.next(), None);
-        assert_eq!(beside(slice(0, 2 * BESIDE, 3 * BESIDE), 20 << 20), 4 << 20..16 << 20);
-        assert_eq!(beside(slice(0, 2 * BESIDE, 3 * BESIDE), 5), 5..5);
+        assert_eq!(beside(slice(0, 2 * BESIDE, 3 * BESIDE), 20 << 20, 0), 4 << 20..16 << 20);
+        assert_eq!(beside(slice(0, 2 * BESIDE, 3 * BESIDE), 5, 0), 5..5);
+        assert!(beside(slice(0, 0, 1), 5, PREFIX).is_empty());
     }
 }

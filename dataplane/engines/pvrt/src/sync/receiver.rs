@@ -272,13 +272,15 @@ impl<'a> Receiver<'a> {
         }
         let (prefix, unknown) = self.prefix(&slices)?;
         let unpacked = batch::unpack(&prefix, body, unknown)?;
+        let whole = prefix.len();
         let (mut prefix, mut unpacked) = (prefix.as_slice(), unpacked.as_slice());
         let mut checks = checks.as_chunks::<4>().0.iter();
         for slice in slices {
             let pair = &self.pairs[slice.pair];
             if let (Some(base), false) = (pair.shared, self.again) {
                 let len = self.old.range(base);
-                let beside = batch::beside(slice, (len.end - len.start) as usize);
+                let used = whole - prefix.len();
+                let beside = batch::beside(slice, (len.end - len.start) as usize, used);
                 take_bytes(&mut prefix, beside.len())?;
             }
             let mut bytes = Vec::with_capacity((slice.to - slice.from) as usize);
@@ -303,7 +305,8 @@ impl<'a> Receiver<'a> {
             let pair = &self.pairs[slice.pair];
             if let (Some(base), false) = (pair.shared, self.again) {
                 let range = self.old.range(base);
-                let beside = batch::beside(*slice, (range.end - range.start) as usize);
+                let len = (range.end - range.start) as usize;
+                let beside = batch::beside(*slice, len, prefix.len());
                 let (from, to) =
                     (range.start + beside.start as u64, range.start + beside.end as u64);
                 if !beside.is_empty() {

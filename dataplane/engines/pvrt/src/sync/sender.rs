@@ -344,7 +344,7 @@ impl<'a> Sender<'a> {
             let file = self.files.read(pair.file)?;
             if let (Some(base), Some(bases), false) = (pair.shared, self.bases, self.again) {
                 let base = bases.read(base)?;
-                prefix.extend_from_slice(&base[batch::beside(slice, base.len())]);
+                prefix.extend_from_slice(&base[batch::beside(slice, base.len(), prefix.len())]);
             }
             for span in pair.cover.within(slice.from, slice.to) {
                 let into = if span.at.is_some() && !self.again { &mut prefix } else { &mut bytes };
@@ -375,6 +375,9 @@ impl<'a> Sender<'a> {
                 return Err(SyncError::Number);
             }
             slices.push(Slice { pair, from, to: held.size.min(from + EXTENT as u64) });
+        }
+        if let (Some(slice), true) = (slices.first(), self.again) {
+            return Err(SyncError::Restless(self.pairs[slice.pair].file));
         }
         self.again = true;
         self.queue = Queue::of(slices);
