@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::doctor::DoctorArgs;
 use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
-use crate::pvrt::{BlobCommand, RebuildArgs};
+use crate::pvrt::{BlobCommand, PlanFileArgs, RebuildArgs};
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Blob(BlobCommand),
     /// Rebuild a file from its program and the blob that it refers to.
     Rebuild(Box<RebuildArgs>),
+    /// Plan a file as references into what the other side has.
+    PlanFile(Box<PlanFileArgs>),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

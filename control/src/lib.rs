@@ -54,6 +54,7 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Kv(command) => kv::kv(command),
         Command::Blob(command) => pvrt::blob(command),
         Command::Rebuild(args) => pvrt::rebuild(args),
+        Command::PlanFile(args) => pvrt::plan_file(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

@@ -11,6 +11,7 @@ mod live;
 mod plan;
 mod replies;
 mod rebuild;
+mod plan_file;
 mod run;
 mod smoke;
 mod token;

@@ -15,9 +15,11 @@
 
 pub mod blob;
 pub mod formats;
+pub mod plan;
 mod program;
 pub mod rebuild;
 mod space;
+pub mod sync;
 
 pub use program::{Identity, Piece, Profile, Program, Ref, Transform, Window};
 pub use space::{OutOfSpace, Space};

@@ -61,6 +61,17 @@ impl<'a> Space<'a> {
         bytes.get(from..from.checked_add(len as usize)?)
     }
 
+    /// The bytes from `offset` on to their segment's end, at most `most`; none when no segment
+    /// has the first.
+    #[must_use]
+    #[inline]
+    pub fn ahead(&self, offset: u64, most: usize) -> Option<&'a [u8]> {
+        let after = self.segments.partition_point(|&(base, _)| base <= offset);
+        let (base, bytes) = self.segments[after.checked_sub(1)?];
+        let from = usize::try_from(offset - base).ok().filter(|from| *from < bytes.len())?;
+        Some(&bytes[from..bytes.len().min(from.saturating_add(most))])
+    }
+
     /// All segments with their addresses, in order.
     #[must_use]
     pub fn segments(&self) -> &[(u64, &'a [u8])] {
@@ -84,6 +95,10 @@ mod tests {
         assert_eq!(space.get(Space::BESIDE + 19, 2), None);
         assert_eq!(space.get(10, 1), None);
         assert_eq!(space.get(9, 1), Some(&blob[..1]));
+        assert_eq!(space.ahead(4, 100), Some(&blob[4..]));
+        assert_eq!(space.ahead(4, 3), Some(&blob[4..7]));
+        assert_eq!(space.ahead(10, 1), None);
+        assert_eq!(space.ahead(Space::BESIDE, usize::MAX), Some(&old[..]));
     }
 
     #[test]
