@@ -1,0 +1,21 @@
+//! Windows as frames, and frames back into a file.
+//!
+//! ```text
+//! Window ─► body ─► Framer ─► frames ─ ─ ─ ► Lane ─► body ─► rebuild ─► Destination
+//!                                              └ Transfer: what is done, what is missing
+//! ```
+//!
+//! A window travels in one of three ways: [`Kind::Direct`], its bytes as they are, which the receiver
+//! puts where they belong frame by frame; [`Kind::Part`], its [`body`] (references, and raw bytes
+//! stored or compressed) over several frames; [`Kind::Pack`], whole bodies of one window or many in
+//! one frame. Order, loss and duplicates do not matter: what is missing is asked for again.
+
+pub mod body;
+pub mod frame;
+mod framer;
+mod seal;
+mod varint;
+
+pub use frame::{FrameError, Header, Kind};
+pub use framer::{Framer, Payload};
+pub use seal::{Cipher, Key};
