@@ -12,6 +12,7 @@
 
 pub mod assembly;
 pub mod body;
+mod folder;
 pub mod frame;
 mod framer;
 mod seal;
@@ -19,10 +20,11 @@ mod varint;
 pub mod wanted;
 
 pub use assembly::{
-    Destination, DestinationError, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Transfer,
-    TransferError, TransferSpec, Transfers, window_digest,
+    Destination, DestinationError, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Quantity,
+    Transfer, TransferError, TransferSpec, Transfers, window_digest,
 };
 pub use body::{BodyError, BodyWriter, Dictionary, Pack};
+pub use folder::{Ended, Folder, FolderError};
 pub use frame::{FrameError, Header, Kind};
 pub use framer::{Framer, Payload};
 pub use seal::{Cipher, Key};

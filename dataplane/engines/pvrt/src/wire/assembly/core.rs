@@ -270,7 +270,9 @@ fn place(partial: &mut Partial, offset: usize, payload: &[u8]) {
     let window = partial.claim.bytes();
     let of_window = window.len().saturating_sub(offset).min(payload.len());
     let (bytes, check) = payload.split_at(of_window);
-    copy(window, offset, bytes);
+    if !bytes.is_empty() {
+        copy(window, offset, bytes);
+    }
     if !check.is_empty() {
         let behind = (offset + of_window).saturating_sub(window.len());
         copy(&mut partial.check, behind, check);

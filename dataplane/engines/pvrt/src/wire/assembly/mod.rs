@@ -36,7 +36,7 @@ mod pool;
 mod table;
 mod transfer;
 
-pub use counters::LaneCounters;
+pub use counters::{LaneCounters, Quantity};
 pub use destination::{Destination, DestinationError};
 pub use lane::{Lane, LaneSettings};
 pub use table::Transfers;

@@ -177,9 +177,9 @@ fn file_of(transfer: &Transfer) -> Vec<u8> {
 }
 
 /// What all lanes and the transfer miss, as the sender reads it.
-fn missing(transfer: &Transfer, lanes: &mut [Lane]) -> Vec<Wanted> {
+fn missing(transfer: &Transfer, lanes: &mut [Lane], now: u64) -> Vec<Wanted> {
     transfer.ask();
-    lanes.iter_mut().for_each(|lane| lane.tick(1));
+    lanes.iter_mut().for_each(|lane| lane.tick(now));
     let mut list = transfer.take_answers();
     transfer.wanted(0..u32::MAX, usize::MAX, &mut list);
     let mut bytes = Vec::new();
@@ -219,8 +219,8 @@ proptest! {
         while !(transfer.is_complete() && beside.is_complete()) {
             rounds += 1;
             prop_assert!(rounds < 400, "{:?}", lanes[0].counters());
-            let mut frames = sender.send(&missing(&transfer, &mut lanes));
-            frames.extend(other.send(&missing(&beside, &mut lanes)));
+            let mut frames = sender.send(&missing(&transfer, &mut lanes, rounds));
+            frames.extend(other.send(&missing(&beside, &mut lanes, rounds)));
             for at in (1..frames.len()).rev() {
                 frames.swap(at, next() as usize % (at + 1));
             }
@@ -250,7 +250,7 @@ proptest! {
         }
         prop_assert_eq!(file_of(&transfer), sender.file);
         prop_assert_eq!(file_of(&beside), other.file);
-        prop_assert!(missing(&transfer, &mut lanes).is_empty());
+        prop_assert!(missing(&transfer, &mut lanes, rounds).is_empty());
         let done: u64 = lanes.iter().map(|lane| lane.counters().windows).sum();
         prop_assert_eq!(done, u64::from(transfer.windows() + beside.windows()));
         let whole = |id, transfer: &Transfer| {
@@ -355,11 +355,11 @@ fn references_that_fail_here_are_asked_for_raw() {
         sender.ways = (0..4).map(|_| Way::Direct).collect();
         sender.ways[1] = Way::Body(body);
         let transfer = sender.receive(&transfers, here);
-        let all = missing(&transfer, &mut lanes);
+        let all = missing(&transfer, &mut lanes, 0);
         assert_eq!(all, [Wanted::Windows { first: 0, count: 4, raw: false }]);
         let frames = sender.send(&all);
         lanes[0].batch(frames.iter().map(Vec::as_slice), 0);
-        let again = missing(&transfer, &mut lanes);
+        let again = missing(&transfer, &mut lanes, 0);
         assert_eq!(again, [Wanted::Windows { first: 1, count: 1, raw: true }]);
         assert_eq!(transfer.progress().windows, 3);
         assert_eq!(transfer.done(), [0..1, 2..4]);
