@@ -15,6 +15,7 @@ pub mod body;
 mod folder;
 pub mod frame;
 mod framer;
+pub mod fuzzing;
 mod seal;
 mod varint;
 pub mod wanted;

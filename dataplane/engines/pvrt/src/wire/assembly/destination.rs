@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use thiserror::Error;
@@ -84,6 +84,15 @@ impl Destination {
         Ok(Self { map: Some(mapped.into()), size: len })
     }
 
+    /// Has the kernel give all pages now, what they hold unchanged, so that no lane waits for one
+    /// later. For files that fit in memory.
+    ///
+    /// # Errors
+    /// When memory does not suffice, or the kernel is older than 5.14.
+    pub fn populate(&self) -> io::Result<()> {
+        self.map.as_ref().map_or(Ok(()), |map| map.advise(Advice::PopulateWrite))
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -133,6 +142,9 @@ mod tests {
         assert_eq!(file.metadata().expect("open").len(), 10_000);
         let at = mapped.at(0, 6).expect("inside");
         // SAFETY: inside the mapping, which nobody writes.
+        assert_eq!(unsafe { std::slice::from_raw_parts(at, 6) }, b"before");
+        mapped.populate().expect("memory for so little");
+        // SAFETY: as above.
         assert_eq!(unsafe { std::slice::from_raw_parts(at, 6) }, b"before");
         mapped.sync().expect("a disk");
         assert!(Destination::file(&file, 0).expect("nothing").at(0, 1).is_none());

@@ -171,10 +171,9 @@ impl Partials {
 
     /// All of them with the index of their transfer.
     pub(super) fn iter(&self) -> impl Iterator<Item = (At, usize, &Partial)> {
-        let key = |at: usize| self.keys[at / WAYS][at % WAYS];
-        self.slots.iter().enumerate().filter_map(move |(at, slot)| {
-            let partial = slot.as_ref()?;
-            Some((At(at), (key(at) >> 32) as usize - 1, partial))
+        let keys = self.keys.as_flattened().iter().enumerate();
+        keys.filter(|(_, key)| **key != FREE).filter_map(|(at, key)| {
+            Some((At(at), (key >> 32) as usize - 1, self.slots[at].as_ref()?))
         })
     }
 }
