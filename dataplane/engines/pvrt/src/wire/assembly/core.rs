@@ -8,7 +8,12 @@ use super::pool::Pool;
 use super::transfer::{Claim, Transfer};
 use crate::program::Piece;
 use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Packed, Unpacker, check};
-use crate::wire::frame::{Header, Kind};
+use crate::wire::frame::{Header, Kind, TOTAL_MOST};
+
+/// Buffers are multiples of this.
+const BUFFER_UNIT: usize = 16 << 10;
+/// The longest buffer that a body can need.
+pub(super) const BUFFER_MOST: usize = (TOTAL_MOST as usize).next_multiple_of(BUFFER_UNIT);
 
 /// A lane without its list of transfers.
 #[derive(Debug)]
@@ -179,6 +184,8 @@ impl Core {
 
     /// A buffer of `len` bytes or more, if need be from the body that was silent for longest.
     fn buffer(&mut self, len: usize) -> Option<Vec<u8>> {
+        // Bodies differ a little in length; buffers are to do for the next one, too.
+        let len = len.next_multiple_of(BUFFER_UNIT);
         loop {
             if let Some(buffer) = self.buffers.take(len) {
                 return Some(buffer);

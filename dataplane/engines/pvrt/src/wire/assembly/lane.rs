@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use super::core::{BUFFER_MOST, Core};
 use super::counters::LaneCounters;
 use super::table::Transfers;
 use super::transfer::Transfer;
-use crate::wire::frame::{FrameError, Header, TOTAL_MOST};
+use crate::wire::frame::{FrameError, Header};
 use crate::wire::wanted::Wanted;
 
 /// How much a lane may keep of windows half arrived.
@@ -57,7 +57,7 @@ impl Lane {
     /// A lane over `transfers`.
     #[must_use]
     pub fn new(transfers: Arc<Transfers>, settings: LaneSettings) -> Self {
-        let buffer_bytes = settings.buffer_bytes.max(TOTAL_MOST as usize);
+        let buffer_bytes = settings.buffer_bytes.max(BUFFER_MOST);
         Self {
             transfers,
             changes: None,
