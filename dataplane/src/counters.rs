@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use pfs_pvrt::wire::{LaneCounters, Quantity};
+
 /// What a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -237,6 +239,47 @@ counts! {
         refused: Events = "Operations refused because key, value or burst was too long, or absolute keys were out.",
         unsynced: Events = "Shards that could not be made durable at the end.",
     }
+}
+
+/// What the op `pvrt` counts, of each worker and rule: what its lane does, then these.
+pub const PVRT_TABLE: &[CounterDef] = &pvrt_table();
+
+const PVRT_MORE: [CounterDef; 3] = [
+    CounterDef {
+        name: "torn",
+        unit: Unit::Packets,
+        help: "Packets of several spans left out because one was missing or they were too long.",
+    },
+    CounterDef {
+        name: "files",
+        unit: Unit::Events,
+        help: "Files of the op's folder that were whole when this worker ended.",
+    },
+    CounterDef {
+        name: "wrong_files",
+        unit: Unit::Events,
+        help: "Files of the op's folder with a wrong hash when this worker ended.",
+    },
+];
+
+const fn pvrt_table() -> [CounterDef; LaneCounters::TABLE.len() + PVRT_MORE.len()] {
+    let mut table = [PVRT_MORE[0]; LaneCounters::TABLE.len() + PVRT_MORE.len()];
+    let mut at = 0;
+    while at < table.len() {
+        table[at] = if at < LaneCounters::TABLE.len() {
+            let (name, unit, help) = LaneCounters::TABLE[at];
+            let unit = match unit {
+                Quantity::Packets => Unit::Packets,
+                Quantity::Bytes => Unit::Bytes,
+                Quantity::Events => Unit::Events,
+            };
+            CounterDef { name, unit, help }
+        } else {
+            PVRT_MORE[at - LaneCounters::TABLE.len()]
+        };
+        at += 1;
+    }
+    table
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use pfs_dataplane::counters::{
-    CounterDef, KvCounters, ReceiverCounters, SourceCounters, TokenCounters, WorkerCounters,
+    CounterDef, KvCounters, PVRT_TABLE, ReceiverCounters, SourceCounters, TokenCounters,
+    WorkerCounters,
 };
 use pfs_dataplane::packet::Malformed;
 
@@ -41,6 +42,12 @@ fn page() -> String {
         "kv",
         "what the op `kv` counts, for each worker and rule; under `engines` of a rule's results",
         KvCounters::TABLE,
+    );
+    section(
+        &mut page,
+        "pvrt",
+        "what the op `pvrt` counts, for each worker and rule; under `engines` of a rule's results",
+        PVRT_TABLE,
     );
     page += "\n## Kinds of `dropped_malformed`\n\nA receiver's report has them by name under `malformed`.\n\n";
     for kind in Malformed::ALL {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pfs_dataplane::ops::kv::KvGrammar;
+use pfs_dataplane::ops::pvrt::trial_frame;
 use pfs_dataplane::ops::{EngineOp, Engines, OpError};
 use pfs_dataplane::packet::Action;
 use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
@@ -37,7 +38,7 @@ pub(super) struct CostClass {
 
 /// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
 /// An engine gets text, one stream for all packets, and no sink; a store puts in its
-/// grammar.
+/// grammar; `pvrt` windows that come as they are.
 ///
 /// # Errors
 /// When an engine of the program cannot be made ready.
@@ -47,6 +48,7 @@ pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass
         EngineOp::Kv(kv) => Some(kv.grammar),
         _ => None,
     });
+    let frames = program.engines().any(|op| matches!(op, EngineOp::Pvrt(_)));
     let text = !engines.is_empty();
     let mut compiled = Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
     let span = (payload_bytes as usize).max(1);
@@ -70,6 +72,9 @@ pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass
                         KvGrammar::Resp => lines("SET ", " value\r\n", sequence, part),
                     }
                 }
+            }
+            if frames {
+                (packets..).zip(&mut parts).for_each(|(number, part)| trial_frame(number, part));
             }
             packets += parts.len() as u64;
             let began = Instant::now();

@@ -1,14 +1,17 @@
 //! Engines made ready before a run.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pfs_kv::{DurableError, StoreSettings};
+use pfs_pvrt::wire::{FolderError, Transfers};
 use pfs_token::{VocabError, Vocabulary};
 use thiserror::Error;
 
 use super::EngineOp;
 use super::kv::{KvEngine, KvOp, SharedStore};
+use super::pvrt::{PvrtEngine, PvrtOp, SharedTransfers};
 use super::token::TokenEngine;
 use crate::pcpu::{Engine, Program};
 use crate::transmitters::replies::ReplySink;
@@ -44,6 +47,20 @@ pub enum OpError {
         /// The other.
         other: String,
     },
+    /// The folder's transfers cannot be taken up.
+    #[error("{op}: {source}")]
+    Folder {
+        /// The op as it is written.
+        op: String,
+        /// Why.
+        source: FolderError,
+    },
+    /// No transfers to take frames of.
+    #[error(
+        "{0} takes frames of transfers that its own process registers, and this one registers none: \
+         write pvrt:DIR with a folder that describes some"
+    )]
+    NoTransfers(String),
 }
 
 /// A store with what it was asked for.
@@ -59,7 +76,9 @@ struct Opened {
 pub struct Engines {
     vocabularies: HashMap<String, Arc<Vocabulary>>,
     stores: Vec<Opened>,
-    /// Stores are in memory, whatever the ops say.
+    /// By folder; without one those that this process registers.
+    transfers: HashMap<Option<PathBuf>, Arc<SharedTransfers>>,
+    /// Stores and transfers are in memory, whatever the ops say.
     trial: bool,
 }
 
@@ -70,6 +89,19 @@ impl Engines {
     /// [`OpError`], with the op.
     pub fn load<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<Self, OpError> {
         Self::default().all(programs)
+    }
+
+    /// The same, where ops `pvrt` without a folder take frames of `transfers`.
+    ///
+    /// # Errors
+    /// [`OpError`], with the op.
+    pub fn load_with<'a>(
+        programs: impl IntoIterator<Item = &'a Program>,
+        transfers: Arc<Transfers>,
+    ) -> Result<Self, OpError> {
+        let mut this = Self::default();
+        this.transfers.insert(None, Arc::new(SharedTransfers::new(transfers)));
+        this.all(programs)
     }
 
     /// The same to try programs on: their stores are small ones in memory, no folder is touched.
@@ -95,6 +127,7 @@ impl Engines {
                     }
                 }
                 EngineOp::Kv(kv) => self.open(kv, &names)?,
+                EngineOp::Pvrt(pvrt) => self.take_up(pvrt)?,
             }
         }
         Ok(self)
@@ -121,6 +154,21 @@ impl Engines {
         let store = SharedStore::open(&settings, names.iter().copied())
             .map_err(|source| OpError::Store { op: op.clone(), source })?;
         self.stores.push(Opened { op, settings: asked, store: Arc::new(store) });
+        Ok(())
+    }
+
+    /// Takes up the transfers of `pvrt`, unless an op before it has the same.
+    fn take_up(&mut self, pvrt: &PvrtOp) -> Result<(), OpError> {
+        if self.transfers.contains_key(&pvrt.dir) {
+            return Ok(());
+        }
+        let shared = match &pvrt.dir {
+            _ if self.trial => SharedTransfers::trial(),
+            None => return Err(OpError::NoTransfers(pvrt.to_string())),
+            Some(folder) => SharedTransfers::open(folder)
+                .map_err(|source| OpError::Folder { op: pvrt.to_string(), source })?,
+        };
+        self.transfers.insert(pvrt.dir.clone(), Arc::new(shared));
         Ok(())
     }
 
@@ -155,6 +203,10 @@ impl Engines {
                     let opened = self.stores.iter().find(|opened| opened.settings == asked);
                     let store = &opened.expect("opened for this program").store;
                     Box::new(KvEngine::new(kv, Arc::clone(store), replies.take()))
+                }
+                EngineOp::Pvrt(pvrt) => {
+                    let shared = self.transfers.get(&pvrt.dir).expect("taken up for this program");
+                    Box::new(PvrtEngine::new(pvrt, Arc::clone(shared)))
                 }
             }
         };

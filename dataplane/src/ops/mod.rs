@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `token:VOCAB` | `pfs-token` | [`token`] |
 //! | `kv` | `pfs-kv` | [`kv`] |
+//! | `pvrt` | `pfs-pvrt` | [`pvrt`] |
 //!
 //! [`flows`] tells streams apart for any engine that works on them; [`ids`] holds the sinks that
 //! token ids go to.
@@ -16,6 +17,7 @@ pub mod flows;
 pub mod ids;
 pub mod kv;
 mod load;
+pub mod pvrt;
 mod spec;
 pub mod token;
 
@@ -36,4 +38,11 @@ pub(crate) const KV: OpInfo = OpInfo {
     name: "kv",
     args: "[:frame|:cheetah|:resp][,dir=PATH][,fsync=always|group:US:BYTES|never][,memory=BYTES][,shards=N][,db=NAME]",
     what: "key/value operations executed on a store: done, failed and digest into the next three of R0..R3",
+};
+
+/// The op list's line for `pvrt`.
+pub(crate) const PVRT: OpInfo = OpInfo {
+    name: "pvrt",
+    args: "[:DIR][,partials=N][,memory=BYTES][,idle_ms=N]",
+    what: "files put together from frames: bytes, windows and digest into the next three of R0..R3",
 };

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::kv::KvOp;
+use super::pvrt::PvrtOp;
 
 /// An op that an engine does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,8 @@ pub enum EngineOp {
     Token(TokenOp),
     /// Key/value operations in the payload.
     Kv(KvOp),
+    /// Files put together from frames in the payload.
+    Pvrt(PvrtOp),
 }
 
 /// `token:VOCAB[,mode=packet|flow][,flows=N][,idle_s=N][,special=text|allow]`.
@@ -95,6 +98,7 @@ impl EngineOp {
         match (name, arg) {
             ("token", Some(vocab)) if !vocab.is_empty() => Some(Self::Token(TokenOp::new(vocab))),
             ("kv", grammar) => KvOp::new(grammar).map(Self::Kv),
+            ("pvrt", folder) => PvrtOp::new(folder).map(Self::Pvrt),
             _ => None,
         }
     }
@@ -105,6 +109,7 @@ impl EngineOp {
         match self {
             Self::Token(_) => &["tokens", "digest"],
             Self::Kv(_) => &["done", "failed", "digest"],
+            Self::Pvrt(_) => &["bytes", "windows", "digest"],
         }
     }
 
@@ -112,7 +117,7 @@ impl EngineOp {
     #[must_use]
     pub fn database(&self) -> Option<&str> {
         match self {
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Pvrt(_) => None,
             Self::Kv(op) => Some(&op.db),
         }
     }
@@ -137,6 +142,7 @@ impl EngineOp {
         match self {
             Self::Token(op) => op.set(key, value),
             Self::Kv(op) => op.set(key, value),
+            Self::Pvrt(op) => op.set(key, value),
         }
     }
 }
@@ -197,6 +203,7 @@ impl fmt::Display for EngineOp {
         match self {
             Self::Token(op) => op.fmt(f),
             Self::Kv(op) => op.fmt(f),
+            Self::Pvrt(op) => op.fmt(f),
         }
     }
 }

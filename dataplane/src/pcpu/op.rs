@@ -74,7 +74,7 @@ pub struct OpInfo {
 }
 
 /// Every op of the instruction set; error messages and help come from here.
-pub const OPS: [OpInfo; 9] = [
+pub const OPS: [OpInfo; 10] = [
     OpInfo {
         name: "fnv64",
         args: "[:chain|:packetfs|:packetfs-chain]",
@@ -92,6 +92,7 @@ pub const OPS: [OpInfo; 9] = [
     OpInfo { name: "len", args: "", what: "count of bytes into the next of R0..R3" },
     crate::ops::TOKEN,
     crate::ops::KV,
+    crate::ops::PVRT,
 ];
 
 impl Op {

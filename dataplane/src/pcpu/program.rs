@@ -232,7 +232,7 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
                 cause: ProgramErrorCause::NoArgument(name.into()),
             })
         }
-        ("kv", _) => {
+        ("kv" | "pvrt", _) => {
             let op = EngineOp::named(name, arg.map(str::trim)).map(Op::Engine);
             let arg = arg.unwrap_or_default().into();
             let cause = ProgramErrorCause::BadArgument { op: name.into(), arg };
