@@ -8,6 +8,9 @@ use crate::words::Key;
 /// Words of up to so many bytes need half as many registers.
 const SHORT: usize = 8;
 
+/// So few words are merged one by one.
+const LONE: usize = 4;
+
 /// Words that wait until there are as many as merge at once.
 struct Group<const P: usize> {
     sets: [Columns<P>; 2],
@@ -32,12 +35,26 @@ impl<const P: usize> Group<P> {
         self.count += 1;
     }
 
+    /// As [`Group::flush`], for few words.
+    fn one_by_one(&mut self, bpe: &Bpe, out: &mut [Few]) {
+        for (lane, &place) in self.places[0][..self.count].iter().enumerate() {
+            let (mut word, len) = ([0; P], self.sets[0].lens[lane] as usize);
+            let bytes = word.iter_mut().zip(&self.sets[0].bytes);
+            bytes.for_each(|(byte, column)| *byte = column[lane]);
+            bpe.hand_out(&word[..len], &mut out[usize::from(place)]);
+        }
+        self.count = 0;
+    }
+
     /// Merges the words and hands out their ids.
     ///
     /// # Safety
     /// As of [`merge`].
     #[inline(always)]
     unsafe fn flush(&mut self, bpe: &Bpe, out: &mut [Few]) {
+        if self.count <= LONE {
+            return self.one_by_one(bpe, out);
+        }
         for at in self.count..2 * PIECES {
             self.sets[at / PIECES].lens[at % PIECES] = 0;
         }

@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::merge::POSITION_BITS;
+use super::pairs::{BUCKET_SHIFT, RESULT_BITS};
 use super::{Bpe, NONE};
 
 /// Pieces that merge at once.
@@ -26,16 +27,11 @@ pub(super) struct Columns<const P: usize> {
 /// The arrays of a [`Bpe`]'s pair table and how to find a place in them.
 #[derive(Clone, Copy)]
 struct Table {
-    cells: *const i32,
-    results: *const i32,
+    cells: *const i64,
     pilots: *const i32,
-    factors: [__m512i; 2],
-    bits: __m128i,
-    over: __m128i,
-    bucket: __m128i,
-    part: __m128i,
-    inner: __m128i,
-    inner_bits: __m128i,
+    factor: __m512i,
+    buckets: __m256i,
+    shift: __m128i,
 }
 
 // SAFETY of the functions below: each is inlined into one that has the features that its callers
@@ -79,48 +75,70 @@ unsafe fn highest(bits: __m512i) -> __m512i {
 impl Table {
     #[inline(always)]
     unsafe fn of(bpe: &Bpe) -> Self {
-        let (cells, results, pilots) = bpe.pairs.arrays();
-        let shape = bpe.pairs.shape();
+        let (cells, pilots, last) = bpe.pairs.arrays();
+        let [factor, shift] = bpe.pairs.parts().2;
         // SAFETY: as above.
         unsafe {
             Self {
                 cells: cells.cast(),
-                results: results.cast(),
                 pilots: pilots.cast(),
-                factors: [all(shape.factors[0]), all(shape.factors[1])],
-                bits: count(shape.bits),
-                over: count(32 - shape.bits),
-                bucket: count(shape.bucket),
-                part: count(shape.part),
-                inner: count(shape.inner),
-                inner_bits: count(32 - shape.inner),
+                factor: _mm512_set1_epi64(factor.cast_signed()),
+                buckets: _mm256_set1_epi32(last.cast_signed()),
+                shift: count(shift as u32),
             }
         }
     }
 
-    /// Where the pairs of `lanes` can be but for the displacement, and that. As
-    /// [`super::pairs::Pairs::get`], whose bounds hold here likewise.
+    /// Asks for the cells of eight pairs, as [`super::pairs::Pairs::get`] does, whose bounds hold
+    /// here likewise.
     #[inline(always)]
-    unsafe fn ask(&self, lanes: __mmask16, left: __m512i, right: __m512i) -> Asked {
+    unsafe fn half(&self, lanes: __mmask8, left: __m256i, right: __m256i) -> Half {
         // SAFETY: the lanes' numbers are the vocabulary's, so that all places are in their arrays.
         // Displacements are read by fours, of which there is a whole number.
         unsafe {
-            let cell = _mm512_or_si512(_mm512_sll_epi32(left, self.bits), right);
-            let over = _mm512_srl_epi32(left, self.over);
-            let hash = _mm512_mullo_epi32(cell, self.factors[0]);
-            let mixed = _mm512_xor_si512(hash, _mm512_srli_epi32::<15>(hash));
-            let mixed = _mm512_mullo_epi32(mixed, self.factors[1]);
-            let bucket = _mm512_srl_epi32(mixed, self.bucket);
-            let part = _mm512_xor_si512(_mm512_srl_epi32(mixed, self.part), over);
-            let four = _mm512_srli_epi32::<2>(bucket);
-            let zero = _mm512_setzero_si512();
-            let pilots = _mm512_mask_i32gather_epi32::<4>(zero, lanes, four, self.pilots);
-            let shift = _mm512_slli_epi32::<3>(_mm512_and_si512(bucket, all(3)));
-            let pilot = _mm512_and_si512(_mm512_srlv_epi32(pilots, shift), all(0xff));
-            let factor = _mm512_or_si512(_mm512_slli_epi32::<1>(pilot), all(1));
-            let inner = _mm512_srl_epi32(_mm512_mullo_epi32(hash, factor), self.inner);
-            let at = _mm512_or_si512(_mm512_sll_epi32(part, self.inner_bits), inner);
-            Asked { lanes, cell, at }
+            let (left, right) = (_mm512_cvtepu32_epi64(left), _mm512_cvtepu32_epi64(right));
+            let numbers = _mm512_or_si512(_mm512_slli_epi64::<21>(left), right);
+            let hash = _mm512_mullo_epi64(numbers, self.factor);
+            let bucket = _mm512_cvtepi64_epi32(_mm512_srli_epi64::<BUCKET_SHIFT>(hash));
+            let bucket = _mm256_and_si256(bucket, self.buckets);
+            let four = _mm256_srli_epi32::<2>(bucket);
+            let zero = _mm256_setzero_si256();
+            let pilots = _mm256_mmask_i32gather_epi32::<4>(zero, lanes, four, self.pilots);
+            let shift = _mm256_slli_epi32::<3>(_mm256_and_si256(bucket, _mm256_set1_epi32(3)));
+            let pilot = _mm256_and_si256(_mm256_srlv_epi32(pilots, shift), _mm256_set1_epi32(0xff));
+            let odd = _mm256_or_si256(_mm256_slli_epi32::<1>(pilot), _mm256_set1_epi32(1));
+            let spread = _mm512_mullo_epi64(hash, _mm512_cvtepu32_epi64(odd));
+            let pair = _mm512_slli_epi64::<RESULT_BITS>(numbers);
+            Half { lanes, pair, at: _mm512_srl_epi64(spread, self.shift) }
+        }
+    }
+
+    /// What eight asked pairs merge into, [`NONE`] for nothing and in other lanes.
+    #[inline(always)]
+    unsafe fn get_half(&self, half: &Half) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let free = _mm512_set1_epi64(-1);
+            let Half { lanes, pair, at } = *half;
+            let cell = _mm512_mask_i64gather_epi64::<8>(free, lanes, at, self.cells);
+            let other = _mm512_xor_si512(cell, pair);
+            let same = _mm512_cmplt_epu64_mask(other, _mm512_set1_epi64(1 << RESULT_BITS));
+            let same = same & lanes;
+            let none = _mm512_set1_epi64(i64::from(NONE));
+            _mm512_cvtepi64_epi32(_mm512_mask_mov_epi64(none, same, other))
+        }
+    }
+
+    /// Asks for the cells of the pairs of `lanes`.
+    #[inline(always)]
+    unsafe fn ask(&self, lanes: __mmask16, left: __m512i, right: __m512i) -> Asked {
+        // SAFETY: as above.
+        unsafe {
+            let (first, second) = (_mm512_castsi512_si256(left), _mm512_castsi512_si256(right));
+            let low = self.half(lanes as __mmask8, first, second);
+            let first = _mm512_extracti64x4_epi64::<1>(left);
+            let second = _mm512_extracti64x4_epi64::<1>(right);
+            Asked { low, high: self.half((lanes >> 8) as __mmask8, first, second) }
         }
     }
 
@@ -129,21 +147,25 @@ impl Table {
     unsafe fn get(&self, asked: &Asked) -> __m512i {
         // SAFETY: as above.
         unsafe {
-            let zero = _mm512_setzero_si512();
-            let Asked { lanes, cell, at } = *asked;
-            let found = _mm512_mask_i32gather_epi32::<4>(zero, lanes, at, self.cells);
-            let same = _mm512_mask_cmpeq_epi32_mask(lanes, found, cell);
-            _mm512_mask_i32gather_epi32::<4>(all(NONE), same, at, self.results)
+            let low = _mm512_castsi256_si512(self.get_half(&asked.low));
+            _mm512_inserti64x4::<1>(low, self.get_half(&asked.high))
         }
     }
 }
 
-/// Pairs and where they can be.
+/// Eight pairs, and where they can be.
+#[derive(Clone, Copy)]
+struct Half {
+    lanes: __mmask8,
+    pair: __m512i,
+    at: __m512i,
+}
+
+/// Sixteen.
 #[derive(Clone, Copy)]
 struct Asked {
-    lanes: __mmask16,
-    cell: __m512i,
-    at: __m512i,
+    low: Half,
+    high: Half,
 }
 
 /// A lane's next merge: its places, all ones for none, and the number that comes of it.
@@ -348,6 +370,7 @@ unsafe fn next(lanes: __mmask16, live: &mut __m512i, least: __m512i) -> Next {
     // SAFETY: as above.
     unsafe {
         let none = all(u32::MAX);
+        let nothing = Half { lanes: 0, pair: none, at: none };
         let at = _mm512_and_si512(least, all((1 << POSITION_BITS) - 1));
         let number = _mm512_srli_epi32::<POSITION_BITS>(least);
         let above = _mm512_and_si512(*live, _mm512_sllv_epi32(all(u32::MAX - 1), at));
@@ -362,8 +385,8 @@ unsafe fn next(lanes: __mmask16, live: &mut __m512i, least: __m512i) -> Next {
             before: highest(below),
             after: highest(lowest(above)),
             number,
-            left: Asked { lanes: 0, cell: none, at: none },
-            right: Asked { lanes: 0, cell: none, at: none },
+            left: Asked { low: nothing, high: nothing },
+            right: Asked { low: nothing, high: nothing },
         }
     }
 }

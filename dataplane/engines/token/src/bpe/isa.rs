@@ -64,15 +64,19 @@ impl Bpe {
             Level::Avx512 => unsafe { beside::few(self, keys, places, out) },
             _ => {
                 for (key, &place) in keys.iter().zip(places) {
-                    let Some(word) = key.word() else { continue };
-                    let few = &mut out[usize::from(place)];
-                    few.count = 0;
-                    for (number, id) in self.short(&word.0[..word.1]).iter().zip(&mut few.ids) {
-                        *id = self.id(number);
-                        few.count += 1;
-                    }
+                    let Some((word, len)) = key.word() else { continue };
+                    self.hand_out(&word[..len], &mut out[usize::from(place)]);
                 }
             }
+        }
+    }
+
+    /// The ids of one word, into `few`.
+    pub(super) fn hand_out(&self, word: &[u8], few: &mut Few) {
+        few.count = 0;
+        for (number, id) in self.short(word).iter().zip(&mut few.ids) {
+            *id = self.id(number);
+            few.count += 1;
         }
     }
 

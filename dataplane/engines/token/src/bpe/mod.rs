@@ -45,7 +45,7 @@ use pairs::Pairs;
 
 /// No number.
 pub(crate) const NONE: u32 = (1 << 26) - 1;
-/// Numbers are below this: one shares 32 bits of the pair table with some of a hash.
+/// Numbers are below this: three of 21 and 22 bits share a cell of the pair table.
 pub(crate) const MOST_NUMBERS: usize = (1 << 21) - 1;
 
 /// What the encoding of pieces needs of a vocabulary.

@@ -1,106 +1,60 @@
-//! Pairs of numbers and what they merge into: a perfect hash.
+//! Pairs of numbers and what they merge into: a perfect hash, one cell per look-up.
 //!
 //! As in the word table, a byte of displacement per bucket brings each pair to a cell of its own.
 //! A pair that merges into nothing, as most that are asked for, takes as long as one that does.
-//!
-//! A cell has 32 bits, and the pairs of 2 million numbers have 42. What a cell leaves out says, with
-//! some bits of the hash, in which part of the table the pair lies: cell and place together are the
-//! pair. What it merges into lies in an array of its own, which is looked at only where something
-//! merges: so what everything asks for fits into a core's own cache.
 
 use foldhash::{HashMap, HashMapExt};
 
 use super::NONE;
 use crate::Table;
 
+/// A free cell: no pair has such numbers.
+const FREE: u64 = u64::MAX;
+/// Bits of the result in a cell; above them the right and the left number have 21 each.
+pub(super) const RESULT_BITS: u32 = 22;
+/// Clears the result.
+const PAIR: u64 = !((1 << RESULT_BITS) - 1);
 /// Pairs per bucket, on average.
 const BUCKET: usize = 4;
 /// Buckets at least: vector code reads displacements by fours.
 const LEAST_BUCKETS: usize = 4;
-/// What pairs are multiplied by first, twice; other odd numbers follow where they bring no success.
-const FACTORS: [u32; 2] = [0x9e37_79b1, 0x85eb_ca77];
-/// Most bits of a number.
-const MOST_BITS: u32 = 21;
-/// Least bits of a number: as many as the numbers of bytes have.
-const LEAST_BITS: u32 = 8;
+/// What pairs are multiplied by first; the next odd numbers follow where it brings no success.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Where the bucket's bits begin in a hash: they depend on all bits of a pair.
+pub(super) const BUCKET_SHIFT: u32 = 32;
 
 /// The table.
 #[derive(Clone, Debug)]
 pub(super) struct Pairs {
-    /// A power of two of them. Those of free places are 0.
-    cells: Table<u32>,
-    /// What the pair of each cell merges into, [`NONE`] in free places; and [`NONE`] once more.
-    results: Table<u32>,
+    /// A power of two of them.
+    cells: Table<u64>,
     /// Displacements; a power of two of them.
     pilots: Table<u8>,
-    shape: Shape,
-}
-
-/// How the place of a pair comes about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) factors: [u32; 2],
-    /// Bits of a number.
-    pub(super) bits: u32,
-    /// What a hash is shifted right by to give a bucket.
-    pub(super) bucket: u32,
-    /// What it is shifted right by to give a part of the table; 32 if there is one.
-    pub(super) part: u32,
-    /// What it is shifted right by, once displaced, to give a place in a part.
-    pub(super) inner: u32,
+    factor: u64,
+    /// What a hash is shifted by to give a cell.
+    shift: u32,
 }
 
 /// A pair table while it is made.
 #[derive(Debug)]
 pub(super) struct Builder {
-    found: HashMap<[u32; 2], u32>,
+    found: HashMap<u64, u32>,
 }
 
-/// Where a pair can be, but for the displacement, and its cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Hashed {
-    bucket: usize,
-    part: u32,
-    hash: u32,
-    cell: u32,
+/// The cell of a pair without its result.
+#[inline(always)]
+const fn pair(left: u32, right: u32) -> u64 {
+    (left as u64) << 43 | (right as u64) << RESULT_BITS
 }
 
-impl Shape {
-    /// That of a table of `cells` cells and `buckets` displacements, both powers of two; `None`
-    /// where there are too few, too many, or numbers of as many bits are too large.
-    fn new(factors: [u32; 2], bits: u32, cells: usize, buckets: usize) -> Option<Self> {
-        let (cell_bits, bucket_bits) = (cells.trailing_zeros(), buckets.trailing_zeros());
-        let part_bits = bits.saturating_mul(2).saturating_sub(32);
-        let sound = (LEAST_BITS..=MOST_BITS).contains(&bits)
-            && cells.is_power_of_two()
-            && buckets.is_power_of_two()
-            && buckets >= LEAST_BUCKETS
-            && bucket_bits <= 31
-            && (part_bits.saturating_add(1)..=31).contains(&cell_bits);
-        sound.then(|| Self {
-            factors,
-            bits,
-            bucket: 32 - bucket_bits,
-            part: 32 - part_bits,
-            inner: 32 - (cell_bits - part_bits),
-        })
-    }
+#[inline(always)]
+const fn bucket(hash: u64, buckets: usize) -> usize {
+    (hash >> BUCKET_SHIFT) as usize & (buckets - 1)
+}
 
-    #[inline(always)]
-    fn hash(self, left: u32, right: u32) -> Hashed {
-        // The bits of `left` that are shifted out are all above `32 - bits`.
-        let (cell, over) = (left << self.bits | right, left >> (32 - self.bits));
-        let hash = cell.wrapping_mul(self.factors[0]);
-        let mixed = (hash ^ hash >> 15).wrapping_mul(self.factors[1]);
-        let part = (u64::from(mixed) >> self.part) as u32 ^ over;
-        Hashed { bucket: (mixed >> self.bucket) as usize, part, hash, cell }
-    }
-
-    #[inline(always)]
-    const fn place(self, hashed: Hashed, pilot: u8) -> usize {
-        let inner = hashed.hash.wrapping_mul(pilot as u32 * 2 + 1) >> self.inner;
-        (hashed.part << (32 - self.inner) | inner) as usize
-    }
+#[inline(always)]
+const fn slot(hash: u64, pilot: u8, shift: u32) -> usize {
+    (hash.wrapping_mul(pilot as u64 * 2 + 1) >> shift) as usize
 }
 
 impl Builder {
@@ -110,28 +64,26 @@ impl Builder {
     }
 
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        self.found.get(&[left, right]).copied().unwrap_or(NONE)
+        self.found.get(&pair(left, right)).copied().unwrap_or(NONE)
     }
 
-    /// Adds a pair that is not there. Numbers are below 2 to the power of 21.
+    /// Adds a pair that is not there.
     pub(super) fn insert(&mut self, left: u32, right: u32, result: u32) {
-        self.found.insert([left, right], result);
+        self.found.insert(pair(left, right), result);
     }
 
     pub(super) fn build(self) -> Pairs {
-        let mut pairs: Vec<([u32; 2], u32)> = self.found.into_iter().collect();
+        let mut pairs: Vec<u64> =
+            self.found.iter().map(|(pair, result)| pair | u64::from(*result)).collect();
         pairs.sort_unstable();
-        let most = pairs.iter().map(|([left, right], result)| *left.max(right).max(result));
-        let most = most.max().unwrap_or(255).max(255);
-        let bits = u32::BITS - most.leading_zeros();
-        let mut room = (pairs.len() * 5 / 4).max(1 << (bits - 8)).next_power_of_two().max(4);
-        let mut factors = FACTORS;
+        let mut room = (pairs.len() * 5 / 4).next_power_of_two().max(4);
+        let mut factor = FACTOR;
         loop {
             for _ in 0..4 {
-                if let Some(table) = attempt(&pairs, factors, bits, room) {
+                if let Some(table) = attempt(&pairs, factor, room) {
                     return table;
                 }
-                factors = factors.map(|factor| factor.wrapping_mul(FACTORS[0]));
+                factor = factor.wrapping_add(2);
             }
             // Only on bad luck, and less likely each time.
             room *= 2;
@@ -140,99 +92,102 @@ impl Builder {
 }
 
 /// The table with `room` cells; `None` where some bucket finds no place.
-fn attempt(pairs: &[([u32; 2], u32)], factors: [u32; 2], bits: u32, room: usize) -> Option<Pairs> {
+fn attempt(pairs: &[u64], factor: u64, room: usize) -> Option<Pairs> {
     let buckets = (pairs.len() / BUCKET).next_power_of_two().max(LEAST_BUCKETS);
-    let shape = Shape::new(factors, bits, room, buckets)?;
-    let hashed = |&([left, right], result): &([u32; 2], u32)| (shape.hash(left, right), result);
-    let mut order: Vec<(Hashed, u32)> = pairs.iter().map(hashed).collect();
+    let shift = 64 - room.trailing_zeros();
+    let hash = |cell: u64| (cell >> RESULT_BITS).wrapping_mul(factor);
+    let mut order: Vec<(usize, u64)> =
+        pairs.iter().map(|&cell| (bucket(hash(cell), buckets), cell)).collect();
     order.sort_unstable();
-    let mut members: Vec<&[_]> = order.chunk_by(|a, b| a.0.bucket == b.0.bucket).collect();
+    let mut members: Vec<&[(usize, u64)]> = order.chunk_by(|a, b| a.0 == b.0).collect();
     members.sort_by_key(|members| std::cmp::Reverse(members.len()));
-    let (mut cells, mut results) = (vec![0; room], vec![NONE; room + 1]);
+    let mut cells = vec![FREE; room];
     let mut pilots = vec![0u8; buckets];
     for members in members {
         let pilot = (0..=255).find(|&pilot| {
-            for (done, &(hashed, result)) in members.iter().enumerate() {
-                let at = shape.place(hashed, pilot);
-                if results[at] != NONE {
-                    let set = members[..done].iter();
-                    set.for_each(|&(hashed, _)| {
-                        let at = shape.place(hashed, pilot);
-                        (cells[at], results[at]) = (0, NONE);
-                    });
+            let place = |cell: u64| slot(hash(cell), pilot, shift);
+            for (done, &(_, cell)) in members.iter().enumerate() {
+                if cells[place(cell)] != FREE {
+                    members[..done].iter().for_each(|&(_, cell)| cells[place(cell)] = FREE);
                     return false;
                 }
-                (cells[at], results[at]) = (hashed.cell, result);
+                cells[place(cell)] = cell;
             }
             true
         })?;
-        pilots[members[0].0.bucket] = pilot;
+        pilots[members[0].0] = pilot;
     }
-    Some(Pairs { cells: cells.into(), results: results.into(), pilots: pilots.into(), shape })
+    Some(Pairs { cells: cells.into(), pilots: pilots.into(), factor, shift })
 }
 
 impl Pairs {
+    /// The number of the one cell where `pair` can be.
+    #[inline(always)]
+    fn place(&self, pair: u64) -> usize {
+        let hash = (pair >> RESULT_BITS).wrapping_mul(self.factor);
+        let at = bucket(hash, self.pilots.len());
+        debug_assert!(at < self.pilots.len());
+        // SAFETY: the number of pilots is a power of two and not 0 (`build` and `from_parts` see to
+        // it), so that the mask keeps the index below it.
+        let pilot = unsafe { *self.pilots.get_unchecked(at) };
+        slot(hash, pilot, self.shift)
+    }
+
     /// What the pair merges into; [`NONE`] for nothing.
     #[inline(always)]
     pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        let hashed = self.shape.hash(left, right);
-        debug_assert!(hashed.bucket < self.pilots.len());
-        // SAFETY: `Shape::new` shifts 32 bits to as many as number the displacements.
-        let pilot = unsafe { *self.pilots.get_unchecked(hashed.bucket) };
-        let at = self.shape.place(hashed, pilot);
+        let pair = pair(left, right);
+        let at = self.place(pair);
         debug_assert!(at < self.cells.len());
-        // SAFETY: numbers have at most `bits` bits, so that a part has as many as `Shape::new` left
-        // for it; those of part and place in it together number the cells.
-        let cell = unsafe { *self.cells.get_unchecked(at) };
+        // SAFETY: 64 bits shifted right by `shift` leave a number below 2 to the power of what is
+        // left of 64, which is the number of cells (`build` and `from_parts` see to it).
+        let other = unsafe { *self.cells.get_unchecked(at) } ^ pair;
         // Whether there is such a pair cannot be foretold: no branch on it.
-        let at = if cell == hashed.cell { at } else { self.cells.len() };
-        // SAFETY: there is one result more than there are cells.
-        unsafe { *self.results.get_unchecked(at) }
+        if other < 1 << RESULT_BITS { other as u32 } else { NONE }
     }
 
-    /// The arrays of cells, results and displacements, for vector code.
+    /// Cells, displacements, and the number of these less one, for vector code.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn arrays(&self) -> (*const u32, *const u32, *const u8) {
-        (self.cells.as_ptr(), self.results.as_ptr(), self.pilots.as_ptr())
+    pub(super) fn arrays(&self) -> (*const u64, *const u8, u32) {
+        (self.cells.as_ptr(), self.pilots.as_ptr(), self.pilots.len() as u32 - 1)
     }
 
-    /// How the place of a pair comes about.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn shape(&self) -> Shape {
-        self.shape
+    /// Cells, displacements, factor and shift, for storing.
+    pub(super) fn parts(&self) -> (&Table<u64>, &Table<u8>, [u64; 2]) {
+        (&self.cells, &self.pilots, [self.factor, u64::from(self.shift)])
     }
 
-    /// Cells, results, displacements, and factors and bits of a number, for storing.
-    pub(super) fn parts(&self) -> (&Table<u32>, &Table<u32>, &Table<u8>, [u32; 3]) {
-        let [first, second] = self.shape.factors;
-        (&self.cells, &self.results, &self.pilots, [first, second, self.shape.bits])
-    }
-
-    /// The table of what [`Pairs::parts`] gave, for numbers below `numbers`; `None` where the parts
-    /// do not fit each other. Which pairs are found is not checked.
+    /// The table of what [`Pairs::parts`] gave; `None` where the parts do not fit each other, or a
+    /// pair does not lie where it is looked for.
     pub(super) fn from_parts(
-        cells: Table<u32>,
-        results: Table<u32>,
+        cells: Table<u64>,
         pilots: Table<u8>,
-        [first, second, bits]: [u32; 3],
-        numbers: usize,
+        facts: [u64; 2],
     ) -> Option<Self> {
-        let shape = Shape::new([first, second], bits, cells.len(), pilots.len())?;
-        let sound = numbers <= 1 << bits
-            && results.len() == cells.len() + 1
-            && results.last() == Some(&NONE);
-        sound.then_some(Self { cells, results, pilots, shape })
+        let [factor, shift] = facts;
+        let bits = cells.len().trailing_zeros();
+        let sound = cells.len() >= 2
+            && cells.len().is_power_of_two()
+            && pilots.len().is_power_of_two()
+            && pilots.len() >= LEAST_BUCKETS
+            && shift == u64::from(64 - bits);
+        let table = sound.then_some(Self { cells, pilots, factor, shift: shift as u32 })?;
+        let at_home = |(at, &cell): (usize, &u64)| cell == FREE || table.place(cell & PAIR) == at;
+        table.cells.iter().enumerate().all(at_home).then_some(table)
     }
 
-    /// Every entry's result.
-    pub(super) fn entries(&self) -> impl Iterator<Item = u32> {
-        self.results.iter().copied().filter(|&result| result != NONE)
+    /// Every entry as (left, right, result).
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        let cells = self.cells.iter().filter(|&&cell| cell != FREE);
+        cells.map(|cell| {
+            let right = (cell >> RESULT_BITS) as u32 & ((1 << 21) - 1);
+            ((cell >> 43) as u32, right, (cell & !PAIR) as u32)
+        })
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.cells) + size_of_val(&*self.results) + size_of_val(&*self.pilots)
+        size_of_val(&*self.cells) + size_of_val(&*self.pilots)
     }
 }
 
@@ -241,52 +196,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pair_has_its_cell_and_no_other_is_found() {
-        // The second needs all parts of a table.
-        for high in [0, (1 << 21) - 5000] {
-            let mut builder = Builder::with_room(3000);
-            let pair = |n: u32| (high + n * 7 % 1009, high + n);
-            for n in 0..3000 {
-                builder.insert(pair(n).0, pair(n).1, 256 + n);
-            }
-            let table = builder.build();
-            for n in 0..3000 {
-                let (left, right) = pair(n);
-                assert_eq!(table.get(left, right), 256 + n);
-                assert_eq!(table.get(left + 1, right), NONE);
-                // What a cell leaves out.
-                for bit in (11..21).filter(|_| high > 0) {
-                    assert_eq!(table.get(left ^ 1 << bit, right), NONE);
-                }
-            }
-            assert_eq!(table.entries().count(), 3000);
+    fn every_pair_has_its_cell_and_a_moved_one_is_refused() {
+        let mut builder = Builder::with_room(3000);
+        for n in 0..3000 {
+            builder.insert(n * 7 % 1009, n, 256 + n);
         }
-    }
-
-    #[test]
-    fn parts_that_do_not_fit_are_refused() {
-        let mut builder = Builder::with_room(9);
-        (0..9).for_each(|n| builder.insert(n, n + 1, 256 + n));
         let table = builder.build();
-        let (cells, results, pilots, facts) = table.parts();
-        let parts = |cells: &[u32], results: &[u32], facts| {
-            let (cells, results) = (cells.to_vec().into(), results.to_vec().into());
-            Pairs::from_parts(cells, results, pilots.clone(), facts, 300)
-        };
-        assert!(parts(cells, results, facts).is_some());
-        assert!(parts(&cells[1..], &results[1..], facts).is_none());
-        assert!(parts(cells, &results[1..], facts).is_none());
-        let [first, second, bits] = facts;
-        for bits in [0, 8, 22, bits + 100] {
-            assert!(parts(cells, results, [first, second, bits]).is_none(), "{bits}");
+        for n in 0..3000 {
+            assert_eq!(table.get(n * 7 % 1009, n), 256 + n);
+            assert_eq!(table.get(n * 7 % 1009 + 1, n), NONE);
         }
-    }
-
-    #[test]
-    fn a_table_without_pairs_finds_none() {
-        let table = Builder::with_room(0).build();
-        for pair in 0..1 << 16 {
-            assert_eq!(table.get(pair >> 8, pair & 255), NONE);
-        }
+        assert_eq!(table.entries().count(), 3000);
+        let (cells, pilots, facts) = table.parts();
+        assert!(Pairs::from_parts(cells.clone(), pilots.clone(), facts).is_some());
+        let wrong_shift = [facts[0], facts[1] + 1];
+        assert!(Pairs::from_parts(cells.clone(), pilots.clone(), wrong_shift).is_none());
+        let mut moved = cells.to_vec();
+        let full = moved.iter().position(|&cell| cell != FREE).unwrap();
+        let free = moved.iter().position(|&cell| cell == FREE).unwrap();
+        moved.swap(full, free);
+        assert!(Pairs::from_parts(moved.into(), pilots.clone(), facts).is_none());
+        let odd = Table::from(cells[1..].to_vec());
+        assert!(Pairs::from_parts(odd, pilots.clone(), facts).is_none());
     }
 }

@@ -9,10 +9,9 @@ use crate::trie::Trie;
 
 impl Stored for Bpe {
     fn write(&self, writer: &mut SectionWriter) {
-        let (cells, results, pilots, hash) = self.pairs.parts();
+        let (cells, pilots, hash) = self.pairs.parts();
         writer.put("bpebytes", &self.bytes);
-        writer.put("bpejoin", cells);
-        writer.put("bpejoint", results);
+        writer.put("bpepairs", cells);
         writer.put("bpepilot", pilots);
         writer.put("bpehash", &hash);
         writer.put("bpeids", &self.ids);
@@ -27,15 +26,14 @@ impl Stored for Bpe {
         let wrong = |cause: &str| FormatError::Section { tag: "bpe".into(), cause: cause.into() };
         let info = reader.get::<u32>("bpeinfo")?;
         let &[rising, longest] = &*info else { return Err(wrong("two facts expected")) };
-        let hash = reader.get::<u32>("bpehash")?;
-        let &[first, second, bits] = &*hash else {
-            return Err(wrong("three numbers of the hash expected"));
+        let hash = reader.get::<u64>("bpehash")?;
+        let &[factor, shift] = &*hash else {
+            return Err(wrong("two numbers of the hash expected"));
         };
-        let (cells, results) = (reader.get("bpejoin")?, reader.get("bpejoint")?);
+        let (cells, pilots) = (reader.get("bpepairs")?, reader.get("bpepilot")?);
+        let pairs = Pairs::from_parts(cells, pilots, [factor, shift])
+            .ok_or_else(|| wrong("the pairs do not lie where they are looked for"))?;
         let ids = reader.get::<u32>("bpeids")?;
-        let facts = [first, second, bits];
-        let pairs = Pairs::from_parts(cells, results, reader.get("bpepilot")?, facts, ids.len())
-            .ok_or_else(|| wrong("the tables of pairs do not fit each other"))?;
         let bpe = Self {
             bytes: reader.get("bpebytes")?,
             pairs,
@@ -117,14 +115,14 @@ fn check_numbers(bpe: &Bpe) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// The pair tables: all numbers' halves are there, and nothing else.
+/// The pair tables: every entry is some number's halves, and all numbers' are there.
 fn check_pairs(bpe: &Bpe) -> Result<(), FormatError> {
     let count = bpe.ids.len() as u32;
     let wrong = |cell, cause| FormatError::Cell { table: "bpe pairs", cell, cause };
     let mut entries = 0;
-    for (at, result) in bpe.pairs.entries().enumerate() {
-        if result < 256 || result >= count {
-            return Err(wrong(at, "merges into a number that is not there"));
+    for (at, (left, right, result)) in bpe.pairs.entries().enumerate() {
+        if result < 256 || result >= count || bpe.halves[result as usize] != [left, right] {
+            return Err(wrong(at, "not the halves of what it merges into"));
         }
         entries += 1;
     }

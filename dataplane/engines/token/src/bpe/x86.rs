@@ -168,7 +168,7 @@ const BESIDE: usize = 4;
 /// As [`Bpe::wide`]: first those of up to 32 bytes, then the others.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn wide512(bpe: &Bpe, pieces: &mut [Wide]) {
-    let longer = pieces.iter().any(|wide| wide.len > 32);
+    let longer = pieces.iter().any(|wide| wide.len() > 32);
     // SAFETY: this function has the features.
     unsafe {
         let mut queue = WideQueue { pieces, at: 0, from: 1 };
@@ -199,7 +199,7 @@ trait Queue<const R: usize, const N: usize> {
 struct WideQueue<'a> {
     pieces: &'a mut [Wide],
     at: usize,
-    from: u32,
+    from: usize,
 }
 
 impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
@@ -207,7 +207,7 @@ impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
     unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<R, N>, usize)> {
         while let Some(wide) = self.pieces.get(self.at) {
             self.at += 1;
-            if (self.from..=N as u32).contains(&wide.len) {
+            if (self.from..=N).contains(&wide.len()) {
                 // SAFETY: features by the caller.
                 return Some((unsafe { Work::new(bpe, wide.piece()) }, self.at - 1));
             }

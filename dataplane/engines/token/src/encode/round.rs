@@ -14,7 +14,7 @@ const WORDS: usize = 1024;
 /// Words of a block that are not one token of the table, at most.
 const OTHERS: usize = 192;
 /// Pieces of 16 to 64 bytes in a block, at most.
-const WIDE: usize = 12;
+const WIDE: usize = 20;
 /// Bytes that are read for a key.
 const KEY_BYTES: usize = size_of::<Key>();
 
@@ -150,8 +150,7 @@ impl Keys {
         if !(WORD_BYTES + 1..=WINDOW).contains(&piece.len()) {
             return Found::None;
         }
-        wide.bytes[..piece.len()].copy_from_slice(piece);
-        wide.len = piece.len() as u32;
+        wide.set(piece);
         self.wides += 1;
         Found::Wide(self.wides as u8 - 1)
     }
