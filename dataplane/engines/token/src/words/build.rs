@@ -97,32 +97,26 @@ fn attempt(words: &[Cell], heat: &[u32], seed: Seed, room: usize) -> Option<Word
     let mut order: Vec<u32> = (0..buckets as u32).collect();
     order.sort_by_cached_key(|&b| (hottest(b), std::cmp::Reverse(of(b).len())));
     let mut cells = vec![Cell::FREE; room];
-    let mut taken = vec![0u64; room / 64 + 1];
+    let mut taken = Taken(vec![0; room / 64 + 1]);
     let mut pilots = vec![0u8; buckets];
     for bucket in order {
         let members = of(bucket);
         let pilot = if hottest(bucket) == COLD {
-            (0..=255).find(|&pilot| settle(words, members, pilot, &mut cells))?
+            (0..=255).find(|&pilot| settle(words, members, pilot, &mut cells, &mut taken))?
         } else {
             // Few fail because of the bucket's other words.
             let mut least = 0;
-            let last = if hottest(bucket) < HOTTEST { 255 } else { 63 };
+            let last = if hottest(bucket) < HOTTEST { 255 } else { 31 };
             loop {
                 let front = |pilot: u8| (place(members[0].0, pilot, room), pilot);
-                let free = |&(slot, _): &(u32, u8)| {
-                    slot >= least && taken[slot as usize / 64] >> (slot % 64) & 1 == 0
-                };
+                let free = |&(slot, _): &(u32, u8)| slot >= least && !taken.has(slot);
                 let (slot, pilot) = (0..=last).map(front).filter(free).min()?;
-                if settle(words, members, pilot, &mut cells) {
+                if settle(words, members, pilot, &mut cells, &mut taken) {
                     break pilot;
                 }
                 least = slot + 1;
             }
         };
-        for &(hash, _) in members {
-            let slot = place(hash, pilot, room) as usize;
-            taken[slot / 64] |= 1 << (slot % 64);
-        }
         pilots[bucket as usize] = pilot;
     }
     Some(WordTable { seed, pilots: pilots.into(), cells: cells.into(), len: words.len() })
@@ -155,17 +149,38 @@ fn group(words: &[Cell], heat: &[u32], seed: Seed, buckets: usize) -> (Vec<u32>,
     (starts, members)
 }
 
+/// Which cells are taken: as bits, so that they stay in the first cache.
+struct Taken(Vec<u64>);
+
+impl Taken {
+    fn has(&self, slot: u32) -> bool {
+        self.0[slot as usize / 64] >> (slot % 64) & 1 != 0
+    }
+
+    fn turn(&mut self, slot: u32) {
+        self.0[slot as usize / 64] ^= 1 << (slot % 64);
+    }
+}
+
 /// Puts the members at displacement `pilot`, if all the cells that it gives them are free.
-fn settle(words: &[Cell], members: &[(u64, u32)], pilot: u8, cells: &mut [Cell]) -> bool {
-    for (done, &(hash, word)) in members.iter().enumerate() {
-        let slot = place(hash, pilot, cells.len()) as usize;
-        if cells[slot].key != Cell::FREE.key {
-            for &(hash, _) in &members[..done] {
-                cells[place(hash, pilot, cells.len()) as usize] = Cell::FREE;
-            }
+fn settle(
+    words: &[Cell],
+    members: &[(u64, u32)],
+    pilot: u8,
+    cells: &mut [Cell],
+    taken: &mut Taken,
+) -> bool {
+    let room = cells.len();
+    for (done, &(hash, _)) in members.iter().enumerate() {
+        let slot = place(hash, pilot, room);
+        if taken.has(slot) {
+            members[..done].iter().for_each(|&(hash, _)| taken.turn(place(hash, pilot, room)));
             return false;
         }
-        cells[slot] = words[word as usize];
+        taken.turn(slot);
+    }
+    for &(hash, word) in members {
+        cells[place(hash, pilot, room) as usize] = words[word as usize];
     }
     true
 }
