@@ -29,7 +29,6 @@ pub(super) fn serve(folder: Option<&Path>, loops: usize) -> Result<(), String> {
         memory_bytes: 4 << 30,
         folder: folder.map(Path::to_path_buf),
         durable: DurableSettings::default(),
-        ..StoreSettings::default()
     };
     let store = Store::open(&settings).map_err(|error| error.to_string())?;
     let serve = Serve {
