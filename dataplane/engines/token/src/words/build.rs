@@ -70,7 +70,7 @@ impl Builder {
 
     /// The table of the words.
     pub(crate) fn build(self) -> WordTable {
-        let mut room = (self.cells.len() + self.cells.len() / 12).max(8);
+        let mut room = (self.cells.len() + self.cells.len() / 8).max(8);
         let heat = |cell: &Cell| self.hot.get(&cell.key()).copied().unwrap_or(COLD);
         let heat: Vec<u32> = self.cells.iter().map(heat).collect();
         loop {
@@ -79,7 +79,7 @@ impl Builder {
                 return table;
             }
             // Only on bad luck, and less likely each time.
-            room += room / 64;
+            room += room / 48;
         }
     }
 }
