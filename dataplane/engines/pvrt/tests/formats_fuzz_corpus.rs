@@ -39,7 +39,8 @@ fn changed_seeds() {
     use pfs_pvrt::formats::fuzzing;
     let rounds = std::env::var("PFS_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok());
     let rounds = rounds.unwrap_or(2_000_u32);
-    let targets: [(&str, fn(&[u8])); 6] = [
+    type Target = fn(&[u8]);
+    let targets: [(&str, Target); 6] = [
         ("pox1", fuzzing::pox1),
         ("pbb2", fuzzing::pbb2),
         ("iprog_json", fuzzing::iprog_json),
