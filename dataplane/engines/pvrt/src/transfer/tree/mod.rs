@@ -1,0 +1,15 @@
+//! Trees of files: what the sender walks, what a manifest says, what the receiver writes.
+
+mod manifest;
+mod path;
+mod scan;
+mod staging;
+mod target;
+
+pub use manifest::{Entry, FILE_MAX, Kind, MODE_MASK, Order};
+pub use path::{NAME_MAX, PATH_MAX, PathError, STAGING};
+pub(crate) use path::{as_path, split};
+pub use scan::{Found, Scanned, scan};
+pub(crate) use scan::mtime;
+pub(crate) use staging::{Part, Staging};
+pub(crate) use target::{Standing, Target};
