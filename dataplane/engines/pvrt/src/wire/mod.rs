@@ -10,12 +10,22 @@
 //! stored or compressed) over several frames; [`Kind::Pack`], whole bodies of one window or many in
 //! one frame. Order, loss and duplicates do not matter: what is missing is asked for again.
 
+pub mod assembly;
 pub mod body;
+mod folder;
 pub mod frame;
 mod framer;
 mod seal;
 mod varint;
+pub mod wanted;
 
+pub use assembly::{
+    Destination, DestinationError, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Quantity,
+    Transfer, TransferError, TransferSpec, Transfers, window_digest,
+};
+pub use body::{BodyError, BodyWriter, Dictionary, Pack};
+pub use folder::{Ended, Folder, FolderError};
 pub use frame::{FrameError, Header, Kind};
 pub use framer::{Framer, Payload};
 pub use seal::{Cipher, Key};
+pub use wanted::Wanted;

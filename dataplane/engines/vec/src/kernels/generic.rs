@@ -1,0 +1,229 @@
+//! The loops over components and rows, once for all instruction sets.
+//!
+//! Rows are padded with zeros to whole cache lines, so that no loop has a rest.
+
+use super::simd::Simd;
+
+/// How far ahead of the row at work memory is asked for.
+const AHEAD: usize = 4096;
+
+/// Where a row's numbers come from.
+pub(super) trait Column: Copy {
+    /// How a component is stored.
+    type T;
+    /// Reads `LANES` numbers.
+    ///
+    /// # Safety
+    /// As [`Simd::load`].
+    unsafe fn load<S: Simd>(ptr: *const Self::T) -> S::F;
+}
+
+/// Numbers of 32 bits.
+#[derive(Clone, Copy)]
+pub(super) struct Full;
+
+impl Column for Full {
+    type T = f32;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(ptr: *const f32) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { S::load(ptr) }
+    }
+}
+
+/// Numbers of 16 bits.
+#[derive(Clone, Copy)]
+pub(super) struct Half;
+
+impl Column for Half {
+    type T = u16;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(ptr: *const u16) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { S::load_bf16(ptr) }
+    }
+}
+
+/// Dot product, or with `L2` minus the squared distance, of `n` components, a multiple of 16.
+///
+/// # Safety
+/// `S` must be available; `n` components must be readable at both pointers.
+#[inline(always)]
+pub(super) unsafe fn compare<S: Simd, C: Column, const L2: bool>(
+    row: *const C::T,
+    query: *const f32,
+    n: usize,
+) -> f32 {
+    // SAFETY: blocks of 4 × LANES end at or before `n`, so does the rest of LANES each; the
+    // level is available.
+    unsafe {
+        let mut acc = [S::zero(); 4];
+        let step = |acc: S::F, at: usize| {
+            let (a, b) = (C::load::<S>(row.add(at)), S::load(query.add(at)));
+            if L2 {
+                let off = S::sub(a, b);
+                S::fma(acc, off, off)
+            } else {
+                S::fma(acc, a, b)
+            }
+        };
+        let mut at = 0;
+        while at + 4 * S::LANES <= n {
+            for (k, acc) in acc.iter_mut().enumerate() {
+                *acc = step(*acc, at + k * S::LANES);
+            }
+            at += 4 * S::LANES;
+        }
+        while at < n {
+            acc[0] = step(acc[0], at);
+            at += S::LANES;
+        }
+        let sum = S::sum(S::add(S::add(acc[0], acc[1]), S::add(acc[2], acc[3])));
+        if L2 { -sum } else { sum }
+    }
+}
+
+/// [`compare`] of each row with the query.
+///
+/// # Safety
+/// As [`compare`]; `out.len()` rows of `n` components must be readable.
+#[inline(always)]
+pub(super) unsafe fn scan<S: Simd, C: Column, const L2: bool>(
+    rows: *const C::T,
+    query: *const f32,
+    n: usize,
+    out: &mut [f32],
+) {
+    for (at, out) in out.iter_mut().enumerate() {
+        // SAFETY: the caller's promise; the prefetch reads nothing.
+        *out = unsafe {
+            let row = rows.add(at * n);
+            let bytes = n * size_of::<C::T>();
+            for line in (0..bytes).step_by(64) {
+                S::prefetch(row.cast::<u8>().wrapping_add(AHEAD + line));
+            }
+            compare::<S, C, L2>(row, query, n)
+        };
+    }
+}
+
+/// Exact dot product of bytes; `n` is a multiple of 64.
+///
+/// # Safety
+/// As [`compare`]. `bias` is [`Simd::BIAS`] times the sum of the query's components.
+#[inline(always)]
+pub(super) unsafe fn dot_i8<S: Simd>(row: *const i8, query: *const i8, n: usize, bias: i32) -> i32 {
+    // SAFETY: `n` is a multiple of 64, so of BYTES; the rest is the caller's promise.
+    unsafe {
+        let mut acc = [S::zero_i(); 2];
+        let mut at = 0;
+        while at + 2 * S::BYTES <= n {
+            acc[0] = S::dot_i8(acc[0], row.add(at), query.add(at));
+            acc[1] = S::dot_i8(acc[1], row.add(at + S::BYTES), query.add(at + S::BYTES));
+            at += 2 * S::BYTES;
+        }
+        if at < n {
+            acc[0] = S::dot_i8(acc[0], row.add(at), query.add(at));
+        }
+        S::sum_i(acc[0]).wrapping_add(S::sum_i(acc[1])).wrapping_sub(bias)
+    }
+}
+
+/// What [`dot_i8`] must be told of a query.
+pub(super) fn bias<S: Simd>(query: &[i8]) -> i32 {
+    if S::BIAS == 0 {
+        0
+    } else {
+        query.iter().map(|&value| i32::from(value)).sum::<i32>() * S::BIAS
+    }
+}
+
+/// [`dot_i8`] of each row with the query.
+///
+/// # Safety
+/// As [`dot_i8`]; `out.len()` rows of `query.len()` components must be readable.
+#[inline(always)]
+pub(super) unsafe fn scan_i8<S: Simd>(rows: *const i8, query: &[i8], out: &mut [i32]) {
+    let (n, bias) = (query.len(), bias::<S>(query));
+    for (at, out) in out.iter_mut().enumerate() {
+        // SAFETY: the caller's promise; the prefetch reads nothing.
+        *out = unsafe {
+            let row = rows.add(at * n);
+            for line in (0..n).step_by(64) {
+                S::prefetch(row.cast::<u8>().wrapping_add(AHEAD + line));
+            }
+            dot_i8::<S>(row, query.as_ptr(), n, bias)
+        };
+    }
+}
+
+/// Rows of a tile.
+const TILE_ROWS: usize = 4;
+/// Queries of a tile; with the rows' they fill the registers of AVX-512.
+const TILE_QUERIES: usize = 6;
+/// Rows that stay in the first cache while all queries go over them.
+const BLOCK_ROWS: usize = 16;
+
+/// Dot products of every query with every row: `out[q * rows + r]`.
+///
+/// # Safety
+/// `S` must be available; `rows` and `queries` rows of `n` components, a multiple of 16, must be
+/// readable; `out` has `rows * queries` places.
+#[inline(always)]
+pub(super) unsafe fn tile<S: Simd>(
+    (row, rows): (*const f32, usize),
+    (query, queries): (*const f32, usize),
+    n: usize,
+    out: &mut [f32],
+) {
+    for block in (0..rows).step_by(BLOCK_ROWS) {
+        let block_end = (block + BLOCK_ROWS).min(rows);
+        for q in (0..queries).step_by(TILE_QUERIES) {
+            for r in (block..block_end).step_by(TILE_ROWS) {
+                // SAFETY: whole tiles lie within both; other ones go one by one.
+                unsafe {
+                    if r + TILE_ROWS <= block_end && q + TILE_QUERIES <= queries {
+                        let made = products::<S>(row.add(r * n), query.add(q * n), n);
+                        for (k, made) in made.iter().enumerate() {
+                            let to = (q + k) * rows + r;
+                            out[to..to + TILE_ROWS].copy_from_slice(made);
+                        }
+                        continue;
+                    }
+                    for q in q..queries.min(q + TILE_QUERIES) {
+                        for r in r..block_end.min(r + TILE_ROWS) {
+                            let (row, query) = (row.add(r * n), query.add(q * n));
+                            out[q * rows + r] = compare::<S, Full, false>(row, query, n);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The products of one tile.
+///
+/// # Safety
+/// As [`tile`], for [`TILE_ROWS`] rows and [`TILE_QUERIES`] queries.
+#[inline(always)]
+unsafe fn products<S: Simd>(
+    row: *const f32,
+    query: *const f32,
+    n: usize,
+) -> [[f32; TILE_ROWS]; TILE_QUERIES] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut acc = [[S::zero(); TILE_ROWS]; TILE_QUERIES];
+        for at in (0..n).step_by(S::LANES) {
+            let rows: [S::F; TILE_ROWS] = std::array::from_fn(|r| S::load(row.add(r * n + at)));
+            for (q, acc) in acc.iter_mut().enumerate() {
+                let query = S::load(query.add(q * n + at));
+                for (acc, row) in acc.iter_mut().zip(rows) {
+                    *acc = S::fma(*acc, row, query);
+                }
+            }
+        }
+        acc.map(|acc| acc.map(|acc| S::sum(acc)))
+    }
+}

@@ -1,0 +1,315 @@
+//! Comparisons of vectors, one family per [`Isa`].
+//!
+//! `generic` holds each loop once, over the `Simd` trait; the folders per architecture hold the
+//! trait's instances and the functions compiled for their features. [`oracle`] says what all of
+//! them must give.
+
+mod codes;
+mod generic;
+mod isa;
+pub mod oracle;
+mod portable;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+pub use codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
+pub use isa::Isa;
+
+/// What two vectors are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Their dot product.
+    Dot,
+    /// Minus their squared distance.
+    L2,
+}
+
+type Compare<T> = unsafe fn(*const T, *const f32, usize) -> f32;
+/// Rows with how many they are.
+type Many = (*const f32, usize);
+type Scan<T> = unsafe fn(*const T, *const f32, usize, &mut [f32]);
+
+/// Functions that are compiled for one level's features.
+struct Compiled {
+    compare_f32: [Compare<f32>; 2],
+    compare_bf16: [Compare<u16>; 2],
+    scan_f32: [Scan<f32>; 2],
+    scan_bf16: [Scan<u16>; 2],
+    dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
+    scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
+    tile: unsafe fn(Many, Many, usize, &mut [f32]),
+    round: unsafe fn(&mut [f32], &[f32], usize, usize),
+    signs: unsafe fn(&[f32], &mut [u32]) -> f32,
+    codes: unsafe fn(&CodeScan<'_>, &mut Found),
+}
+
+/// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
+macro_rules! compiled {
+    ($simd:ty, $codes:path $(, $features:literal)?) => {
+        use $crate::kernels::generic::{self, Column, Full, Half};
+
+        $(#[target_feature(enable = $features)])?
+        #[allow(unused_unsafe, reason = "a level without features makes safe functions")]
+        unsafe fn compare<C: Column, const L2: bool>(
+            row: *const C::T,
+            query: *const f32,
+            n: usize,
+        ) -> f32 {
+            // SAFETY: the caller's promise, and the features of this function.
+            unsafe { generic::compare::<$simd, C, L2>(row, query, n) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn scan<C: Column, const L2: bool>(
+            rows: *const C::T,
+            query: *const f32,
+            n: usize,
+            out: &mut [f32],
+        ) {
+            // SAFETY: as above.
+            unsafe { generic::scan::<$simd, C, L2>(rows, query, n, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn dot_i8(row: &[i8], query: &[i8]) -> i32 {
+            let bias = generic::bias::<$simd>(query);
+            // SAFETY: as above; the slices are as long as each other.
+            unsafe { generic::dot_i8::<$simd>(row.as_ptr(), query.as_ptr(), query.len(), bias) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn scan_i8(rows: *const i8, query: &[i8], out: &mut [i32]) {
+            // SAFETY: as above.
+            unsafe { generic::scan_i8::<$simd>(rows, query, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn tile(
+            rows: (*const f32, usize),
+            queries: (*const f32, usize),
+            n: usize,
+            out: &mut [f32],
+        ) {
+            // SAFETY: as above.
+            unsafe { generic::tile::<$simd>(rows, queries, n, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn round(x: &mut [f32], by: &[f32], from: usize, power: usize) {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::turn::round::<$simd>(x, by, from, power) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn signs(x: &[f32], words: &mut [u32]) -> f32 {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::turn::signs::<$simd>(x, words) }
+        }
+
+        /// This level's functions; to be called only where it is available.
+        pub(in $crate::kernels) const COMPILED: $crate::kernels::Compiled =
+            $crate::kernels::Compiled {
+                compare_f32: [compare::<Full, false>, compare::<Full, true>],
+                compare_bf16: [compare::<Half, false>, compare::<Half, true>],
+                scan_f32: [scan::<Full, false>, scan::<Full, true>],
+                scan_bf16: [scan::<Half, false>, scan::<Half, true>],
+                dot_i8,
+                scan_i8,
+                tile,
+                round,
+                signs,
+                codes: $codes,
+            };
+    };
+}
+use compiled;
+
+/// The kernels of one level, which this processor has.
+///
+/// All slices are padded rows, as [`Rows`](crate::Rows) keeps them: their length is a multiple of
+/// 64 bytes, and what lies beyond the dimension is 0.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    isa: Isa,
+    compiled: &'static Compiled,
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kernels").field(&self.isa).finish()
+    }
+}
+
+impl Kernels {
+    /// Those of the fastest level that this processor has.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<Kernels> = OnceLock::new();
+        *BEST.get_or_init(|| Isa::available().find_map(Self::of).expect("portable is available"))
+    }
+
+    /// Those of `isa`, if this processor has it.
+    #[must_use]
+    pub fn of(isa: Isa) -> Option<Self> {
+        let compiled = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &x86::avx512::COMPILED,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &x86::avx2::COMPILED,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &aarch64::COMPILED,
+            Isa::Portable => &portable::COMPILED,
+            #[allow(unreachable_patterns, reason = "the levels of other architectures")]
+            _ => return None,
+        };
+        isa.is_available().then_some(Self { isa, compiled })
+    }
+
+    /// Which level it is.
+    #[must_use]
+    pub const fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// `measure` of two padded rows.
+    ///
+    /// # Panics
+    /// When the slices differ in length, or it is no multiple of 16.
+    #[must_use]
+    #[inline]
+    pub fn compare_f32(&self, measure: Measure, row: &[f32], query: &[f32]) -> f32 {
+        check(row.len(), query.len(), 16);
+        // SAFETY: the level is available; both slices have as many components, a multiple of 16.
+        unsafe {
+            self.compiled.compare_f32[measure as usize](row.as_ptr(), query.as_ptr(), query.len())
+        }
+    }
+
+    /// The same of a row of bfloat16 and a query whose padding beyond the row's does not count.
+    ///
+    /// # Panics
+    /// When `query` is shorter than `row`, or the row's length is no multiple of 16.
+    #[must_use]
+    #[inline]
+    pub fn compare_bf16(&self, measure: Measure, row: &[u16], query: &[f32]) -> f32 {
+        let query = &query[..row.len()];
+        check(row.len(), query.len(), 16);
+        // SAFETY: as above.
+        unsafe {
+            self.compiled.compare_bf16[measure as usize](row.as_ptr(), query.as_ptr(), query.len())
+        }
+    }
+
+    /// Exact dot product of two padded rows of bytes.
+    ///
+    /// # Panics
+    /// When the slices differ in length, or it is no multiple of 64.
+    #[must_use]
+    #[inline]
+    pub fn dot_i8(&self, row: &[i8], query: &[i8]) -> i32 {
+        check(row.len(), query.len(), 64);
+        // SAFETY: the level is available; both slices have as many components, a multiple of 64.
+        unsafe { (self.compiled.dot_i8)(row, query) }
+    }
+
+    /// `measure` of each of `out.len()` rows with the query.
+    ///
+    /// # Panics
+    /// When `rows` does not hold as many rows as `out` has places, of the query's length.
+    pub fn scan_f32(&self, measure: Measure, rows: &[f32], query: &[f32], out: &mut [f32]) {
+        check(rows.len(), query.len() * out.len(), 16);
+        let scan = self.compiled.scan_f32[measure as usize];
+        // SAFETY: the level is available; `rows` holds all rows.
+        unsafe { scan(rows.as_ptr(), query.as_ptr(), query.len(), out) }
+    }
+
+    /// The same of rows of bfloat16, each of the query's length.
+    ///
+    /// # Panics
+    /// As [`Self::scan_f32`].
+    pub fn scan_bf16(&self, measure: Measure, rows: &[u16], query: &[f32], out: &mut [f32]) {
+        check(rows.len(), query.len() * out.len(), 16);
+        let scan = self.compiled.scan_bf16[measure as usize];
+        // SAFETY: the level is available; `rows` holds all rows.
+        unsafe { scan(rows.as_ptr(), query.as_ptr(), query.len(), out) }
+    }
+
+    /// Exact dot products of each of `out.len()` rows with the query.
+    ///
+    /// # Panics
+    /// As [`Self::scan_f32`].
+    pub fn scan_i8(&self, rows: &[i8], query: &[i8], out: &mut [i32]) {
+        check(rows.len(), query.len() * out.len(), 64);
+        // SAFETY: the level is available; `rows` holds all rows.
+        unsafe { (self.compiled.scan_i8)(rows.as_ptr(), query, out) }
+    }
+
+    /// Dot products of every query with every row of `n` components: that of query `q` and row `r`
+    /// goes to `out[q * R + r]`, where `R` is how many rows there are.
+    ///
+    /// # Panics
+    /// When `n` is no multiple of 16 or above 0, `rows` or `queries` do not hold whole rows, or
+    /// `out` does not have a place for each pair.
+    pub fn tile_f32(&self, rows: &[f32], queries: &[f32], n: usize, out: &mut [f32]) {
+        assert!(n > 0 && n.is_multiple_of(16), "{n} components are no padded row");
+        assert!(rows.len().is_multiple_of(n) && queries.len().is_multiple_of(n), "whole rows");
+        let (many, queried) = (rows.len() / n, queries.len() / n);
+        assert_eq!(out.len(), many * queried, "a place for each pair");
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.tile)((rows.as_ptr(), many), (queries.as_ptr(), queried), n, out) }
+    }
+
+    /// One round of a rotation of `x`: multiplies by `by`, makes the unscaled Hadamard transform
+    /// of the `power` numbers from `from` on and, where these are not all, makes of the two halves
+    /// of `x` their sum and their difference.
+    ///
+    /// # Panics
+    /// When `x` is no multiple of 32 long, `by` has another length, `power` is no power of two of
+    /// at least 16, or does not fit.
+    pub fn round(&self, x: &mut [f32], by: &[f32], from: usize, power: usize) {
+        assert!(x.len().is_multiple_of(32) && x.len() == by.len(), "{} numbers", x.len());
+        assert!(power.is_power_of_two() && power >= 16 && from + power <= x.len());
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.round)(x, by, from, power) }
+    }
+
+    /// Which of `x` are above 0, 32 a word, the first in the lowest bit; returns the sum of all
+    /// without their signs.
+    ///
+    /// # Panics
+    /// When `words` does not have one place for each 32 of `x`.
+    pub fn signs(&self, x: &[f32], words: &mut [u32]) -> f32 {
+        assert_eq!(x.len(), 32 * words.len(), "32 signs a word");
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.signs)(x, words) }
+    }
+
+    /// Finds the codes whose scores exceed the floor.
+    ///
+    /// # Panics
+    /// When the scan's parts do not fit each other, or `found` has too little room.
+    pub fn scan_codes(&self, scan: &CodeScan<'_>, found: &mut Found) {
+        scan.check(found);
+        found.len = 0;
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.codes)(scan, found) }
+    }
+}
+
+#[inline]
+fn check(rows: usize, query: usize, multiple: usize) {
+    assert!(
+        rows == query && rows.is_multiple_of(multiple),
+        "{rows} and {query} are not padded rows"
+    );
+}

@@ -1,0 +1,59 @@
+//! What the generic kernels need of a vector register.
+
+/// Lanes of 32-bit floating point, and exact sums of products of bytes.
+///
+/// All methods are `inline(always)` and become instructions only inside a function that has the
+/// features enabled; calling one where the processor lacks them is undefined, which is why all are
+/// unsafe with that one common contract:
+///
+/// # Safety
+/// The implementor's instruction set must be available. Methods with a pointer read exactly the
+/// components that their names and constants say, at any alignment.
+pub(super) trait Simd: Copy {
+    /// `LANES` numbers.
+    type F: Copy;
+    /// Exact sums of products of bytes.
+    type I: Copy;
+    /// Numbers in [`Self::F`]; divides 16.
+    const LANES: usize;
+    /// Components that [`Self::dot_i8`] takes; divides 64.
+    const BYTES: usize;
+    /// What [`Self::dot_i8`] adds for each component of the query, which must be taken off.
+    const BIAS: i32;
+
+    /// All 0.
+    unsafe fn zero() -> Self::F;
+    /// Reads `LANES` numbers.
+    unsafe fn load(ptr: *const f32) -> Self::F;
+    /// Reads `LANES` numbers of 16 bits, the upper halves of 32-bit ones.
+    unsafe fn load_bf16(ptr: *const u16) -> Self::F;
+    /// `acc + a * b`.
+    unsafe fn fma(acc: Self::F, a: Self::F, b: Self::F) -> Self::F;
+    /// `a + b`.
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`.
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`.
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// Sum of the lanes.
+    unsafe fn sum(a: Self::F) -> f32;
+    /// Writes `LANES` numbers.
+    unsafe fn store(ptr: *mut f32, a: Self::F);
+    /// Lane `k` with bit `H` of `k` clear becomes the sum of lanes `k` and `k + H`, the other one
+    /// their difference. `H` is a power of two below `LANES`.
+    unsafe fn butterfly<const H: usize>(a: Self::F) -> Self::F;
+    /// Lane by lane without its sign.
+    unsafe fn abs(a: Self::F) -> Self::F;
+    /// Bit `k` says that lane `k` is above 0.
+    unsafe fn positive(a: Self::F) -> u32;
+
+    /// All 0.
+    unsafe fn zero_i() -> Self::I;
+    /// `acc` and the products of `BYTES` components of `row` and `query`, plus [`Self::BIAS`]
+    /// times each component of `query`.
+    unsafe fn dot_i8(acc: Self::I, row: *const i8, query: *const i8) -> Self::I;
+    /// Sum of the lanes.
+    unsafe fn sum_i(a: Self::I) -> i32;
+    /// Asks for the cache line at `ptr`, which need not be readable.
+    unsafe fn prefetch(_ptr: *const u8) {}
+}

@@ -1,0 +1,126 @@
+//! 64-byte vectors.
+
+use std::arch::x86_64::*;
+
+use super::super::simd::Simd;
+
+/// AVX-512.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Avx512;
+
+// SAFETY (all blocks): the trait's contract gives the instruction set and the readable bytes.
+impl Simd for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+    const LANES: usize = 16;
+    const BYTES: usize = 64;
+    // A row's bytes are made unsigned by 128 more.
+    const BIAS: i32 = 128;
+
+    #[inline(always)]
+    unsafe fn zero() -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_setzero_ps() }
+    }
+    #[inline(always)]
+    unsafe fn load(ptr: *const f32) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_loadu_ps(ptr) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(ptr: *const u16) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(ptr.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    unsafe fn fma(acc: __m512, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_fmadd_ps(a, b, acc) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sum(a: __m512) -> f32 {
+        // SAFETY: see above.
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn store(ptr: *mut f32, a: __m512) {
+        // SAFETY: see above; the bytes are writable.
+        unsafe { _mm512_storeu_ps(ptr, a) }
+    }
+    #[inline(always)]
+    unsafe fn butterfly<const H: usize>(a: __m512) -> __m512 {
+        // Lanes with bit H of their number set.
+        let (other, high) = const {
+            let (mut other, mut high, mut k) = ([0i32; 16], 0u16, 0);
+            while k < 16 {
+                other[k] = (k ^ H) as i32;
+                high |= (((k & H) / H) as u16) << k;
+                k += 1;
+            }
+            (other, high)
+        };
+        // SAFETY: see above.
+        unsafe {
+            let other = _mm512_permutexvar_ps(_mm512_loadu_si512(other.as_ptr().cast()), a);
+            _mm512_mask_sub_ps(_mm512_add_ps(a, other), high, other, a)
+        }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_abs_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn positive(a: __m512) -> u32 {
+        // SAFETY: see above.
+        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_setzero_ps())) }
+    }
+    #[inline(always)]
+    unsafe fn zero_i() -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    unsafe fn dot_i8(acc: __m512i, row: *const i8, query: *const i8) -> __m512i {
+        // SAFETY: see above.
+        unsafe {
+            let flip = _mm512_set1_epi8(-128);
+            let row = _mm512_xor_si512(_mm512_loadu_si512(row.cast()), flip);
+            _mm512_dpbusd_epi32(acc, row, _mm512_loadu_si512(query.cast()))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum_i(a: __m512i) -> i32 {
+        // SAFETY: see above.
+        unsafe { _mm512_reduce_add_epi32(a) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(ptr: *const u8) {
+        // SAFETY: a prefetch reads nothing that could fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) }
+    }
+}
+
+crate::kernels::compiled!(
+    Avx512,
+    super::codes::scan_avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512vpopcntdq,avx2,fma"
+);

@@ -1,0 +1,5 @@
+//! Vectors in few bytes.
+
+mod rabitq;
+
+pub use rabitq::{Codes, QueryTables, RaBitQ};
