@@ -16,6 +16,7 @@
 mod program;
 pub mod rebuild;
 mod space;
+pub mod sync;
 pub mod transfer;
 pub mod wire;
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::codec::Malformed;
 use super::tree::PathError;
+use crate::sync::SyncError;
 
 /// What went wrong, where, and what mends it.
 #[derive(Debug, Error)]
@@ -98,6 +99,9 @@ pub enum TransferError {
         /// What is to be there.
         wants: &'static str,
     },
+    /// The sync cannot go on.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// Frames could not be put out or taken in.
     #[error("{0}")]
     Frames(String),

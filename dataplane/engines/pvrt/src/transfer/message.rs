@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 1 | both | `Error`: a text |
 //! | 2 | both | `Alive`: nothing |
-//! | 3 | sender | `Hello`: key of the frames (32 bytes), cipher (u8, 0 for none), bytes of a frame, bytes of a window |
+//! | 3 | sender | `Hello`: key of the frames (32 bytes), cipher (u8, 0 for none), bytes of a window |
 //! | 4 | receiver | `Welcome`: UDP port (u16), bytes that can wait unread |
 //! | 5 | sender | `Entries`: entries of the manifest, as [`super::tree::Order`] writes them |
 //! | 6 | sender | `EntriesEnd`: how many there were |
@@ -23,6 +23,7 @@
 //! | 17 | receiver | `SyncPlaced`: nothing |
 //! | 18 | sender | `Finish`: nothing |
 //! | 19 | receiver | `Done`: bytes of frames that came |
+//! | 20 | receiver | `Similar`: number of absent files like which there are others, then each (gap); ends the states |
 
 use std::ops::Range;
 
@@ -39,19 +40,31 @@ pub(crate) const EXTENTS_MOST: usize = 1 << 16;
 /// What the receiver has of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub(crate) enum State {
     /// Nothing.
     Absent = 0,
     /// A file, of whatever content.
     Older = 1,
-    /// What the manifest says: a folder, a link, or a file whose size and time are the same and that
-    /// nobody wanted compared.
+    /// What the manifest says, or nothing that bytes are needed for: a folder, a link, an empty file.
     Same = 2,
+}
+
+impl State {
+    /// The state that a peer named by its number.
+    #[must_use]
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Absent),
+            1 => Some(Self::Older),
+            2 => Some(Self::Same),
+            _ => None,
+        }
+    }
 }
 
 /// What the bytes of an object are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// A file's, or those of its parts that are no holes: `(begin, length)` each, in order.
     File {
         /// Number of its entry.
@@ -70,37 +83,37 @@ pub enum Content {
 
 /// Bytes that are brought over in windows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     /// Its number, from 1; the transfer's in its frames.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// What they are.
-    pub content: Content,
+    pub(crate) content: Content,
 }
 
 /// What came in since the last such message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     /// Bytes of all frames so far, those of no use included.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The highest sequence.
-    pub highest: u64,
+    pub(crate) highest: u64,
     /// When its frame came, in µs of the receiver's clock.
-    pub at: u64,
+    pub(crate) at: u64,
     /// When this message was made.
-    pub now: u64,
+    pub(crate) now: u64,
     /// Sequences that came, as runs in the order of their coming.
-    pub runs: Vec<Range<u64>>,
+    pub(crate) runs: Vec<Range<u64>>,
 }
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the table above")]
-pub enum Message {
+pub(crate) enum Message {
     Error(String),
     Alive,
-    Hello { secret: [u8; 32], cipher: u8, frame: u32, window: u32 },
+    Hello { secret: [u8; 32], cipher: u8, window: u32 },
     Welcome { port: u16, room: u64 },
     Entries(Vec<u8>),
     EntriesEnd { count: u64 },
@@ -117,6 +130,7 @@ pub enum Message {
     SyncPlaced,
     Finish,
     Done { bytes: u64 },
+    Similar { entries: Vec<u32> },
 }
 
 /// The message that tells the other end why this one gives up.
@@ -244,15 +258,14 @@ impl Arrived {
 impl Message {
     /// Its bytes.
     #[must_use]
-    pub fn write(&self) -> Vec<u8> {
+    pub(crate) fn write(&self) -> Vec<u8> {
         let mut out = vec![self.number()];
         match self {
             Self::Error(text) => out.extend_from_slice(cut(text).as_bytes()),
             Self::Alive | Self::SyncPlaced | Self::Finish => {}
-            Self::Hello { secret, cipher, frame, window } => {
+            Self::Hello { secret, cipher, window } => {
                 out.extend_from_slice(secret);
                 out.push(*cipher);
-                put_varint(&mut out, u64::from(*frame));
                 put_varint(&mut out, u64::from(*window));
             }
             Self::Welcome { port, room } => {
@@ -294,6 +307,7 @@ impl Message {
                 out.extend_from_slice(part);
             }
             Self::Done { bytes } => put_varint(&mut out, *bytes),
+            Self::Similar { entries } => put_gaps(&mut out, entries),
         }
         out
     }
@@ -319,6 +333,7 @@ impl Message {
             Self::SyncPlaced => 17,
             Self::Finish => 18,
             Self::Done { .. } => 19,
+            Self::Similar { .. } => 20,
         }
     }
 
@@ -326,7 +341,7 @@ impl Message {
     ///
     /// # Errors
     /// When it is malformed.
-    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes);
         let number = from.u8()?;
         let id = |from: &mut Reader<'_>| from.varint_to(u64::from(u32::MAX)).map(|id| id as u32);
@@ -339,7 +354,6 @@ impl Message {
             3 => Self::Hello {
                 secret: from.array()?,
                 cipher: from.u8()?,
-                frame: id(&mut from)?,
                 window: id(&mut from)?,
             },
             4 => Self::Welcome { port: from.u16()?, room: from.varint()? },
@@ -365,6 +379,7 @@ impl Message {
             17 => Self::SyncPlaced,
             18 => Self::Finish,
             19 => Self::Done { bytes: from.varint()? },
+            20 => Self::Similar { entries: gaps(&mut from, usize::MAX)? },
             _ => return Err(Malformed("its kind is unknown")),
         };
         from.end()?;
@@ -416,7 +431,7 @@ mod tests {
         vec![
             Message::Error("why".into()),
             Message::Alive,
-            Message::Hello { secret: [3; 32], cipher: 1, frame: 1472, window: 65_536 },
+            Message::Hello { secret: [3; 32], cipher: 1, window: 65_536 },
             Message::Welcome { port: 7000, room: 1 << 25 },
             Message::Entries(vec![1, 2, 3]),
             Message::EntriesEnd { count: 5 },
@@ -442,6 +457,7 @@ mod tests {
             Message::SyncPlaced,
             Message::Finish,
             Message::Done { bytes: 1000 },
+            Message::Similar { entries: vec![0, 7] },
         ]
     }
 
@@ -469,7 +485,7 @@ mod tests {
     fn hostile_numbers_are_refused() {
         let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         // A bundle of more files than bytes, runs beyond the last window, parts beyond the file.
-        for (head, tail) in [(&[8, 1, 1, 2][..], &max[..]), (&[9, 1, 5], &max), (&[8, 1, 5, 1, 0, 1, 0], &[6]), (&[20], &[]), (&[], &[])] {
+        for (head, tail) in [(&[8, 1, 1, 2][..], &max[..]), (&[9, 1, 5], &max), (&[8, 1, 5, 1, 0, 1, 0], &[6]), (&[21], &[]), (&[], &[])] {
             assert!(Message::read(&[head, tail].concat()).is_err(), "{head:?}");
         }
         let text = Message::read(&[&[1][..], b"a\x1b[2Jb"].concat());

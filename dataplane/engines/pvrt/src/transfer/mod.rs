@@ -9,10 +9,18 @@
 
 mod codec;
 pub mod control;
+mod digests;
 mod error;
 pub mod frames;
+mod gauge;
+mod link;
 mod message;
 mod pace;
+mod recv;
+mod send;
 pub mod tree;
 
 pub use error::TransferError;
+pub use gauge::Gauge;
+pub use recv::{OpenSource, RecvOptions, RecvReport, Server};
+pub use send::{Compress, OpenSink, SendOptions, SendReport, WINDOW, Wire, send};

@@ -33,11 +33,16 @@ pub trait FrameSink: Send {
 
 /// Gives frames as they come from the sender, and from anybody.
 pub trait FrameSource: Send {
-    /// Waits until frames are there, at most for `wait`, and gives each to `each`. Returns how many.
+    /// Waits until frames are there, at most for `wait`, and gives them to `each`: bytes, and how
+    /// many of them each frame but the last has. Returns how many bytes there were.
     ///
     /// # Errors
     /// When the way is gone for good.
-    fn receive(&mut self, wait: Duration, each: &mut dyn FnMut(&[u8])) -> Result<usize, TransferError>;
+    fn receive(
+        &mut self,
+        wait: Duration,
+        each: &mut dyn FnMut(&[u8], usize),
+    ) -> Result<usize, TransferError>;
 
     /// Bytes of frames that can wait unread before some are lost.
     fn room(&self) -> u64;

@@ -330,7 +330,7 @@ impl IntoStorage for libc::sockaddr_storage {
 }
 
 impl FrameSource for UdpSource {
-    fn receive(&mut self, wait: Duration, each: &mut dyn FnMut(&[u8])) -> Result<usize, TransferError> {
+    fn receive(&mut self, wait: Duration, each: &mut dyn FnMut(&[u8], usize)) -> Result<usize, TransferError> {
         self.prepare();
         // SAFETY: all headers point to buffers, names and numbers of this struct, of these lengths.
         let call = |this: &mut Self| unsafe {
@@ -350,18 +350,16 @@ impl FrameSource for UdpSource {
                 _ => Err(TransferError::io(format!("receiving frames at UDP port {}", self.port), error)),
             };
         }
-        let mut frames = 0;
+        let mut all = 0;
         for at in 0..got as usize {
             if self.from_elsewhere(at) {
                 continue;
             }
             let bytes = &self.buffers[at * BUFFER..][..(self.heads[at].msg_len as usize).min(BUFFER)];
-            for frame in bytes.chunks(self.step(at)) {
-                each(frame);
-                frames += 1;
-            }
+            each(bytes, self.step(at));
+            all += bytes.len();
         }
-        Ok(frames)
+        Ok(all)
     }
 
     fn room(&self) -> u64 {
@@ -398,7 +396,7 @@ mod tests {
         }
         let (mut got, until) = (Vec::new(), Instant::now() + Duration::from_secs(if only.is_some() { 1 } else { 20 }));
         while got.len() < frames.len() && Instant::now() < until {
-            source.receive(Duration::from_millis(50), &mut |frame| got.push(frame.to_vec())).expect("receives");
+            source.receive(Duration::from_millis(50), &mut |bytes, step| got.extend(bytes.chunks(step).map(<[u8]>::to_vec))).expect("receives");
         }
         if only.is_none() {
             assert!(got == frames, "frames differ");

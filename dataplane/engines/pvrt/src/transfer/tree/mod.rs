@@ -12,4 +12,4 @@ pub(crate) use path::{as_path, split};
 pub use scan::{Found, Scanned, scan};
 pub(crate) use scan::mtime;
 pub(crate) use staging::{Part, Staging};
-pub(crate) use target::{Standing, Target};
+pub(crate) use target::{Standing, Target, dress};

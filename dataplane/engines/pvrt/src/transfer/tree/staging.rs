@@ -88,7 +88,7 @@ impl Staging {
         if map[..HEAD] != head(size, window) {
             return Ok(None);
         }
-        Ok(Some(Part { name: name.to_owned(), data, map, windows, size, window }))
+        Ok(Some(Part { name: name.to_owned(), data, map, windows }))
     }
 
     /// The file `name`, as it is or new; what is there of earlier contents of the same path goes.
@@ -114,17 +114,28 @@ impl Staging {
         sized.map_err(failed)?;
         let mut map = map_file(&map).map_err(failed)?;
         map[..HEAD].copy_from_slice(&head(size, window));
-        Ok(Part { name: name.to_owned(), data, map, windows, size, window })
+        Ok(Part { name: name.to_owned(), data, map, windows })
     }
 
     /// Writes a whole file under `name`.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32, mtime: i64) -> Result<File, TransferError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32, mtime: i64) -> Result<(), TransferError> {
         let failed = |error| TransferError::io(format!("writing {name}"), error);
-        let fd = openat(&self.folder, name, create() | OFlag::O_TRUNC, Mode::S_IRUSR | Mode::S_IWUSR);
-        let mut file = fd.map(File::from).map_err(|error| opening(name, error))?;
+        let mut file = self.create(name)?;
         io::Write::write_all(&mut file, bytes).map_err(failed)?;
-        dress(file.as_fd(), mode, mtime).map_err(|error| failed(error.into()))?;
-        Ok(file)
+        dress(file.as_fd(), mode, mtime).map_err(|error| failed(error.into()))
+    }
+
+    /// The file called `name`, to be written on.
+    pub(crate) fn reopen(&self, name: &str) -> Result<File, TransferError> {
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&self.folder, name, flags, Mode::empty());
+        fd.map(File::from).map_err(|error| opening(name, error))
+    }
+
+    /// A new file called `name`, empty.
+    pub(crate) fn create(&self, name: &str) -> Result<File, TransferError> {
+        let fd = openat(&self.folder, name, create() | OFlag::O_TRUNC, Mode::S_IRUSR | Mode::S_IWUSR);
+        fd.map(File::from).map_err(|error| opening(name, error))
     }
 
     /// Removes `name` if it is there.
@@ -245,8 +256,6 @@ pub(crate) struct Part {
     data: File,
     map: MmapMut,
     windows: u32,
-    size: u64,
-    window: u32,
 }
 
 impl Part {
@@ -279,10 +288,19 @@ impl Part {
         window < self.windows && self.map[at] & 1 << (window % 8) != 0
     }
 
-    /// Notes that `window` is written.
-    pub(crate) fn set_done(&mut self, window: u32) {
-        if window < self.windows {
-            self.map[HEAD + window as usize / 8] |= 1 << (window % 8);
+    /// Notes that these windows are written.
+    pub(crate) fn set_done(&mut self, windows: &Range<u32>) {
+        let (mut at, end) = (windows.start, windows.end.min(self.windows));
+        while at < end {
+            let byte = HEAD + at as usize / 8;
+            if at % 8 == 0 && end - at >= 8 {
+                let whole = ((end - at) / 8) as usize;
+                self.map[byte..byte + whole].fill(0xff);
+                at += whole as u32 * 8;
+            } else {
+                self.map[byte] |= 1 << (at % 8);
+                at += 1;
+            }
         }
     }
 
@@ -303,17 +321,7 @@ impl Part {
         runs
     }
 
-    /// Makes room on the disk for a run of windows, and notes others as done: they are zeros.
-    ///
-    /// # Errors
-    /// When the disk is full.
-    pub(crate) fn reserve(&self, windows: &Range<u32>) -> io::Result<()> {
-        let from = u64::from(windows.start) * u64::from(self.window);
-        let to = u64::from(windows.end) * u64::from(self.window);
-        reserve(&self.data, from..to.min(self.size))
-    }
-
-    /// Sets mode and time, and makes sure of its bytes where that is asked for.
+    /// Sets mode and time.
     pub(crate) fn finish(&self, mode: u32, mtime: i64) -> io::Result<()> {
         Ok(dress(self.data.as_fd(), mode, mtime)?)
     }
@@ -337,11 +345,9 @@ mod tests {
         let name = Part::name(b"a/b", 1_000_000, 7);
         let mut part = staging.part(&name, 1_000_000, 65_536).expect("made");
         assert_eq!(part.windows(), 16);
-        part.reserve(&(0..16)).expect("room");
-        for window in [0, 1, 2, 9, 15] {
-            part.set_done(window);
+        for windows in [0..3, 9..10, 15..17] {
+            part.set_done(&windows);
         }
-        part.set_done(16);
         drop(part);
         staging.sweep().expect("nothing to do");
         staging.close(&target).expect("stays");

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat};
@@ -177,6 +178,49 @@ impl Target {
         }
     }
 
+    /// As [`Self::make_link`], but one that is there already stays.
+    pub(crate) fn keep_or_make_link(&mut self, staging: BorrowedFd<'_>, path: &[u8], to: &[u8], mtime: i64) -> Result<(), TransferError> {
+        match self.look(path)? {
+            Standing::Link { target } if target == to => Ok(()),
+            _ => self.make_link(staging, path, to, mtime),
+        }
+    }
+
+    /// The paths of all regular files, in no order, at most so many; the staging folder's not.
+    pub(crate) fn files(&self, most: usize) -> Result<Vec<Vec<u8>>, TransferError> {
+        let failed = |error| TransferError::sys(format!("listing {}", self.path.display()), error);
+        let root = openat(&self.root, ".", FOLDER, Mode::empty()).map_err(failed)?;
+        let (mut files, mut folders) = (Vec::new(), vec![(Vec::new(), root)]);
+        while let Some((path, fd)) = folders.pop() {
+            let mut listing = Dir::from_fd(fd).map_err(failed)?;
+            let mut below = Vec::new();
+            for item in listing.iter() {
+                let item = item.map_err(failed)?;
+                let name = item.file_name().to_bytes();
+                if matches!(name, b"." | b"..") || (path.is_empty() && name == super::STAGING.as_bytes()) {
+                    continue;
+                }
+                let mut at = path.clone();
+                if !at.is_empty() {
+                    at.push(b'/');
+                }
+                at.extend_from_slice(name);
+                match item.file_type() {
+                    Some(Type::File) if files.len() < most => files.push(at),
+                    Some(Type::Directory) if files.len() < most => below.push((name.to_vec(), at)),
+                    _ => {}
+                }
+            }
+            for (name, at) in below {
+                // One that goes away or cannot be read has nothing to offer.
+                if let Ok(fd) = openat(&listing, name.as_slice(), FOLDER, Mode::empty()) {
+                    folders.push((at, fd));
+                }
+            }
+        }
+        Ok(files)
+    }
+
     /// Makes a link at `path`, by way of `staging`, in place of a file or link there.
     pub(crate) fn make_link(&mut self, staging: BorrowedFd<'_>, path: &[u8], to: &[u8], mtime: i64) -> Result<(), TransferError> {
         const STAGED: &str = "link";
@@ -214,7 +258,7 @@ impl Target {
 }
 
 /// Sets the mode and mtime of what `fd` is.
-pub(super) fn dress(fd: BorrowedFd<'_>, mode: u32, mtime: i64) -> nix::Result<()> {
+pub(crate) fn dress(fd: BorrowedFd<'_>, mode: u32, mtime: i64) -> nix::Result<()> {
     nix::sys::stat::futimens(fd, &TimeSpec::UTIME_OMIT, &time(mtime))?;
     nix::sys::stat::fchmod(fd, Mode::from_bits_truncate(mode))
 }
