@@ -79,7 +79,11 @@ impl<'a> Reader<'a> {
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 let longer = byte == 0 && shift > 0;
-                return if longer { Err(Malformed("a number has a needless byte")) } else { Ok(value) };
+                return if longer {
+                    Err(Malformed("a number has a needless byte"))
+                } else {
+                    Ok(value)
+                };
             }
         }
         Err(Malformed("a number has more than 64 bits"))

@@ -11,7 +11,8 @@ pub(super) struct Digests {
 
 impl Digests {
     pub(super) fn new(lengths: &[u64]) -> Self {
-        let mut new = Self { lengths: lengths.to_vec().into_iter(), left: 0, hasher: None, done: Vec::new() };
+        let mut new =
+            Self { lengths: lengths.to_vec().into_iter(), left: 0, hasher: None, done: Vec::new() };
         new.next();
         new
     }
@@ -39,7 +40,8 @@ impl Digests {
 
     pub(super) fn take(&mut self, mut bytes: &[u8]) {
         while let (Some(hasher), false) = (&mut self.hasher, bytes.is_empty()) {
-            let (part, rest) = bytes.split_at(bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX)));
+            let (part, rest) =
+                bytes.split_at(bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX)));
             hasher.update(part);
             self.left -= part.len() as u64;
             bytes = rest;

@@ -30,7 +30,9 @@ pub enum TransferError {
         doing: String,
     },
     /// The other end closed the connection.
-    #[error("the other end closed the connection while {doing}; run it again: it goes on where it stopped")]
+    #[error(
+        "the other end closed the connection while {doing}; run it again: it goes on where it stopped"
+    )]
     Closed {
         /// What was going on.
         doing: &'static str,
@@ -76,7 +78,9 @@ pub enum TransferError {
         fix: String,
     },
     /// The two ends speak different versions.
-    #[error("the other end speaks version {theirs} of the protocol and this one version {ours}; update pfs on both ends")]
+    #[error(
+        "the other end speaks version {theirs} of the protocol and this one version {ours}; update pfs on both ends"
+    )]
     Version {
         /// Theirs.
         theirs: u16,

@@ -37,7 +37,11 @@ impl Link {
         incoming: Incoming,
         each: impl FnMut(Result<Message, TransferError>) -> bool + Send + 'static,
     ) -> (Self, Listener) {
-        let shared = Shared { out: Mutex::new(out), received: AtomicU64::new(0), over: AtomicBool::new(false) };
+        let shared = Shared {
+            out: Mutex::new(out),
+            received: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        };
         let link = Self(Arc::new(shared));
         let hearing = link.clone();
         let thread = thread::spawn(move || hearing.listen(incoming, each));
@@ -49,7 +53,11 @@ impl Link {
         self.0.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen(&self, mut incoming: Incoming, mut each: impl FnMut(Result<Message, TransferError>) -> bool) {
+    fn listen(
+        &self,
+        mut incoming: Incoming,
+        mut each: impl FnMut(Result<Message, TransferError>) -> bool,
+    ) {
         let mut heard = Instant::now();
         loop {
             let next = incoming.next();
@@ -66,9 +74,10 @@ impl Link {
                         other => other.map_err(TransferError::from),
                     }
                 }
-                Ok(None) if heard.elapsed() > PATIENCE => {
-                    Err(TransferError::Silent { doing: "waiting for it", seconds: PATIENCE.as_secs() })
-                }
+                Ok(None) if heard.elapsed() > PATIENCE => Err(TransferError::Silent {
+                    doing: "waiting for it",
+                    seconds: PATIENCE.as_secs(),
+                }),
                 Ok(None) => match self.stay_alive() {
                     Ok(()) => continue,
                     Err(error) => Err(error),
@@ -114,7 +123,10 @@ impl Link {
 
     /// Tells the other end why this one gives up.
     pub(super) fn give_up(&self, why: &TransferError) {
-        if !matches!(why, TransferError::Peer(_) | TransferError::Closed { .. } | TransferError::Silent { .. }) {
+        if !matches!(
+            why,
+            TransferError::Peer(_) | TransferError::Closed { .. } | TransferError::Silent { .. }
+        ) {
             // It may be gone already.
             let _ = self.say(&Message::Error(why.to_string()));
         }

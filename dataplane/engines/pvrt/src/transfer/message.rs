@@ -156,7 +156,8 @@ fn gaps(from: &mut Reader<'_>, most: usize) -> Result<Vec<u32>, Malformed> {
     let (mut numbers, mut next) = (Vec::with_capacity(count), 0_u64);
     for _ in 0..count {
         let number = from.varint_to(u64::from(u32::MAX))? + next;
-        numbers.push(u32::try_from(number).map_err(|_| Malformed("an entry's number is too high"))?);
+        numbers
+            .push(u32::try_from(number).map_err(|_| Malformed("an entry's number is too high"))?);
         next = number + 1;
     }
     Ok(numbers)
@@ -192,7 +193,9 @@ impl Object {
         let id = from.varint_to(u64::from(u32::MAX))? as u32;
         let size = from.varint_to(super::tree::FILE_MAX)?;
         let content = match from.u8()? {
-            0 => Content::File { entry: from.varint_to(u64::from(u32::MAX))? as u32, extents: None },
+            0 => {
+                Content::File { entry: from.varint_to(u64::from(u32::MAX))? as u32, extents: None }
+            }
             1 => {
                 let entry = from.varint_to(u64::from(u32::MAX))? as u32;
                 Content::File { entry, extents: Some(extents(from, size)?) }
@@ -222,7 +225,11 @@ fn extents(from: &mut Reader<'_>, size: u64) -> Result<Vec<(u64, u64)>, Malforme
         sum += length;
         extents.push((begin, length));
     }
-    if sum == size { Ok(extents) } else { Err(Malformed("a file's parts are not its object's bytes")) }
+    if sum == size {
+        Ok(extents)
+    } else {
+        Err(Malformed("a file's parts are not its object's bytes"))
+    }
 }
 
 impl Arrived {
@@ -297,7 +304,9 @@ impl Message {
                 put_varint(&mut out, u64::from(*object));
                 out.extend_from_slice(list);
             }
-            Self::Placed { object } | Self::Again { object } => put_varint(&mut out, u64::from(*object)),
+            Self::Placed { object } | Self::Again { object } => {
+                put_varint(&mut out, u64::from(*object))
+            }
             Self::SyncBegin { key, entries } => {
                 out.extend_from_slice(key);
                 put_gaps(&mut out, entries);
@@ -351,11 +360,7 @@ impl Message {
                 Self::Error(readable(&String::from_utf8_lossy(&text[..text.len().min(ERROR_MOST)])))
             }
             2 => Self::Alive,
-            3 => Self::Hello {
-                secret: from.array()?,
-                cipher: from.u8()?,
-                window: id(&mut from)?,
-            },
+            3 => Self::Hello { secret: from.array()?, cipher: from.u8()?, window: id(&mut from)? },
             4 => Self::Welcome { port: from.u16()?, room: from.varint()? },
             5 => Self::Entries(from.take_rest().to_vec()),
             6 => Self::EntriesEnd { count: from.varint()? },
@@ -473,7 +478,11 @@ mod tests {
         for message in all() {
             let bytes = message.write();
             for cut in 0..bytes.len() {
-                assert_ne!(Message::read(&bytes[..cut]).as_ref(), Ok(&message), "{cut} of {message:?}");
+                assert_ne!(
+                    Message::read(&bytes[..cut]).as_ref(),
+                    Ok(&message),
+                    "{cut} of {message:?}"
+                );
             }
             let mut longer = bytes.clone();
             longer.push(0x80);
@@ -485,7 +494,13 @@ mod tests {
     fn hostile_numbers_are_refused() {
         let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         // A bundle of more files than bytes, runs beyond the last window, parts beyond the file.
-        for (head, tail) in [(&[8, 1, 1, 2][..], &max[..]), (&[9, 1, 5], &max), (&[8, 1, 5, 1, 0, 1, 0], &[6]), (&[21], &[]), (&[], &[])] {
+        for (head, tail) in [
+            (&[8, 1, 1, 2][..], &max[..]),
+            (&[9, 1, 5], &max),
+            (&[8, 1, 5, 1, 0, 1, 0], &[6]),
+            (&[21], &[]),
+            (&[], &[]),
+        ] {
             assert!(Message::read(&[head, tail].concat()).is_err(), "{head:?}");
         }
         let text = Message::read(&[&[1][..], b"a\x1b[2Jb"].concat());

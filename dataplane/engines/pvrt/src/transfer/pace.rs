@@ -141,7 +141,11 @@ impl Pacer {
 
     /// How long until something may go out.
     pub(crate) fn pause(&self) -> Duration {
-        if self.tokens > 0.0 { Duration::ZERO } else { Duration::from_secs_f64((-self.tokens / self.rate()).clamp(0.0, 1.0)) }
+        if self.tokens > 0.0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64((-self.tokens / self.rate()).clamp(0.0, 1.0))
+        }
     }
 
     /// Learns from the receiver's word.
@@ -166,11 +170,14 @@ impl Pacer {
     fn delay(&mut self, report: &Report) {
         let sent = report.sent.saturating_duration_since(self.began).as_micros() as i64;
         let way = report.arrived_us as i64 - sent;
-        let fresh = self.base.is_some_and(|(at, _)| report.heard.saturating_duration_since(at) < BASE_AGE);
+        let fresh =
+            self.base.is_some_and(|(at, _)| report.heard.saturating_duration_since(at) < BASE_AGE);
         match self.base {
             Some((_, base)) if fresh && way >= base => {}
             // An old base goes up slowly, should the path have become longer.
-            Some((_, base)) if way > base => self.base = Some((report.heard, base + (way - base) / 4)),
+            Some((_, base)) if way > base => {
+                self.base = Some((report.heard, base + (way - base) / 4))
+            }
             _ => self.base = Some((report.heard, way)),
         }
         let base = self.base.map_or(way, |(_, base)| base);
@@ -185,7 +192,12 @@ impl Pacer {
             self.rates.retain(|(_, other)| *other > rate);
             self.rates.push_back((report.heard, rate));
         }
-        while self.rates.len() > 1 && self.rates.front().is_some_and(|(at, _)| report.heard.saturating_duration_since(*at) > RATE_AGE) {
+        while self.rates.len() > 1
+            && self
+                .rates
+                .front()
+                .is_some_and(|(at, _)| report.heard.saturating_duration_since(*at) > RATE_AGE)
+        {
             self.rates.pop_front();
         }
         let full = self.losses.1 > 50.0 && self.losses.0 / self.losses.1 > LOSS;
@@ -199,7 +211,11 @@ impl Pacer {
             self.starting = (!over).then_some((if grew { rate } else { before }, times));
         }
         self.phase += 1;
-        self.brake = if full || queued { (self.brake * 0.85).max(0.3) } else { (self.brake * 1.05).min(1.0) };
+        self.brake = if full || queued {
+            (self.brake * 0.85).max(0.3)
+        } else {
+            (self.brake * 1.05).min(1.0)
+        };
     }
 }
 
@@ -236,13 +252,33 @@ mod tests {
             }
             if tick % 10 == 0 {
                 // What arrives now was sent before it waited.
-                let (at, sent) = ((tick + delay_ms) * 1000, now.checked_sub(Duration::from_secs_f64(waiting)).unwrap_or(start));
-                reports.push_back((tick + 2 * delay_ms, sent, at, arrived as u64, frames as u64, lost as u64));
+                let (at, sent) = (
+                    (tick + delay_ms) * 1000,
+                    now.checked_sub(Duration::from_secs_f64(waiting)).unwrap_or(start),
+                );
+                reports.push_back((
+                    tick + 2 * delay_ms,
+                    sent,
+                    at,
+                    arrived as u64,
+                    frames as u64,
+                    lost as u64,
+                ));
                 (frames, lost) = (0.0, 0.0);
             }
             while reports.front().is_some_and(|report| report.0 <= tick) {
                 let Some((_, sent, at, bytes, got, gone)) = reports.pop_front() else { break };
-                pacer.learn(&Report { heard: now, sent, arrived_us: at, held_us: 0, now_us: at, bytes, arrived: got, lost: gone, idle: false });
+                pacer.learn(&Report {
+                    heard: now,
+                    sent,
+                    arrived_us: at,
+                    held_us: 0,
+                    now_us: at,
+                    bytes,
+                    arrived: got,
+                    lost: gone,
+                    idle: false,
+                });
             }
         }
         (counted / 2.0, Duration::from_secs_f64(worst))

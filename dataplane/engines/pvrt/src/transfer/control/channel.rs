@@ -9,9 +9,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::PATIENCE;
 use super::keys::PublicKey;
 use super::secure::{self, Sealer, Security, lost};
-use super::PATIENCE;
 use crate::transfer::error::TransferError;
 
 /// Longest message in bytes.
@@ -28,8 +28,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// When nobody listens there, or the handshake fails.
 pub fn connect(to: SocketAddr, security: &Security) -> Result<(Outgoing, Incoming), TransferError> {
     let doing = || format!("connecting to {to}; is pfs recv running there?");
-    let mut stream =
-        TcpStream::connect_timeout(&to, PATIENCE).map_err(|error| TransferError::io(doing(), error))?;
+    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)
+        .map_err(|error| TransferError::io(doing(), error))?;
     settle(&stream)?;
     let sealer = secure::connect(&mut stream, security)?;
     halves(stream, sealer)
@@ -39,7 +39,10 @@ pub fn connect(to: SocketAddr, security: &Security) -> Result<(Outgoing, Incomin
 ///
 /// # Errors
 /// When the handshake fails or the sender's key is not known.
-pub fn accept(mut stream: TcpStream, security: &Security) -> Result<(Outgoing, Incoming), TransferError> {
+pub fn accept(
+    mut stream: TcpStream,
+    security: &Security,
+) -> Result<(Outgoing, Incoming), TransferError> {
     settle(&stream)?;
     let (sealer, key) = secure::accept(&mut stream, security)?;
     let (mut out, incoming) = halves(stream, sealer)?;
@@ -74,8 +77,24 @@ fn halves(stream: TcpStream, sealer: Sealer) -> Result<(Outgoing, Incoming), Tra
     other.set_read_timeout(Some(TICK)).map_err(failed)?;
     let peer = stream.peer_addr().map_err(failed)?;
     let local = stream.local_addr().map_err(failed)?;
-    let out = Outgoing { stream, sealer: sealer.clone(), nonce: 0, held: Vec::new(), sent: 0, peer, local, last: Instant::now() };
-    let incoming = Incoming { stream: other, sealer, nonce: 0, wire: Vec::new(), opened: Vec::new(), received: 0 };
+    let out = Outgoing {
+        stream,
+        sealer: sealer.clone(),
+        nonce: 0,
+        held: Vec::new(),
+        sent: 0,
+        peer,
+        local,
+        last: Instant::now(),
+    };
+    let incoming = Incoming {
+        stream: other,
+        sealer,
+        nonce: 0,
+        wire: Vec::new(),
+        opened: Vec::new(),
+        received: 0,
+    };
     Ok((out, incoming))
 }
 
@@ -158,7 +177,12 @@ impl Outgoing {
     }
 }
 
-fn seal(sealer: &Sealer, nonce: &mut u64, part: &[u8], wire: &mut Vec<u8>) -> Result<(), TransferError> {
+fn seal(
+    sealer: &Sealer,
+    nonce: &mut u64,
+    part: &[u8],
+    wire: &mut Vec<u8>,
+) -> Result<(), TransferError> {
     let Some(sealer) = sealer else {
         wire.extend_from_slice(&(part.len() as u16).to_le_bytes());
         wire.extend_from_slice(part);
@@ -236,7 +260,8 @@ impl Incoming {
                 let begin = self.opened.len();
                 self.opened.resize(begin + record.len(), 0);
                 let opened = sealer.read_message(self.nonce, record, &mut self.opened[begin..]);
-                let opened = opened.map_err(|_| TransferError::Protocol("a record is forged or torn"))?;
+                let opened =
+                    opened.map_err(|_| TransferError::Protocol("a record is forged or torn"))?;
                 self.opened.truncate(begin + opened);
                 self.nonce += 1;
             }
@@ -271,7 +296,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    type Ends = (Result<(Outgoing, Incoming), TransferError>, Result<(Outgoing, Incoming), TransferError>);
+    type Ends =
+        (Result<(Outgoing, Incoming), TransferError>, Result<(Outgoing, Incoming), TransferError>);
 
     fn meet(sender: Security, receiver: Security) -> Ends {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
@@ -287,10 +313,14 @@ mod tests {
     }
 
     fn talks(ends: Ends) {
-        let ((mut out, mut back), (mut answer, mut incoming)) = (ends.0.expect("connects"), ends.1.expect("accepts"));
+        let ((mut out, mut back), (mut answer, mut incoming)) =
+            (ends.0.expect("connects"), ends.1.expect("accepts"));
         let long: Vec<u8> = (0..MESSAGE_MOST).map(|at| (at * at >> 7) as u8).collect();
         let writer = thread::spawn(move || {
-            out.send(b"").and_then(|()| out.send(b"hello")).and_then(|()| out.send(&long)).expect("sends");
+            out.send(b"")
+                .and_then(|()| out.send(b"hello"))
+                .and_then(|()| out.send(&long))
+                .expect("sends");
             out.flush().expect("sends");
             (out, long)
         });
@@ -331,14 +361,16 @@ mod tests {
 
     #[test]
     fn hosts_that_know_each_other_talk() {
-        let (a, b) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (a, b) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let key = Identity::open(a.path()).expect("opens").public();
         let ends = meet(hosts(a.path(), &[], Some(false)), hosts(b.path(), &[key], None));
         let (sender, _) = ends;
         assert!(sender.expect_err("an unknown receiver").to_string().contains("--accept-new"));
         talks(meet(hosts(a.path(), &[], Some(true)), hosts(b.path(), &[key], None)));
         talks(meet(hosts(a.path(), &[], Some(false)), hosts(b.path(), &[key], None)));
-        let (sender, receiver) = meet(hosts(a.path(), &[], Some(false)), hosts(b.path(), &[], None));
+        let (sender, receiver) =
+            meet(hosts(a.path(), &[], Some(false)), hosts(b.path(), &[], None));
         let error = receiver.expect_err("an unknown sender").to_string();
         assert!(error.contains(&key.to_string()), "{error}");
         // It learns why by the first message.
@@ -368,7 +400,8 @@ mod tests {
     #[test]
     fn what_was_changed_on_the_way_is_refused() {
         let (sender, receiver) = meet(shared(b"0123456789abcdef"), shared(b"0123456789abcdef"));
-        let ((mut out, _back), (_answer, mut incoming)) = (sender.expect("connects"), receiver.expect("accepts"));
+        let ((mut out, _back), (_answer, mut incoming)) =
+            (sender.expect("connects"), receiver.expect("accepts"));
         let mut wire = Vec::new();
         seal(&out.sealer, &mut out.nonce, b"\x01\0\0\0x", &mut wire).expect("seals");
         wire[6] ^= 1;

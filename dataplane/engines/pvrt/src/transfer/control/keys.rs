@@ -199,9 +199,11 @@ impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Of(keys) => f.debug_tuple("Of").field(keys).finish(),
-            Self::Known { file, host, .. } => {
-                f.debug_struct("Known").field("file", file).field("host", host).finish_non_exhaustive()
-            }
+            Self::Known { file, host, .. } => f
+                .debug_struct("Known")
+                .field("file", file)
+                .field("host", host)
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -234,7 +236,9 @@ impl Peers {
             Self::Of(keys) if keys.contains(&key) => Ok(()),
             Self::Of(_) => Err(key_error(
                 format!("the sender's key {key} is not known here"),
-                format!("add the line `{key}` to authorized_keys of the receiver, or use --key on both ends"),
+                format!(
+                    "add the line `{key}` to authorized_keys of the receiver, or use --key on both ends"
+                ),
             )),
             Self::Known { file, host, ask } => check_known(file, host, ask, key),
         }
@@ -258,7 +262,9 @@ fn check_known(file: &Path, host: &str, ask: &Ask, key: PublicKey) -> Result<(),
     match found.flatten() {
         Some(known) if known == key => Ok(()),
         Some(_) => Err(key_error(
-            format!("the receiver {host} has another key than before, now {key}: it was set up anew, or somebody poses as it"),
+            format!(
+                "the receiver {host} has another key than before, now {key}: it was set up anew, or somebody poses as it"
+            ),
             format!("if it was set up anew, remove its line from {}", file.display()),
         )),
         None if ask(&key) => remember(file, host, key),
@@ -335,7 +341,8 @@ mod tests {
     fn senders_are_those_of_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let (one, two, three) = (PublicKey([1; 32]), PublicKey([2; 32]), PublicKey([3; 32]));
-        fs::write(folder.path().join("authorized_keys"), format!("# us\n\n{one} a host\n")).expect("writes");
+        fs::write(folder.path().join("authorized_keys"), format!("# us\n\n{one} a host\n"))
+            .expect("writes");
         let peers = Peers::authorized(folder.path(), &[two]).expect("reads");
         peers.check(one).expect("in the file");
         peers.check(two).expect("named");

@@ -79,23 +79,35 @@ fn hear(stream: &mut impl Read) -> Result<[u8; 8], TransferError> {
 
 /// A failed read or write of the connection, while `doing` something.
 pub(super) fn lost(doing: &'static str, error: io::Error) -> TransferError {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock,
+    };
     match error.kind() {
-        UnexpectedEof | ConnectionReset | BrokenPipe | ConnectionAborted => TransferError::Closed { doing },
-        WouldBlock | TimedOut => TransferError::Silent { doing, seconds: super::PATIENCE.as_secs() },
+        UnexpectedEof | ConnectionReset | BrokenPipe | ConnectionAborted => {
+            TransferError::Closed { doing }
+        }
+        WouldBlock | TimedOut => {
+            TransferError::Silent { doing, seconds: super::PATIENCE.as_secs() }
+        }
         _ => TransferError::io(doing, error),
     }
 }
 
 fn says(stream: &mut impl Write, bytes: &[u8]) -> Result<(), TransferError> {
-    stream.write_all(bytes).and_then(|()| stream.flush()).map_err(|error| lost("greeting it", error))
+    stream
+        .write_all(bytes)
+        .and_then(|()| stream.flush())
+        .map_err(|error| lost("greeting it", error))
 }
 
 /// The sender's side.
 ///
 /// # Errors
 /// When the receiver is no pfs, of another version, wants another [`Security`], or has another key.
-pub(super) fn connect(stream: &mut (impl Read + Write), security: &Security) -> Result<Sealer, TransferError> {
+pub(super) fn connect(
+    stream: &mut (impl Read + Write),
+    security: &Security,
+) -> Result<Sealer, TransferError> {
     let ours = greeting(security, 0);
     says(stream, &ours)?;
     let theirs = hear(stream)?;
@@ -125,12 +137,19 @@ pub(super) fn connect(stream: &mut (impl Read + Write), security: &Security) -> 
 ///
 /// # Errors
 /// As [`connect`].
-pub(super) fn accept(stream: &mut (impl Read + Write), security: &Security) -> Result<(Sealer, Option<PublicKey>), TransferError> {
+pub(super) fn accept(
+    stream: &mut (impl Read + Write),
+    security: &Security,
+) -> Result<(Sealer, Option<PublicKey>), TransferError> {
     let theirs = hear(stream)?;
     if theirs[6] != security.number() || theirs[7] != 0 {
         says(stream, &greeting(security, OTHERWISE))?;
         return Err(TransferError::Key {
-            why: format!("a sender wants {}, this receiver {}", name(theirs[6]), name(security.number())),
+            why: format!(
+                "a sender wants {}, this receiver {}",
+                name(theirs[6]),
+                name(security.number())
+            ),
             fix: "start both with --key, or both without".into(),
         });
     }
@@ -168,8 +187,13 @@ fn otherwise(theirs: u8) -> TransferError {
     }
 }
 
-fn handshake(security: &Security, prologue: &[u8], initiator: bool) -> Result<Option<HandshakeState>, TransferError> {
-    let builder = |pattern: &str| pattern.parse().map(Builder::new).and_then(|b| b.prologue(prologue));
+fn handshake(
+    security: &Security,
+    prologue: &[u8],
+    initiator: bool,
+) -> Result<Option<HandshakeState>, TransferError> {
+    let builder =
+        |pattern: &str| pattern.parse().map(Builder::new).and_then(|b| b.prologue(prologue));
     let builder = match security {
         Security::Plain => return Ok(None),
         Security::Shared(key) => builder(SHARED_PATTERN).and_then(|b| b.psk(0, key.bytes())),
@@ -180,7 +204,9 @@ fn handshake(security: &Security, prologue: &[u8], initiator: bool) -> Result<Op
     let state = builder.and_then(|builder| {
         if initiator { builder.build_initiator() } else { builder.build_responder() }
     });
-    state.map(Some).map_err(|error| TransferError::io("beginning a handshake", io::Error::other(error)))
+    state
+        .map(Some)
+        .map_err(|error| TransferError::io("beginning a handshake", io::Error::other(error)))
 }
 
 struct Handshake<'a, S> {
@@ -234,7 +260,8 @@ impl<S: Read + Write> Handshake<'_, S> {
 
     fn finish(self) -> Result<Sealer, TransferError> {
         let state = self.state.into_stateless_transport_mode();
-        let state = state.map_err(|error| TransferError::io("ending a handshake", io::Error::other(error)))?;
+        let state = state
+            .map_err(|error| TransferError::io("ending a handshake", io::Error::other(error)))?;
         Ok(Some(Arc::new(state)))
     }
 }

@@ -24,7 +24,11 @@ impl Faults {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
-            let bad = || format!("`{part}` is none of loss=, dup=, reorder= (a share from 0 to 1), seed= (a number)");
+            let bad = || {
+                format!(
+                    "`{part}` is none of loss=, dup=, reorder= (a share from 0 to 1), seed= (a number)"
+                )
+            };
             let (name, value) = part.split_once('=').ok_or_else(bad)?;
             let share = || {
                 let share = value.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
@@ -146,7 +150,11 @@ mod tests {
             while sink.send(&[&number.to_le_bytes()]).expect("sends") == 0 {}
         }
         while !sink.push().expect("sends") {}
-        sink.inner.0.iter().map(|frame| u32::from_le_bytes(frame[..].try_into().expect("4"))).collect()
+        sink.inner
+            .0
+            .iter()
+            .map(|frame| u32::from_le_bytes(frame[..].try_into().expect("4")))
+            .collect()
     }
 
     #[test]

@@ -53,7 +53,10 @@ unsafe impl Send for UdpSink {}
 
 impl std::fmt::Debug for UdpSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UdpSink").field("to", &self.to).field("gso", &self.gso).finish_non_exhaustive()
+        f.debug_struct("UdpSink")
+            .field("to", &self.to)
+            .field("gso", &self.gso)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,10 +67,12 @@ impl UdpSink {
     /// When there is no route.
     pub fn open(to: SocketAddr) -> Result<Self, TransferError> {
         let failed = |error| TransferError::io(format!("opening UDP to {to}"), error);
-        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP)).map_err(failed)?;
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))
+            .map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         // A smaller one only makes for more calls.
-        let _ = force(&socket, libc::SO_SNDBUFFORCE, SEND_BUFFER).or_else(|_| socket.set_send_buffer_size(SEND_BUFFER));
+        let _ = force(&socket, libc::SO_SNDBUFFORCE, SEND_BUFFER)
+            .or_else(|_| socket.set_send_buffer_size(SEND_BUFFER));
         socket.connect(&SockAddr::from(to)).map_err(failed)?;
         dont_fragment(&socket, to).map_err(failed)?;
         // SAFETY: plain C structs, for which zeros are valid.
@@ -93,7 +98,8 @@ impl UdpSink {
             let count = if self.gso { run(&frames[at..]) } else { 1 };
             let index = self.counts.len();
             let bytes: usize = frames[at..at + count].iter().map(|frame| frame.len()).sum();
-            self.iovs[index] = libc::iovec { iov_base: frames[at].as_ptr().cast_mut().cast(), iov_len: bytes };
+            self.iovs[index] =
+                libc::iovec { iov_base: frames[at].as_ptr().cast_mut().cast(), iov_len: bytes };
             let head = &mut self.heads[index].msg_hdr;
             head.msg_iov = &raw mut self.iovs[index];
             head.msg_iovlen = 1;
@@ -119,7 +125,12 @@ impl UdpSink {
         // SAFETY: the first `messages` headers point to `iovs` and `numbers` of this struct, and
         // those to the caller's slices, which the kernel only reads.
         let sent = unsafe {
-            libc::sendmmsg(self.socket.as_raw_fd(), self.heads.as_mut_ptr(), messages as u32, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+            libc::sendmmsg(
+                self.socket.as_raw_fd(),
+                self.heads.as_mut_ptr(),
+                messages as u32,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
         };
         if sent < 0 {
             return self.failed(io::Error::last_os_error(), frames);
@@ -138,7 +149,13 @@ impl UdpSink {
             }
             // Lost like any other: what ICMP says of earlier frames, or a longer one than the path
             // takes, which the sender learns from its loss.
-            Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EPERM | libc::EMSGSIZE) => Ok(first),
+            Some(
+                libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EPERM
+                | libc::EMSGSIZE,
+            ) => Ok(first),
             _ => Err(TransferError::io(format!("sending frames to {}", self.to), error)),
         }
     }
@@ -195,18 +212,29 @@ fn force(socket: &Socket, option: libc::c_int, bytes: usize) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, option, bytes as libc::c_int)
 }
 
-fn set(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the option's value is an int, which outlives the call.
-    let rc = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
+    let rc = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
+    };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Frames are cut to the path's MTU by us, so that the loss of a part is the loss of that part.
 fn dont_fragment(socket: &Socket, to: SocketAddr) -> io::Result<()> {
     match to {
-        SocketAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
-        SocketAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+        SocketAddr::V4(_) => {
+            set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+        }
+        SocketAddr::V6(_) => {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)
+        }
     }
 }
 
@@ -216,9 +244,18 @@ fn mtu(socket: &Socket, to: SocketAddr) -> Option<usize> {
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
     };
-    let (mut value, mut length): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+    let (mut value, mut length): (libc::c_int, _) =
+        (0, size_of::<libc::c_int>() as libc::socklen_t);
     // SAFETY: the kernel writes an int and its length.
-    let rc = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length) };
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
     (rc == 0 && value >= SAFE_MTU as libc::c_int).then_some(value as usize)
 }
 
@@ -259,10 +296,12 @@ impl UdpSource {
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let local = if local.port() == 0 { local } else { SocketAddr::new(any, local.port()) };
-        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP)).map_err(failed)?;
+        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))
+            .map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         // Less room is reported to the sender, which then sends in smaller bursts.
-        let _ = force(&socket, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER).or_else(|_| socket.set_recv_buffer_size(RECEIVE_BUFFER));
+        let _ = force(&socket, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)
+            .or_else(|_| socket.set_recv_buffer_size(RECEIVE_BUFFER));
         // Without it frames come one by one.
         let _ = set(&socket, libc::SOL_UDP, UDP_GRO, 1);
         socket.bind(&SockAddr::from(local)).map_err(failed)?;
@@ -300,9 +339,16 @@ impl UdpSource {
     /// Bytes of each frame in message `at`.
     fn step(&self, at: usize) -> usize {
         let number = &self.numbers[at];
-        let there = self.heads[at].msg_hdr.msg_controllen >= size_of::<libc::cmsghdr>() + size_of::<libc::c_int>();
-        let is_step = there && number.head.cmsg_level == libc::SOL_UDP && number.head.cmsg_type == UDP_GRO;
-        let value = i32::from_ne_bytes([number.value[0], number.value[1], number.value[2], number.value[3]]);
+        let there = self.heads[at].msg_hdr.msg_controllen
+            >= size_of::<libc::cmsghdr>() + size_of::<libc::c_int>();
+        let is_step =
+            there && number.head.cmsg_level == libc::SOL_UDP && number.head.cmsg_type == UDP_GRO;
+        let value = i32::from_ne_bytes([
+            number.value[0],
+            number.value[1],
+            number.value[2],
+            number.value[3],
+        ]);
         if is_step && value > 0 { value as usize } else { BUFFER }
     }
 
@@ -330,11 +376,21 @@ impl IntoStorage for libc::sockaddr_storage {
 }
 
 impl FrameSource for UdpSource {
-    fn receive(&mut self, wait: Duration, each: &mut dyn FnMut(&[u8], usize)) -> Result<usize, TransferError> {
+    fn receive(
+        &mut self,
+        wait: Duration,
+        each: &mut dyn FnMut(&[u8], usize),
+    ) -> Result<usize, TransferError> {
         self.prepare();
         // SAFETY: all headers point to buffers, names and numbers of this struct, of these lengths.
         let call = |this: &mut Self| unsafe {
-            libc::recvmmsg(this.socket.as_raw_fd(), this.heads.as_mut_ptr(), BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
+            libc::recvmmsg(
+                this.socket.as_raw_fd(),
+                this.heads.as_mut_ptr(),
+                BATCH as u32,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
         };
         let mut got = call(self);
         if got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
@@ -347,7 +403,10 @@ impl FrameSource for UdpSource {
             let error = io::Error::last_os_error();
             return match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR | libc::ECONNREFUSED) => Ok(0),
-                _ => Err(TransferError::io(format!("receiving frames at UDP port {}", self.port), error)),
+                _ => Err(TransferError::io(
+                    format!("receiving frames at UDP port {}", self.port),
+                    error,
+                )),
             };
         }
         let mut all = 0;
@@ -355,7 +414,8 @@ impl FrameSource for UdpSource {
             if self.from_elsewhere(at) {
                 continue;
             }
-            let bytes = &self.buffers[at * BUFFER..][..(self.heads[at].msg_len as usize).min(BUFFER)];
+            let bytes =
+                &self.buffers[at * BUFFER..][..(self.heads[at].msg_len as usize).min(BUFFER)];
             each(bytes, self.step(at));
             all += bytes.len();
         }
@@ -377,11 +437,14 @@ mod tests {
     use std::time::Instant;
 
     fn check(gso: bool, only: Option<IpAddr>) -> Vec<Vec<u8>> {
-        let mut source = UdpSource::open("127.0.0.1:0".parse().expect("an address"), only).expect("binds");
-        let mut sink = UdpSink::open(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), source.port())).expect("connects");
+        let mut source =
+            UdpSource::open("127.0.0.1:0".parse().expect("an address"), only).expect("binds");
+        let mut sink = UdpSink::open(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), source.port()))
+            .expect("connects");
         sink.gso = gso;
         assert!(sink.frame_most() >= 1280 - 28);
-        let lens = [100, 100, 100, 40, 7, 7, 9, 1400, 1400, 1400, 20_000, 20_000, 20_000, 20_000, 3];
+        let lens =
+            [100, 100, 100, 40, 7, 7, 9, 1400, 1400, 1400, 20_000, 20_000, 20_000, 20_000, 3];
         let bytes: Vec<u8> = (0_u8..).zip(lens).flat_map(|(n, len)| vec![n; len]).collect();
         let (mut rest, mut frames) = (bytes.as_slice(), Vec::new());
         for len in lens {
@@ -394,9 +457,14 @@ mod tests {
             at += sink.send(&frames[at..]).expect("sends");
             sink.wait().expect("waits");
         }
-        let (mut got, until) = (Vec::new(), Instant::now() + Duration::from_secs(if only.is_some() { 1 } else { 20 }));
+        let (mut got, until) =
+            (Vec::new(), Instant::now() + Duration::from_secs(if only.is_some() { 1 } else { 20 }));
         while got.len() < frames.len() && Instant::now() < until {
-            source.receive(Duration::from_millis(50), &mut |bytes, step| got.extend(bytes.chunks(step).map(<[u8]>::to_vec))).expect("receives");
+            source
+                .receive(Duration::from_millis(50), &mut |bytes, step| {
+                    got.extend(bytes.chunks(step).map(<[u8]>::to_vec))
+                })
+                .expect("receives");
         }
         if only.is_none() {
             assert!(got == frames, "frames differ");

@@ -97,7 +97,8 @@ impl Data {
             let came = self.take(if waiting { PAUSED } else { TELL }, &mut news, &mut runs)?;
             let now = Instant::now();
             let since = now.saturating_duration_since(told);
-            let due = since >= TELL || (came == 0 && since >= PAUSED) || news.arrived.runs.len() >= RUNS;
+            let due =
+                since >= TELL || (came == 0 && since >= PAUSED) || news.arrived.runs.len() >= RUNS;
             if !news.arrived.runs.is_empty() && due {
                 self.tell(&mut news, now)?;
                 told = now;
@@ -111,7 +112,12 @@ impl Data {
         Ok(())
     }
 
-    fn take(&mut self, wait: Duration, news: &mut News, runs: &mut Vec<Range<u64>>) -> Result<usize, TransferError> {
+    fn take(
+        &mut self,
+        wait: Duration,
+        news: &mut News,
+        runs: &mut Vec<Range<u64>>,
+    ) -> Result<usize, TransferError> {
         let (lane, began) = (&mut self.lane, news.began);
         let arrived = &mut news.arrived;
         let mut last = None;
@@ -175,7 +181,9 @@ impl Data {
         {
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
             for watched in watch.iter_mut() {
-                if now.saturating_duration_since(watched.since) < STUCK || watched.transfer.is_complete() {
+                if now.saturating_duration_since(watched.since) < STUCK
+                    || watched.transfer.is_complete()
+                {
                     continue;
                 }
                 watched.since = now;

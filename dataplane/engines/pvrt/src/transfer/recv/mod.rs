@@ -30,7 +30,8 @@ use super::tree::{Kind, Staging, Target};
 use crate::wire::{Cipher, Lane, LaneSettings, Transfers};
 
 /// Opens the way that frames come, for a sender that is connected from one address to another.
-pub type OpenSource = dyn Fn(SocketAddr, SocketAddr) -> Result<Box<dyn FrameSource>, TransferError> + Send + Sync;
+pub type OpenSource =
+    dyn Fn(SocketAddr, SocketAddr) -> Result<Box<dyn FrameSource>, TransferError> + Send + Sync;
 
 /// How to receive.
 pub struct RecvOptions {
@@ -55,7 +56,10 @@ impl RecvOptions {
 impl fmt::Debug for RecvOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("RecvOptions");
-        shown.field("security", &self.security).field("udp_port", &self.udp_port).finish_non_exhaustive()
+        shown
+            .field("security", &self.security)
+            .field("udp_port", &self.udp_port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +95,11 @@ impl Server {
     ///
     /// # Errors
     /// When the port is taken or the folder cannot be made.
-    pub fn bind(at: SocketAddr, folder: &Path, options: RecvOptions) -> Result<Self, TransferError> {
+    pub fn bind(
+        at: SocketAddr,
+        folder: &Path,
+        options: RecvOptions,
+    ) -> Result<Self, TransferError> {
         drop(Target::open(folder)?);
         let failed = |error| TransferError::io(format!("listening at {at}"), error);
         let listener = TcpListener::bind(at).map_err(failed)?;
@@ -123,7 +131,9 @@ impl Server {
                 return Err(TransferError::Stopped);
             }
         };
-        stream.set_nonblocking(false).map_err(|error| TransferError::io("setting up the connection", error))?;
+        stream
+            .set_nonblocking(false)
+            .map_err(|error| TransferError::io("setting up the connection", error))?;
         self.serve(stream, gauge)
     }
 
@@ -140,7 +150,8 @@ impl Server {
         let (peer, local) = (out.peer(), out.local());
         let (heard, events) = mpsc::channel();
         let own = heard.clone();
-        let (link, _listener) = Link::start(out, incoming, move |message| heard.send(Event::Heard(message)).is_ok());
+        let (link, _listener) =
+            Link::start(out, incoming, move |message| heard.send(Event::Heard(message)).is_ok());
         let done = self.session((peer, local), &link, events, own, gauge);
         if let Err(error) = &done {
             link.give_up(error);
@@ -148,7 +159,12 @@ impl Server {
         let report = done?;
         let (sent, received) = link.bytes();
         // The sender closes first, so that the last word reaches it.
-        Ok(RecvReport { from: Some(peer), control: sent + received, seconds: began.elapsed().as_secs_f64(), ..report })
+        Ok(RecvReport {
+            from: Some(peer),
+            control: sent + received,
+            seconds: began.elapsed().as_secs_f64(),
+            ..report
+        })
     }
 
     fn session(
@@ -214,7 +230,11 @@ impl Server {
         Ok(report)
     }
 
-    fn source(&self, peer: SocketAddr, local: SocketAddr) -> Result<Box<dyn FrameSource>, TransferError> {
+    fn source(
+        &self,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Box<dyn FrameSource>, TransferError> {
         if let Some(open) = &self.options.source {
             return open(peer, local);
         }
@@ -226,10 +246,13 @@ impl Server {
 }
 
 fn report(session: &Session, gauge: &Gauge) -> RecvReport {
-    let mut report = RecvReport { frames: gauge.wire.load(Ordering::Relaxed), ..RecvReport::default() };
+    let mut report =
+        RecvReport { frames: gauge.wire.load(Ordering::Relaxed), ..RecvReport::default() };
     for entry in session.tree().entries() {
         match entry.kind {
-            Kind::File { size } => (report.files, report.bytes) = (report.files + 1, report.bytes + size),
+            Kind::File { size } => {
+                (report.files, report.bytes) = (report.files + 1, report.bytes + size)
+            }
             _ => report.others += 1,
         }
     }
@@ -237,7 +260,10 @@ fn report(session: &Session, gauge: &Gauge) -> RecvReport {
 }
 
 /// The sender's greeting: the key of its frames.
-fn hello(events: &Receiver<Event>, encrypted: bool) -> Result<Option<(Cipher, [u8; 32])>, TransferError> {
+fn hello(
+    events: &Receiver<Event>,
+    encrypted: bool,
+) -> Result<Option<(Cipher, [u8; 32])>, TransferError> {
     let until = Instant::now() + PATIENCE;
     loop {
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -256,7 +282,12 @@ fn hello(events: &Receiver<Event>, encrypted: bool) -> Result<Option<(Cipher, [u
                 };
             }
             Ok(_) => {}
-            Err(_) => return Err(TransferError::Silent { doing: "waiting to be greeted", seconds: PATIENCE.as_secs() }),
+            Err(_) => {
+                return Err(TransferError::Silent {
+                    doing: "waiting to be greeted",
+                    seconds: PATIENCE.as_secs(),
+                });
+            }
         }
     }
 }

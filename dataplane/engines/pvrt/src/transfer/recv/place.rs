@@ -13,7 +13,9 @@ use crate::wire::Transfer;
 /// All bytes of an object that is kept in memory.
 pub(super) fn bytes(transfer: &Transfer) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(transfer.spec().size as usize);
-    (0..transfer.windows()).filter_map(|window| transfer.window(window)).for_each(|part| bytes.extend_from_slice(part));
+    (0..transfer.windows())
+        .filter_map(|window| transfer.window(window))
+        .for_each(|part| bytes.extend_from_slice(part));
     bytes
 }
 
@@ -67,7 +69,13 @@ fn spread(from: &File, to: &File, extents: &[(u64, u64)], size: u64) -> io::Resu
 }
 
 /// Puts small files in place.
-pub(super) fn bundle(target: &mut Target, staging: &Staging, entries: &[&Entry], mut bytes: &[u8], fsync: bool) -> Result<(), TransferError> {
+pub(super) fn bundle(
+    target: &mut Target,
+    staging: &Staging,
+    entries: &[&Entry],
+    mut bytes: &[u8],
+    fsync: bool,
+) -> Result<(), TransferError> {
     let name = |number: usize| format!("small-{number}");
     for (number, entry) in entries.iter().enumerate() {
         let (own, rest) = bytes.split_at(entry.size() as usize);
@@ -94,11 +102,13 @@ pub(super) fn synced(
 ) -> Result<(), TransferError> {
     let mut made = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
-        let outcome = outcomes.get(&number).ok_or(TransferError::Protocol("its sync leaves a file out"))?;
+        let outcome =
+            outcomes.get(&number).ok_or(TransferError::Protocol("its sync leaves a file out"))?;
         let file = match outcome {
             Outcome::Made => staging.reopen(&staged(number))?,
             Outcome::Same(old) => {
-                let (path, _) = olds.get(*old).ok_or(TransferError::Protocol("its sync names no file"))?;
+                let (path, _) =
+                    olds.get(*old).ok_or(TransferError::Protocol("its sync names no file"))?;
                 if *path == entry.path {
                     target.dress(path, entry.mode, entry.mtime)?;
                     continue;

@@ -89,7 +89,14 @@ pub(super) fn lock(target: &Mutex<Target>) -> MutexGuard<'_, Target> {
 
 impl Session {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, tree: Tree::default(), live: HashMap::new(), memory: 0, syncing: None, over: false }
+        Self {
+            parts,
+            tree: Tree::default(),
+            live: HashMap::new(),
+            memory: 0,
+            syncing: None,
+            over: false,
+        }
     }
 
     /// Receives until the sender says that it is through.
@@ -101,7 +108,9 @@ impl Session {
             match self.parts.events.recv_timeout(TICK) {
                 Ok(event) => self.event(event)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Closed { doing: "receiving" }),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(TransferError::Closed { doing: "receiving" });
+                }
             }
         }
         Ok(())
@@ -137,7 +146,8 @@ impl Session {
     fn heard(&mut self, message: Message) -> Result<(), TransferError> {
         match message {
             Message::Entries(bytes) => {
-                let states = self.tree.take(&bytes, &mut lock(&self.parts.target), &self.parts.gauge)?;
+                let states =
+                    self.tree.take(&bytes, &mut lock(&self.parts.target), &self.parts.gauge)?;
                 self.parts.link.say(&states).map(drop)
             }
             Message::EntriesEnd { count } => {
@@ -175,7 +185,9 @@ impl Session {
             None => Destination::memory(size),
         };
         let destination = destination.map_err(|error| match error {
-            DestinationError::Full { .. } => TransferError::Full { doing: format!("making room for {size} bytes") },
+            DestinationError::Full { .. } => {
+                TransferError::Full { doing: format!("making room for {size} bytes") }
+            }
             error => TransferError::io("making room", std::io::Error::other(error)),
         })?;
         let done = part.as_ref().map(Part::done).unwrap_or_default();
@@ -195,7 +207,11 @@ impl Session {
             syncing.expect(id);
         }
         let lengths = self.lengths(&content, size);
-        self.parts.watch.lock().unwrap_or_else(PoisonError::into_inner).push(Watched::new(Arc::clone(&transfer), part));
+        self.parts
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Watched::new(Arc::clone(&transfer), part));
         // Without a checker nothing comes to an end, which the events tell.
         let _ = self.parts.check.send(Check::Begin(Arc::clone(&transfer), lengths));
         self.live.insert(id, Live { content, size, transfer, theirs: None, ours: None });
@@ -213,7 +229,9 @@ impl Session {
                 let whole = self.tree.begin(*entry)?;
                 let fits = match extents {
                     None => whole == size,
-                    Some(extents) => extents.last().is_some_and(|(begin, length)| begin + length <= whole),
+                    Some(extents) => {
+                        extents.last().is_some_and(|(begin, length)| begin + length <= whole)
+                    }
                 };
                 if fits { Ok(()) } else { refuse("an object has another size than its file") }
             }
@@ -226,11 +244,19 @@ impl Session {
                     }
                     sum += size;
                 }
-                if sum == size && size <= BUNDLE && self.memory + size <= MEMORY { Ok(()) } else { refuse("a bundle has another size than its files") }
+                if sum == size && size <= BUNDLE && self.memory + size <= MEMORY {
+                    Ok(())
+                } else {
+                    refuse("a bundle has another size than its files")
+                }
             }
             Content::Sync => {
                 let fits = size <= SYNC_MOST && self.memory + size <= MEMORY;
-                if fits && self.syncing.is_some() { Ok(()) } else { refuse("a message of its sync is too long") }
+                if fits && self.syncing.is_some() {
+                    Ok(())
+                } else {
+                    refuse("a message of its sync is too long")
+                }
             }
         }
     }
@@ -244,17 +270,27 @@ impl Session {
     fn lengths(&self, content: &Content, size: u64) -> Vec<u64> {
         match content {
             Content::File { .. } => vec![size],
-            Content::Bundle { entries } => {
-                entries.iter().filter_map(|entry| self.tree.entry(*entry).ok()).map(|entry| entry.size()).collect()
-            }
+            Content::Bundle { entries } => entries
+                .iter()
+                .filter_map(|entry| self.tree.entry(*entry).ok())
+                .map(|entry| entry.size())
+                .collect(),
             Content::Sync => Vec::new(),
         }
     }
 
-    fn register(&self, id: u32, size: u64, destination: Destination, done: &[Range<u32>]) -> Result<Arc<Transfer>, TransferError> {
+    fn register(
+        &self,
+        id: u32,
+        size: u64,
+        destination: Destination,
+        done: &[Range<u32>],
+    ) -> Result<Arc<Transfer>, TransferError> {
         let spec = TransferSpec { id, size, window_bytes: WINDOW, anchor: 0 };
-        let failed = |error| TransferError::io("beginning with an object", std::io::Error::other(error));
-        let mut transfer = Transfer::new(spec, HeldSpace::default(), destination).map_err(failed)?;
+        let failed =
+            |error| TransferError::io("beginning with an object", std::io::Error::other(error));
+        let mut transfer =
+            Transfer::new(spec, HeldSpace::default(), destination).map_err(failed)?;
         if let Some((cipher, secret)) = &self.parts.secret {
             transfer = transfer.with_key(Key::new(*cipher, secret));
         }
@@ -302,7 +338,12 @@ impl Session {
         self.parts.link.say(&Message::Again { object: id }).map(drop)
     }
 
-    fn file(&self, entry: u32, extents: Option<&[(u64, u64)]>, part: Option<Part>) -> Result<(), TransferError> {
+    fn file(
+        &self,
+        entry: u32,
+        extents: Option<&[(u64, u64)]>,
+        part: Option<Part>,
+    ) -> Result<(), TransferError> {
         let part = part.ok_or(TransferError::Protocol("a file has no place"))?;
         let entry = self.tree.entry(entry)?;
         let mut target = lock(&self.parts.target);
@@ -313,7 +354,8 @@ impl Session {
 
     fn bundle(&self, entries: &[u32], transfer: &Transfer) -> Result<(), TransferError> {
         let bytes = place::bytes(transfer);
-        let entries = entries.iter().map(|entry| self.tree.entry(*entry)).collect::<Result<Vec<_>, _>>()?;
+        let entries =
+            entries.iter().map(|entry| self.tree.entry(*entry)).collect::<Result<Vec<_>, _>>()?;
         let mut target = lock(&self.parts.target);
         place::bundle(&mut target, &self.parts.staging, &entries, &bytes, self.parts.fsync)?;
         Gauge::add(&self.parts.gauge.done, bytes.len() as u64);
@@ -337,9 +379,20 @@ impl Session {
     /// Puts the group's files in place.
     fn synced(&mut self, outcomes: &Outcomes) -> Result<(), TransferError> {
         let syncing = self.syncing.take().ok_or(TransferError::Protocol("it syncs nothing"))?;
-        let entries = syncing.entries.iter().map(|entry| self.tree.entry(*entry)).collect::<Result<Vec<_>, _>>()?;
+        let entries = syncing
+            .entries
+            .iter()
+            .map(|entry| self.tree.entry(*entry))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut target = lock(&self.parts.target);
-        place::synced(&mut target, &self.parts.staging, &entries, &syncing.olds, outcomes, self.parts.fsync)?;
+        place::synced(
+            &mut target,
+            &self.parts.staging,
+            &entries,
+            &syncing.olds,
+            outcomes,
+            self.parts.fsync,
+        )?;
         let bytes = entries.iter().map(|entry| entry.size()).sum();
         Gauge::add(&self.parts.gauge.done, bytes);
         self.parts.link.say(&Message::SyncPlaced).map(drop)
@@ -355,7 +408,12 @@ impl Session {
         }
         for entry in self.tree.entries() {
             if let Kind::Link { target: to } = &entry.kind {
-                target.keep_or_make_link(self.parts.staging.folder(), &entry.path, to, entry.mtime)?;
+                target.keep_or_make_link(
+                    self.parts.staging.folder(),
+                    &entry.path,
+                    to,
+                    entry.mtime,
+                )?;
             }
         }
         for entry in self.tree.entries().iter().rev().filter(|entry| entry.kind == Kind::Folder) {

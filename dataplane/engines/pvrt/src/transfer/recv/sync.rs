@@ -72,7 +72,11 @@ impl sync::Sink for Sink {
                 error => io::Error::other(error),
             };
             let new = self.outcomes.insert(file, Outcome::Made).is_none();
-            let opened = if new { self.staging.create(&staged(file)) } else { self.staging.reopen(&staged(file)) };
+            let opened = if new {
+                self.staging.create(&staged(file))
+            } else {
+                self.staging.reopen(&staged(file))
+            };
             let opened = opened.map_err(failed)?;
             if new {
                 opened.set_len(size)?;
@@ -113,7 +117,11 @@ impl Syncing {
         (target, staging): (&Arc<std::sync::Mutex<Target>>, &Arc<Staging>),
         events: Sender<Event>,
     ) -> Self {
-        let older = |(path, size): &(Vec<u8>, u64)| Older { target: Arc::clone(target), path: path.clone(), size: *size };
+        let older = |(path, size): &(Vec<u8>, u64)| Older {
+            target: Arc::clone(target),
+            path: path.clone(),
+            size: *size,
+        };
         let files = Files::new(olds.iter().map(older).collect());
         let sink = Sink { staging: Arc::clone(staging), open: None, outcomes: Outcomes::new() };
         let (messages, incoming) = mpsc::channel();
@@ -171,7 +179,9 @@ fn listen(
 ) -> Result<Outcomes, TransferError> {
     let mut receiver = sync::Receiver::new(files, bases, key)?;
     loop {
-        let Ok(message) = incoming.recv() else { return Err(TransferError::Closed { doing: "syncing" }) };
+        let Ok(message) = incoming.recv() else {
+            return Err(TransferError::Closed { doing: "syncing" });
+        };
         match receiver.take(&message, &mut sink)? {
             Reply::None => {}
             Reply::Send(answer) => drop(events.send(Event::SyncSays(answer))),

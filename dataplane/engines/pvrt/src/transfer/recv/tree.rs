@@ -41,7 +41,12 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Takes entries; gives what is there of each.
-    pub(super) fn take(&mut self, bytes: &[u8], target: &mut Target, gauge: &Gauge) -> Result<Message, TransferError> {
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        target: &mut Target,
+        gauge: &Gauge,
+    ) -> Result<Message, TransferError> {
         if self.ended {
             return Err(TransferError::Protocol("entries come after their end"));
         }
@@ -65,7 +70,11 @@ impl Tree {
     }
 
     /// Ends the manifest; says which absent files are like others in the target.
-    pub(super) fn end(&mut self, count: u64, target: &mut Target) -> Result<Message, TransferError> {
+    pub(super) fn end(
+        &mut self,
+        count: u64,
+        target: &mut Target,
+    ) -> Result<Message, TransferError> {
         if self.ended || count != self.entries.len() as u64 {
             return Err(TransferError::Protocol("its manifest has other entries than it says"));
         }
@@ -80,11 +89,14 @@ impl Tree {
         }
         let names = target.files(NAMES_MOST)?;
         let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-        let news: Vec<String> = absent.iter().map(|number| text(&self.entries[*number as usize].path)).collect();
+        let news: Vec<String> =
+            absent.iter().map(|number| text(&self.entries[*number as usize].path)).collect();
         let olds: Vec<String> = names.iter().map(|path| text(path)).collect();
         for (number, base) in absent.iter().zip(sync::bases(&news, &olds)) {
             let Some(path) = base.map(|base| &names[base]) else { continue };
-            if let Standing::File { size, .. } = target.look(path)? && size > 0 {
+            if let Standing::File { size, .. } = target.look(path)?
+                && size > 0
+            {
                 self.like.push((*number, (path.clone(), size)));
             }
         }
@@ -96,7 +108,9 @@ impl Tree {
     }
 
     pub(super) fn entry(&self, number: u32) -> Result<&Entry, TransferError> {
-        self.entries.get(number as usize).ok_or(TransferError::Protocol("it names an entry that there is not"))
+        self.entries
+            .get(number as usize)
+            .ok_or(TransferError::Protocol("it names an entry that there is not"))
     }
 
     /// Begins with a file, each of which may come once; gives its size.
@@ -130,7 +144,11 @@ impl Tree {
     }
 
     /// The older files for a sync of these entries, and for each entry which of them it resembles.
-    pub(super) fn bases(&self, entries: &[u32], target: &mut Target) -> Result<(Vec<Old>, Vec<Option<usize>>), TransferError> {
+    pub(super) fn bases(
+        &self,
+        entries: &[u32],
+        target: &mut Target,
+    ) -> Result<(Vec<Old>, Vec<Option<usize>>), TransferError> {
         let (mut olds, mut bases) = (Vec::<Old>::new(), Vec::new());
         for &number in entries {
             let entry = self.entry(number)?;
@@ -160,7 +178,11 @@ impl Tree {
 fn compare(entry: &Entry, target: &mut Target) -> Result<(State, Option<u64>), TransferError> {
     let standing = target.look(&entry.path)?;
     let in_the_way = |is: &Standing, wants| {
-        Err(TransferError::InTheWay { path: as_path(&entry.path).to_owned(), is: is.words(), wants })
+        Err(TransferError::InTheWay {
+            path: as_path(&entry.path).to_owned(),
+            is: is.words(),
+            wants,
+        })
     };
     match (&entry.kind, &standing) {
         (Kind::Folder, Standing::Nothing | Standing::Folder { .. }) => {
@@ -168,11 +190,17 @@ fn compare(entry: &Entry, target: &mut Target) -> Result<(State, Option<u64>), T
             Ok((State::Same, None))
         }
         (Kind::Folder, other) => in_the_way(other, "a folder"),
-        (Kind::Link { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => in_the_way(other, "a link"),
+        (Kind::Link { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => {
+            in_the_way(other, "a link")
+        }
         (Kind::Link { .. }, _) => Ok((State::Same, None)),
-        (Kind::File { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => in_the_way(other, "a file"),
+        (Kind::File { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => {
+            in_the_way(other, "a file")
+        }
         (Kind::File { size: 0 }, _) => Ok((State::Same, None)),
-        (Kind::File { .. }, Standing::File { size, .. }) if *size > 0 => Ok((State::Older, Some(*size))),
+        (Kind::File { .. }, Standing::File { size, .. }) if *size > 0 => {
+            Ok((State::Older, Some(*size)))
+        }
         (Kind::File { .. }, _) => Ok((State::Absent, None)),
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
     let mut works: Vec<Work> = Vec::new();
     while let Ok(check) = asked.recv() {
         match check {
-            Check::Begin(transfer, lengths) => works.push(Work { transfer, digests: Digests::new(&lengths), next: 0 }),
+            Check::Begin(transfer, lengths) => {
+                works.push(Work { transfer, digests: Digests::new(&lengths), next: 0 })
+            }
             Check::Forget(id) => works.retain(|work| work.transfer.spec().id != id),
             Check::Look => {}
         }
@@ -51,7 +53,8 @@ pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
                 continue;
             }
             let work = works.swap_remove(at);
-            let digested = Event::Digested { object: work.transfer.spec().id, digests: work.digests.end() };
+            let digested =
+                Event::Digested { object: work.transfer.spec().id, digests: work.digests.end() };
             if events.send(digested).is_err() {
                 return;
             }

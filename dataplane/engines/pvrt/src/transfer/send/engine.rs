@@ -128,7 +128,9 @@ impl Engine {
             match self.parts.events.recv_timeout(self.pause()) {
                 Ok(event) => self.event(event)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Closed { doing: "sending" }),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(TransferError::Closed { doing: "sending" });
+                }
             }
         }
     }
@@ -141,12 +143,18 @@ impl Engine {
                 Ok(Event::Heard(message)) => match message? {
                     Message::Done { .. } => return Ok(()),
                     Message::Arrived(_) | Message::Wanted { .. } => {}
-                    _ => return Err(TransferError::Protocol("it says what has no place at the end")),
+                    _ => {
+                        return Err(TransferError::Protocol("it says what has no place at the end"));
+                    }
                 },
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if self.parts.gauge.stopped() => return Err(TransferError::Stopped),
+                Err(RecvTimeoutError::Timeout) if self.parts.gauge.stopped() => {
+                    return Err(TransferError::Stopped);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Closed { doing: "ending" }),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(TransferError::Closed { doing: "ending" });
+                }
             }
         }
     }
@@ -159,7 +167,11 @@ impl Engine {
     /// How long nothing can be done but wait for a word.
     fn pause(&self) -> Duration {
         let more = self.current.is_some() || !self.flight.repair.is_empty();
-        let paced = if more && (self.flight.bytes() as f64) < self.cap() { self.pacer.pause() } else { PAUSE };
+        let paced = if more && (self.flight.bytes() as f64) < self.cap() {
+            self.pacer.pause()
+        } else {
+            PAUSE
+        };
         paced.clamp(Duration::from_micros(20), PAUSE)
     }
 
@@ -167,7 +179,11 @@ impl Engine {
     fn cap(&self) -> f64 {
         let window = self.pacer.window();
         // On a short path what is on its way waits in the receiver's buffer.
-        if self.pacer.rtt() < Duration::from_millis(5) { window.min(self.parts.room as f64) } else { window }
+        if self.pacer.rtt() < Duration::from_millis(5) {
+            window.min(self.parts.room as f64)
+        } else {
+            window
+        }
     }
 
     fn event(&mut self, event: Event) -> Result<(), TransferError> {
@@ -177,7 +193,8 @@ impl Engine {
             Event::Heard(message) => match message? {
                 Message::Arrived(arrived) => self.arrived(&arrived),
                 Message::Ready { object, done } => {
-                    let task = self.objects.ready(object, done, self.parts.window, &self.parts.gauge)?;
+                    let task =
+                        self.objects.ready(object, done, self.parts.window, &self.parts.gauge)?;
                     self.ask(task)
                 }
                 Message::Placed { object } => {
@@ -221,14 +238,16 @@ impl Engine {
         if !self.objects.is_planned(object) {
             return Ok(());
         }
-        let list = crate::wire::wanted::read(list).map_err(|_| TransferError::Protocol("its list of what is missing is malformed"))?;
+        let list = crate::wire::wanted::read(list)
+            .map_err(|_| TransferError::Protocol("its list of what is missing is malformed"))?;
         let mut windows = Vec::new();
         for wanted in list {
             let (first, count) = match wanted {
                 crate::wire::Wanted::Windows { first, count, .. } => (first, count.min(1 << 16)),
                 crate::wire::Wanted::Fragments { window, .. } => (window, 1),
             };
-            let new = (first..first.saturating_add(count)).filter(|window| !self.flight.has(object, *window));
+            let new = (first..first.saturating_add(count))
+                .filter(|window| !self.flight.has(object, *window));
             windows.extend(new);
         }
         windows.dedup();
@@ -304,7 +323,12 @@ impl Engine {
         // An object that is placed has no windows left that anybody wants.
         let Some((framer, sync)) = self.framers.remove(&held.object) else { return };
         let mut framer = framer.from_sequence(self.sequence);
-        let bytes = framer.fragment(held.window, &payload(&held.bytes, held.check), fragment.fragment, &mut self.frames);
+        let bytes = framer.fragment(
+            held.window,
+            &payload(&held.bytes, held.check),
+            fragment.fragment,
+            &mut self.frames,
+        );
         let kind = match (again, held.check) {
             (true, _) => &mut self.wire.repair,
             _ if sync => &mut self.wire.sync,
@@ -320,7 +344,11 @@ impl Engine {
 
     fn out(&mut self) -> Result<(), TransferError> {
         let mut begin = 0;
-        let frames: Vec<&[u8]> = self.ends.iter().map(|end| &self.frames[std::mem::replace(&mut begin, *end)..*end]).collect();
+        let frames: Vec<&[u8]> = self
+            .ends
+            .iter()
+            .map(|end| &self.frames[std::mem::replace(&mut begin, *end)..*end])
+            .collect();
         let mut sent = 0;
         while sent < frames.len() {
             match self.parts.sink.send(&frames[sent..])? {
@@ -392,7 +420,8 @@ impl Engine {
         if self.arrived == 0 && now.saturating_duration_since(self.began) > DEAF {
             return Err(TransferError::NoFrames { port: self.parts.port, seconds: DEAF.as_secs() });
         }
-        let patience = (self.pacer.rtt() * 2 + Duration::from_millis(60)) * (1 << self.silent.min(5));
+        let patience =
+            (self.pacer.rtt() * 2 + Duration::from_millis(60)) * (1 << self.silent.min(5));
         if now.saturating_duration_since(self.heard) > patience {
             self.flight.probe(PROBES);
             (self.heard, self.silent) = (now, self.silent + 1);

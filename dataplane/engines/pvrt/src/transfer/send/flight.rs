@@ -95,7 +95,14 @@ impl Flight {
     }
 
     /// Takes a window of so many fragments; gives its place.
-    pub(super) fn begin(&mut self, object: u32, window: u32, bytes: Vec<u8>, check: Option<u64>, fragments: u32) -> u32 {
+    pub(super) fn begin(
+        &mut self,
+        object: u32,
+        window: u32,
+        bytes: Vec<u8>,
+        check: Option<u64>,
+        fragments: u32,
+    ) -> u32 {
         let words = (fragments as usize).div_ceil(64);
         self.used += 1;
         if let Some(place) = self.free.pop() {
@@ -106,7 +113,16 @@ impl Flight {
             (held.left, held.used, held.turn) = (fragments, true, held.turn.wrapping_add(1));
             return place;
         }
-        self.windows.push(Window { object, window, bytes, check, arrived: vec![0; words], left: fragments, turn: 0, used: true });
+        self.windows.push(Window {
+            object,
+            window,
+            bytes,
+            check,
+            arrived: vec![0; words],
+            left: fragments,
+            turn: 0,
+            used: true,
+        });
         self.windows.len() as u32 - 1
     }
 
@@ -174,7 +190,8 @@ impl Flight {
         let edge = self.sent_at(self.highest);
         let mut at = self.first;
         while let (Some(edge), true) = (edge, at < self.highest) {
-            let age = self.sent_at(at).map_or(Duration::MAX, |sent| edge.saturating_duration_since(sent));
+            let age =
+                self.sent_at(at).map_or(Duration::MAX, |sent| edge.saturating_duration_since(sent));
             let overtaken = at + OVERTAKEN < self.highest && age >= late;
             if !overtaken && age < late * VERY {
                 break;
@@ -251,7 +268,8 @@ impl Flight {
     /// Drops what nothing more can be heard of, but keeps a while what was given up: it may be late.
     fn prune(&mut self) {
         while let Some(sent) = self.sent.front() {
-            let done = !sent.open && (!self.wants(sent.fragment) || self.first + 16 * OVERTAKEN < self.highest);
+            let done = !sent.open
+                && (!self.wants(sent.fragment) || self.first + 16 * OVERTAKEN < self.highest);
             if !done {
                 break;
             }
@@ -279,7 +297,8 @@ mod tests {
         let (mut sequence, mut turns) = (0_u64, lost.iter().cycle());
         let mut arrived = vec![vec![0_u32; fragments as usize]; windows as usize];
         let (mut done, mut rounds) = (0, 0);
-        let mut todo: VecDeque<(u32, u32)> = (0..windows).flat_map(|w| (0..fragments).map(move |f| (w, f))).collect();
+        let mut todo: VecDeque<(u32, u32)> =
+            (0..windows).flat_map(|w| (0..fragments).map(move |f| (w, f))).collect();
         let mut places = vec![None; windows as usize];
         while done < windows {
             rounds += 1;
@@ -290,7 +309,8 @@ mod tests {
             for _ in 0..300 {
                 let fragment = flight.next_repair().or_else(|| {
                     let (window, fragment) = todo.pop_front()?;
-                    let place = *places[window as usize].get_or_insert_with(|| flight.begin(1, window, vec![7], None, fragments));
+                    let place = *places[window as usize]
+                        .get_or_insert_with(|| flight.begin(1, window, vec![7], None, fragments));
                     Some(flight.fragment(place, fragment))
                 });
                 let Some(fragment) = fragment else { break };

@@ -134,13 +134,19 @@ pub struct SendReport {
 /// # Errors
 /// When something cannot be read, the connection is lost, or the receiver gives up. What has
 /// arrived stays there: sent again, it goes on from that.
-pub fn send(sources: &[PathBuf], to: SocketAddr, options: SendOptions, gauge: &Arc<Gauge>) -> Result<SendReport, TransferError> {
+pub fn send(
+    sources: &[PathBuf],
+    to: SocketAddr,
+    options: SendOptions,
+    gauge: &Arc<Gauge>,
+) -> Result<SendReport, TransferError> {
     let began = Instant::now();
     let (out, incoming) = connect(to, &options.security)?;
     let peer = out.peer();
     let (heard, events) = mpsc::channel();
     let to_engine = heard.clone();
-    let (link, _listener) = Link::start(out, incoming, move |message| to_engine.send(Event::Heard(message)).is_ok());
+    let (link, _listener) =
+        Link::start(out, incoming, move |message| to_engine.send(Event::Heard(message)).is_ok());
     let session = Session { link: link.clone(), events, gauge: Arc::clone(gauge) };
     let done = session.run(sources, peer, options, heard);
     if let Err(error) = &done {
@@ -156,7 +162,13 @@ struct Session {
 }
 
 impl Session {
-    fn run(self, sources: &[PathBuf], peer: SocketAddr, mut options: SendOptions, heard: mpsc::Sender<Event>) -> Result<SendReport, TransferError> {
+    fn run(
+        self,
+        sources: &[PathBuf],
+        peer: SocketAddr,
+        mut options: SendOptions,
+        heard: mpsc::Sender<Event>,
+    ) -> Result<SendReport, TransferError> {
         let (key, hello) = greeting(options.security.encrypts())?;
         self.link.say(&hello)?;
         let (port, room) = match self.next("being greeted")? {
@@ -180,25 +192,36 @@ impl Session {
         let (give, planned) = mpsc::sync_channel(PLANNED);
         let (used, empty) = mpsc::channel();
         let wake = Box::new(move || drop(heard.send(Event::Planned)));
-        let planner = Planner { window: WINDOW, tasks: asked, out: give, used: empty, level: Arc::clone(&level), stop, wake };
-        let planner = thread::spawn(move || planner.run());
-        let mut engine = Engine::new(Parts {
-            link: self.link.clone(),
-            frame: frame_bytes(sink.frame_most(), key.is_some()),
-            sink,
-            key,
+        let planner = Planner {
             window: WINDOW,
-            room,
-            port,
-            rate: options.rate,
-            compress: options.compress,
-            events: self.events,
-            tasks,
-            planned,
-            used,
-            level,
-            gauge: self.gauge,
-        }, objects);
+            tasks: asked,
+            out: give,
+            used: empty,
+            level: Arc::clone(&level),
+            stop,
+            wake,
+        };
+        let planner = thread::spawn(move || planner.run());
+        let mut engine = Engine::new(
+            Parts {
+                link: self.link.clone(),
+                frame: frame_bytes(sink.frame_most(), key.is_some()),
+                sink,
+                key,
+                window: WINDOW,
+                room,
+                port,
+                rate: options.rate,
+                compress: options.compress,
+                events: self.events,
+                tasks,
+                planned,
+                used,
+                level,
+                gauge: self.gauge,
+            },
+            objects,
+        );
         let done = engine.run().and_then(|()| engine.finish());
         let (wire, sync) = (engine.wire, engine.sync_bytes());
         drop(engine);
@@ -223,13 +246,19 @@ impl Session {
                 Ok(Event::Heard(message)) => return message,
                 Ok(_) => {}
                 // The listener ends a silence; this is for a receiver that only says it is alive.
-                Err(_) if waited > PATIENCE * 20 => return Err(TransferError::Silent { doing, seconds: waited.as_secs() }),
+                Err(_) if waited > PATIENCE * 20 => {
+                    return Err(TransferError::Silent { doing, seconds: waited.as_secs() });
+                }
                 Err(_) => waited += step,
             }
         }
     }
 
-    fn manifest(&self, sources: &[PathBuf], report: &mut SendReport) -> Result<Vec<Found>, TransferError> {
+    fn manifest(
+        &self,
+        sources: &[PathBuf],
+        report: &mut SendReport,
+    ) -> Result<Vec<Found>, TransferError> {
         let (mut order, mut message, mut found) = (Order::default(), Vec::new(), Vec::new());
         let scanned = scan(sources, &mut |item: Found| {
             if self.gauge.stopped() {
@@ -237,7 +266,8 @@ impl Session {
             }
             order.write(&item.entry, &mut message)?;
             if message.len() > ENTRIES {
-                report.wire.manifest += self.link.say(&Message::Entries(std::mem::take(&mut message)))?;
+                report.wire.manifest +=
+                    self.link.say(&Message::Entries(std::mem::take(&mut message)))?;
             }
             match item.entry.kind {
                 super::tree::Kind::File { size } => {
@@ -254,7 +284,8 @@ impl Session {
         if !message.is_empty() {
             report.wire.manifest += self.link.queue(&Message::Entries(message))?;
         }
-        report.wire.manifest += self.link.say(&Message::EntriesEnd { count: found.len() as u64 })?;
+        report.wire.manifest +=
+            self.link.say(&Message::EntriesEnd { count: found.len() as u64 })?;
         report.skipped = scanned.skipped;
         Ok(found)
     }
@@ -265,8 +296,10 @@ impl Session {
         let similar = loop {
             match self.next("comparing")? {
                 Message::States { first, states: new } => {
-                    let places = states.get_mut(first as usize..).and_then(|rest| rest.get_mut(..new.len()));
-                    let places = places.ok_or(TransferError::Protocol("it has states of no entries"))?;
+                    let places =
+                        states.get_mut(first as usize..).and_then(|rest| rest.get_mut(..new.len()));
+                    let places =
+                        places.ok_or(TransferError::Protocol("it has states of no entries"))?;
                     for (place, state) in places.iter_mut().zip(new) {
                         *place = State::from_number(state);
                     }
@@ -278,10 +311,16 @@ impl Session {
         let (mut all, mut older) = (Vec::new(), Vec::new());
         for (number, state) in (0..).zip(&states) {
             match state {
-                None => return Err(TransferError::Protocol("it does not say what it has of an entry")),
-                Some(State::Same) => Gauge::add(&self.gauge.done, found[number as usize].entry.size()),
+                None => {
+                    return Err(TransferError::Protocol("it does not say what it has of an entry"));
+                }
+                Some(State::Same) => {
+                    Gauge::add(&self.gauge.done, found[number as usize].entry.size())
+                }
                 Some(State::Older) if !whole => older.push(number),
-                Some(State::Absent) if !whole && similar.binary_search(&number).is_ok() => older.push(number),
+                Some(State::Absent) if !whole && similar.binary_search(&number).is_ok() => {
+                    older.push(number)
+                }
                 Some(_) => all.push(number),
             }
         }
@@ -295,7 +334,8 @@ fn greeting(encrypted: bool) -> Result<(Option<Arc<Key>>, Message), TransferErro
     if !encrypted {
         return Ok((None, Message::Hello { secret, cipher: 0, window: WINDOW }));
     }
-    getrandom::fill(&mut secret).map_err(|error| TransferError::io("making a key", std::io::Error::other(error)))?;
+    getrandom::fill(&mut secret)
+        .map_err(|error| TransferError::io("making a key", std::io::Error::other(error)))?;
     let cipher = Cipher::preferred();
     let key = Arc::new(Key::new(cipher, &secret));
     Ok((Some(key), Message::Hello { secret, cipher: cipher as u8, window: WINDOW }))

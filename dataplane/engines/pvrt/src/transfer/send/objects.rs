@@ -84,12 +84,24 @@ impl Objects {
         if !bundle.is_empty() {
             queue.push_back((Want::Bundle(bundle), false));
         }
-        Self { found, queue, live: HashMap::new(), bytes: 0, last: 0, syncing, saying: VecDeque::new(), sync_bytes: 0 }
+        Self {
+            found,
+            queue,
+            live: HashMap::new(),
+            bytes: 0,
+            last: 0,
+            syncing,
+            saying: VecDeque::new(),
+            sync_bytes: 0,
+        }
     }
 
     /// Whether the receiver has all.
     pub(super) fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.live.is_empty() && self.saying.is_empty() && self.syncing.is_over()
+        self.queue.is_empty()
+            && self.live.is_empty()
+            && self.saying.is_empty()
+            && self.syncing.is_over()
     }
 
     /// The next object to be announced, if it is time.
@@ -97,13 +109,20 @@ impl Objects {
         self.sync_bytes += self.syncing.begin(&self.found, link)?;
         while let Some(message) = self.saying.pop_front() {
             if message.len() > INLINE {
-                return Ok(Some(self.begin(Content::Sync, message.len() as u64, Source::Memory(message), false)));
+                return Ok(Some(self.begin(
+                    Content::Sync,
+                    message.len() as u64,
+                    Source::Memory(message),
+                    false,
+                )));
             }
             self.sync_bytes += link.queue(&Message::Sync { last: true, part: message })?;
             self.syncing.said();
         }
         let few = self.live.len() < 2 || (self.live.len() < AHEAD && self.bytes < AHEAD_BYTES);
-        let Some((want, again)) = few.then(|| self.queue.pop_front()).flatten() else { return Ok(None) };
+        let Some((want, again)) = few.then(|| self.queue.pop_front()).flatten() else {
+            return Ok(None);
+        };
         let (content, size, source) = match want {
             Want::File(number) => self.file(number)?,
             Want::Bundle(entries) => self.bundle(entries),
@@ -114,7 +133,8 @@ impl Objects {
     fn begin(&mut self, content: Content, size: u64, source: Source, again: bool) -> Object {
         self.last += 1;
         self.bytes += size;
-        let live = Live { content: content.clone(), size, source: Some(source), planned: false, again };
+        let live =
+            Live { content: content.clone(), size, source: Some(source), planned: false, again };
         self.live.insert(self.last, live);
         Object { id: self.last, size, content }
     }
@@ -123,7 +143,9 @@ impl Objects {
         let Found { entry, source: path } = &self.found[number as usize];
         let whole = entry.size();
         let extents = extents(path, whole).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => TransferError::Changing(path.clone()),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => {
+                TransferError::Changing(path.clone())
+            }
             _ => TransferError::io(format!("reading {}", path.display()), error),
         })?;
         let parts = extents.clone().unwrap_or_else(|| vec![(0, whole)]);
@@ -140,14 +162,23 @@ impl Objects {
     }
 
     fn known(&mut self, id: u32) -> Result<&mut Live, TransferError> {
-        self.live.get_mut(&id).ok_or(TransferError::Protocol("it speaks of an object that there is not"))
+        self.live
+            .get_mut(&id)
+            .ok_or(TransferError::Protocol("it speaks of an object that there is not"))
     }
 
     /// The receiver has room for an object, and these windows of it.
-    pub(super) fn ready(&mut self, id: u32, done: Vec<Range<u32>>, window: u32, gauge: &Gauge) -> Result<Task, TransferError> {
+    pub(super) fn ready(
+        &mut self,
+        id: u32,
+        done: Vec<Range<u32>>,
+        window: u32,
+        gauge: &Gauge,
+    ) -> Result<Task, TransferError> {
         let live = self.known(id)?;
         let (size, sync) = (live.size, live.content == Content::Sync);
-        let source = live.source.take().ok_or(TransferError::Protocol("an object is ready twice"))?;
+        let source =
+            live.source.take().ok_or(TransferError::Protocol("an object is ready twice"))?;
         let there = done.iter().map(|run| {
             let at = |window_number: u32| (u64::from(window_number) * u64::from(window)).min(size);
             at(run.end) - at(run.start)
@@ -173,7 +204,9 @@ impl Objects {
     /// Bytes of files that window `number` of an object holds.
     pub(super) fn arrived(&self, id: u32, number: u32, window: u32) -> u64 {
         let live = self.live.get(&id).filter(|live| live.content != Content::Sync);
-        live.map_or(0, |live| (live.size - u64::from(number) * u64::from(window)).min(u64::from(window)))
+        live.map_or(0, |live| {
+            (live.size - u64::from(number) * u64::from(window)).min(u64::from(window))
+        })
     }
 
     /// An object is at the receiver, in place.
@@ -210,7 +243,11 @@ impl Objects {
     }
 
     /// The sync has something to say, or is over.
-    pub(super) fn sync_said(&mut self, said: Option<Vec<u8>>, _link: &Link) -> Result<(), TransferError> {
+    pub(super) fn sync_said(
+        &mut self,
+        said: Option<Vec<u8>>,
+        _link: &Link,
+    ) -> Result<(), TransferError> {
         match said {
             Some(message) => self.saying.push_back(message),
             None => self.syncing.ended(),
@@ -219,7 +256,11 @@ impl Objects {
     }
 
     /// The receiver has said something to the sync.
-    pub(super) fn sync_heard(&mut self, message: Message, gauge: &Gauge) -> Result<(), TransferError> {
+    pub(super) fn sync_heard(
+        &mut self,
+        message: Message,
+        gauge: &Gauge,
+    ) -> Result<(), TransferError> {
         match message {
             Message::Sync { last, part } => {
                 self.sync_bytes += part.len() as u64 + 2;

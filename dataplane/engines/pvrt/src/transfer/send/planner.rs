@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::ops::Range;
 
 use crate::program::{Piece, Window};
 use crate::transfer::digests::Digests;
@@ -95,7 +95,8 @@ impl Bytes {
                     let begin = all.len();
                     all.resize(begin + length as usize, 0);
                     let file = File::open(&path).map_err(|error| reading(&path, error))?;
-                    file.read_exact_at(&mut all[begin..], 0).map_err(|error| reading(&path, error))?;
+                    file.read_exact_at(&mut all[begin..], 0)
+                        .map_err(|error| reading(&path, error))?;
                 }
                 Ok((Self::Files(all), lengths))
             }
@@ -151,12 +152,16 @@ impl Planner {
                 }
                 Task::Again { id, windows } => match held.iter().find(|held| held.id == id) {
                     None => Ok(()),
-                    Some(object) => windows.into_iter().try_for_each(|window| self.window(object, window, &mut packer, true).map(drop)),
+                    Some(object) => windows.into_iter().try_for_each(|window| {
+                        self.window(object, window, &mut packer, true).map(drop)
+                    }),
                 },
-                Task::Object { id, size, source, done } => Bytes::open(source).and_then(|(bytes, lengths)| {
-                    held.push(Held { id, size, bytes });
-                    self.object(&held[held.len() - 1], &lengths, &done, &mut packer)
-                }),
+                Task::Object { id, size, source, done } => {
+                    Bytes::open(source).and_then(|(bytes, lengths)| {
+                        held.push(Held { id, size, bytes });
+                        self.object(&held[held.len() - 1], &lengths, &done, &mut packer)
+                    })
+                }
             };
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -175,7 +180,13 @@ impl Planner {
         (self.wake)();
     }
 
-    fn object(&self, held: &Held, lengths: &[u64], done: &[Range<u32>], packer: &mut Packer) -> Result<(), TransferError> {
+    fn object(
+        &self,
+        held: &Held,
+        lengths: &[u64],
+        done: &[Range<u32>],
+        packer: &mut Packer,
+    ) -> Result<(), TransferError> {
         let windows = held.size.div_ceil(u64::from(self.window)) as u32;
         let mut digests = Digests::new(lengths);
         let mut runs = done.iter().peekable();
@@ -208,14 +219,27 @@ impl Planner {
         Ok(bytes)
     }
 
-    fn window(&self, held: &Held, window: u32, packer: &mut Packer, again: bool) -> Result<(), TransferError> {
+    fn window(
+        &self,
+        held: &Held,
+        window: u32,
+        packer: &mut Packer,
+        again: bool,
+    ) -> Result<(), TransferError> {
         if u64::from(window) * u64::from(self.window) >= held.size {
             return Ok(());
         }
         self.window_with(held, window, packer, again, &mut Digests::new(&[]))
     }
 
-    fn window_with(&self, held: &Held, window: u32, packer: &mut Packer, again: bool, digests: &mut Digests) -> Result<(), TransferError> {
+    fn window_with(
+        &self,
+        held: &Held,
+        window: u32,
+        packer: &mut Packer,
+        again: bool,
+        digests: &mut Digests,
+    ) -> Result<(), TransferError> {
         let bytes = self.read(held, window)?;
         digests.take(&bytes);
         let check = body::check(&bytes);

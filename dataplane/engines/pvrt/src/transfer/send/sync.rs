@@ -64,7 +64,8 @@ impl<F: Openable> sync::Tree for Files<F> {
             return Ok(Cow::Borrowed(map));
         }
         let (opened, size) = self.files.get(file).ok_or(io::ErrorKind::NotFound)?.open()?;
-        let length = usize::try_from(size.min(opened.metadata()?.len())).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let length = usize::try_from(size.min(opened.metadata()?.len()))
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
         if size < MAPPED {
             let mut bytes = Vec::with_capacity(length);
             opened.take(size).read_to_end(&mut bytes)?;
@@ -126,10 +127,12 @@ impl Syncing {
         }
         let Some(entries) = self.groups.pop_front() else { return Ok(0) };
         let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| TransferError::io("making a key", io::Error::other(error)))?;
+        getrandom::fill(&mut key)
+            .map_err(|error| TransferError::io("making a key", io::Error::other(error)))?;
         let said = link.queue(&Message::SyncBegin { key, entries: entries.clone() })?;
         let files = entries.iter().map(|number| &found[*number as usize]);
-        let files = Files::new(files.map(|found| (found.source.clone(), found.entry.size())).collect());
+        let files =
+            Files::new(files.map(|found| (found.source.clone(), found.entry.size())).collect());
         let (answers, answer) = mpsc::channel();
         let (credits, credit) = mpsc::channel();
         let events = self.events.clone();
@@ -142,7 +145,14 @@ impl Syncing {
             // The thread may be through already.
             let _ = credits.send(());
         }
-        self.running = Some(Running { entries, answers, credits, inbox: Vec::new(), ended: false, placed: false });
+        self.running = Some(Running {
+            entries,
+            answers,
+            credits,
+            inbox: Vec::new(),
+            ended: false,
+            placed: false,
+        });
         Ok(said)
     }
 

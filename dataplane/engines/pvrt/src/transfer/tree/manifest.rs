@@ -74,7 +74,9 @@ impl Order {
     fn accept(&mut self, entry: &Entry) -> Result<(), PathError> {
         check(&entry.path)?;
         let refuse = |why| Err(PathError { path: entry.path.clone(), why });
-        let parts = |path: &'_ [u8]| path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let parts = |path: &'_ [u8]| {
+            path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
         if !self.last.is_empty() && parts(&entry.path) <= parts(&self.last) {
             return refuse("it is out of order, or there twice");
         }

@@ -87,7 +87,9 @@ mod tests {
         ] {
             assert!(check(path).is_err(), "{:?}", path.escape_ascii().to_string());
         }
-        for path in [&b"a"[..], b"a/b", b"...", b"..a/.b", b"\xff\xfe", b"a/.pfs-recv", b"-rf", b"a\nb"] {
+        for path in
+            [&b"a"[..], b"a/b", b"...", b"..a/.b", b"\xff\xfe", b"a/.pfs-recv", b"-rf", b"a\nb"]
+        {
             assert_eq!(check(path), Ok(()));
         }
     }

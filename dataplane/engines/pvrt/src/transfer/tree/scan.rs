@@ -45,7 +45,10 @@ pub fn scan(
     named.sort();
     if let Some(pair) = named.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         let doing = format!("sending both {} and {}", pair[0].1.display(), pair[1].1.display());
-        return Err(TransferError::io(doing, io::Error::other("they would have the same name; send one after the other")));
+        return Err(TransferError::io(
+            doing,
+            io::Error::other("they would have the same name; send one after the other"),
+        ));
     }
     let mut scanned = Scanned::default();
     for (prefix, source) in named {
@@ -62,7 +65,9 @@ fn name(source: &Path, alone: bool) -> Result<Vec<u8>, TransferError> {
         Some(name) if !inside => Ok(name.as_bytes().to_vec()),
         _ if alone => Ok(Vec::new()),
         _ => {
-            let why = io::Error::other("what a folder holds is sent alone; name the folder without slash or dot at its end");
+            let why = io::Error::other(
+                "what a folder holds is sent alone; name the folder without slash or dot at its end",
+            );
             Err(TransferError::io(format!("sending {}", source.display()), why))
         }
     }
@@ -126,7 +131,9 @@ fn entry(path: Vec<u8>, item: &DirEntry, top: Option<&Metadata>) -> io::Result<O
         Kind::Folder
     } else if about.is_file() {
         if about.len() > FILE_MAX {
-            return Err(io::Error::other("it is larger than 1 TiB, the most that is sent as one file"));
+            return Err(io::Error::other(
+                "it is larger than 1 TiB, the most that is sent as one file",
+            ));
         }
         Kind::File { size: about.len() }
     } else if about.is_symlink() {

@@ -43,7 +43,9 @@ impl Staging {
     /// # Errors
     /// When it cannot be made, belongs to somebody else, or another transfer holds it.
     pub(crate) fn open(target: &Target) -> Result<Self, TransferError> {
-        let failed = |error| TransferError::sys(format!("opening {STAGING} in {}", target.path().display()), error);
+        let failed = |error| {
+            TransferError::sys(format!("opening {STAGING} in {}", target.path().display()), error)
+        };
         match mkdirat(target.root(), STAGING, Mode::S_IRWXU) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(error) => return Err(failed(error)),
@@ -54,7 +56,8 @@ impl Staging {
         if about.st_uid != nix::unistd::geteuid().as_raw() || about.st_mode & 0o077 != 0 {
             return Err(failed(Errno::EPERM));
         }
-        let lock = openat(&folder, "lock", create(), Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+        let lock =
+            openat(&folder, "lock", create(), Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
         match Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Self { folder, lock: Some(lock) }),
             Err((_, Errno::EWOULDBLOCK)) => Err(TransferError::Busy(target.path().to_owned())),
@@ -67,13 +70,28 @@ impl Staging {
     }
 
     /// What is there of the file `name` (see [`Part`]), if it is usable.
-    pub(crate) fn find(&self, name: &str, size: u64, window: u32) -> Result<Option<Part>, TransferError> {
-        let map = match openat(&self.folder, &*map_name(name), OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        size: u64,
+        window: u32,
+    ) -> Result<Option<Part>, TransferError> {
+        let map = match openat(
+            &self.folder,
+            &*map_name(name),
+            OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        ) {
             Ok(map) => File::from(map),
             Err(Errno::ENOENT) => return Ok(None),
             Err(error) => return Err(opening(name, error)),
         };
-        let data = match openat(&self.folder, &*part_name(name), OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+        let data = match openat(
+            &self.folder,
+            &*part_name(name),
+            OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        ) {
             Ok(data) => File::from(data),
             Err(Errno::ENOENT) => return Ok(None),
             Err(error) => return Err(opening(name, error)),
@@ -118,7 +136,13 @@ impl Staging {
     }
 
     /// Writes a whole file under `name`.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32, mtime: i64) -> Result<(), TransferError> {
+    pub(crate) fn write(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        mode: u32,
+        mtime: i64,
+    ) -> Result<(), TransferError> {
         let failed = |error| TransferError::io(format!("writing {name}"), error);
         let mut file = self.create(name)?;
         io::Write::write_all(&mut file, bytes).map_err(failed)?;
@@ -134,7 +158,8 @@ impl Staging {
 
     /// A new file called `name`, empty.
     pub(crate) fn create(&self, name: &str) -> Result<File, TransferError> {
-        let fd = openat(&self.folder, name, create() | OFlag::O_TRUNC, Mode::S_IRUSR | Mode::S_IWUSR);
+        let fd =
+            openat(&self.folder, name, create() | OFlag::O_TRUNC, Mode::S_IRUSR | Mode::S_IWUSR);
         fd.map(File::from).map_err(|error| opening(name, error))
     }
 
@@ -149,8 +174,10 @@ impl Staging {
     fn list(&self) -> Result<Vec<String>, TransferError> {
         let failed = |error| TransferError::io(format!("listing {STAGING}"), error);
         // The folder's own descriptor, by a name of the kernel's, is not another folder's.
-        let listing = fs::read_dir(format!("/proc/self/fd/{}", self.folder.as_raw_fd())).map_err(failed)?;
-        let names = listing.map(|item| item.map(|item| item.file_name().to_string_lossy().into_owned()));
+        let listing =
+            fs::read_dir(format!("/proc/self/fd/{}", self.folder.as_raw_fd())).map_err(failed)?;
+        let names =
+            listing.map(|item| item.map(|item| item.file_name().to_string_lossy().into_owned()));
         let names = names.collect::<io::Result<Vec<_>>>().map_err(failed)?;
         Ok(names.into_iter().filter(|name| name != "lock").collect())
     }
@@ -160,7 +187,8 @@ impl Staging {
         for name in self.list()? {
             let about = fstatat(&self.folder, &*name, AtFlags::AT_SYMLINK_NOFOLLOW);
             let Ok(about) = about else { continue };
-            let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(about.st_mtime.max(0) as u64);
+            let changed =
+                SystemTime::UNIX_EPOCH + Duration::from_secs(about.st_mtime.max(0) as u64);
             let old = changed.elapsed().is_ok_and(|age| age > STALE);
             if old || !(name.ends_with(".part") || name.ends_with(".map")) {
                 self.remove(&name)?;

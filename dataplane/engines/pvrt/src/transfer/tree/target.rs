@@ -8,25 +8,34 @@ use std::path::{Path, PathBuf};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
+};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
 use super::path::{as_path, split};
 use crate::transfer::error::TransferError;
 
-const FOLDER: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+const FOLDER: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// What stands at a path of the target.
 #[derive(Debug)]
 pub(crate) enum Standing {
     Nothing,
-    Folder { mode: u32, mtime: i64 },
-    File { size: u64, mode: u32, mtime: i64 },
-    Link { target: Vec<u8> },
+    Folder {
+        mode: u32,
+        mtime: i64,
+    },
+    File {
+        size: u64,
+        mode: u32,
+        mtime: i64,
+    },
+    Link {
+        target: Vec<u8>,
+    },
     /// A device, pipe or socket.
     Other,
 }
@@ -73,7 +82,10 @@ impl Target {
     }
 
     /// The folder that `path` lies in, and its name there; none where there is no such folder.
-    fn parent<'a>(&mut self, path: &'a [u8]) -> Result<Option<(BorrowedFd<'_>, &'a [u8])>, TransferError> {
+    fn parent<'a>(
+        &mut self,
+        path: &'a [u8],
+    ) -> Result<Option<(BorrowedFd<'_>, &'a [u8])>, TransferError> {
         let (folder, name) = split(path);
         if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
             self.last = None;
@@ -85,7 +97,10 @@ impl Target {
 
     fn walk(&self, folder: &[u8]) -> Result<Option<OwnedFd>, TransferError> {
         let failed = |at: &[u8], error| TransferError::sys(self.doing("opening", at), error);
-        let mut fd = self.root.try_clone().map_err(|error| TransferError::io("opening the target", error))?;
+        let mut fd = self
+            .root
+            .try_clone()
+            .map_err(|error| TransferError::io("opening the target", error))?;
         let mut walked = 0;
         for name in folder.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             walked += name.len() + 1;
@@ -93,7 +108,9 @@ impl Target {
             fd = match openat(&fd, name, FOLDER, Mode::empty()) {
                 Ok(fd) => fd,
                 Err(Errno::ENOENT) => return Ok(None),
-                Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(in_the_way(at, "no folder", "a folder")),
+                Err(Errno::ELOOP | Errno::ENOTDIR) => {
+                    return Err(in_the_way(at, "no folder", "a folder"));
+                }
                 Err(error) => return Err(failed(at, error)),
             };
         }
@@ -105,7 +122,11 @@ impl Target {
     }
 
     /// As [`Self::parent`]; its lack is an error.
-    fn there<'a>(&mut self, what: &str, path: &'a [u8]) -> Result<(BorrowedFd<'_>, &'a [u8]), TransferError> {
+    fn there<'a>(
+        &mut self,
+        what: &str,
+        path: &'a [u8],
+    ) -> Result<(BorrowedFd<'_>, &'a [u8]), TransferError> {
         let missing = TransferError::sys(self.doing(what, path), Errno::ENOENT);
         self.parent(path)?.ok_or(missing)
     }
@@ -166,7 +187,12 @@ impl Target {
     }
 
     /// Puts what is called `staged` in `staging` at `path`, in place of a file or link there.
-    pub(crate) fn place(&mut self, staging: BorrowedFd<'_>, staged: &str, path: &[u8]) -> Result<(), TransferError> {
+    pub(crate) fn place(
+        &mut self,
+        staging: BorrowedFd<'_>,
+        staged: &str,
+        path: &[u8],
+    ) -> Result<(), TransferError> {
         let doing = self.doing("putting in place", path);
         let (folder, name) = self.there("putting in place", path)?;
         match renameat(staging, staged, folder, name) {
@@ -179,7 +205,13 @@ impl Target {
     }
 
     /// As [`Self::make_link`], but one that is there already stays.
-    pub(crate) fn keep_or_make_link(&mut self, staging: BorrowedFd<'_>, path: &[u8], to: &[u8], mtime: i64) -> Result<(), TransferError> {
+    pub(crate) fn keep_or_make_link(
+        &mut self,
+        staging: BorrowedFd<'_>,
+        path: &[u8],
+        to: &[u8],
+        mtime: i64,
+    ) -> Result<(), TransferError> {
         match self.look(path)? {
             Standing::Link { target } if target == to => Ok(()),
             _ => self.make_link(staging, path, to, mtime),
@@ -197,7 +229,9 @@ impl Target {
             for item in listing.iter() {
                 let item = item.map_err(failed)?;
                 let name = item.file_name().to_bytes();
-                if matches!(name, b"." | b"..") || (path.is_empty() && name == super::STAGING.as_bytes()) {
+                if matches!(name, b"." | b"..")
+                    || (path.is_empty() && name == super::STAGING.as_bytes())
+                {
                     continue;
                 }
                 let mut at = path.clone();
@@ -222,21 +256,35 @@ impl Target {
     }
 
     /// Makes a link at `path`, by way of `staging`, in place of a file or link there.
-    pub(crate) fn make_link(&mut self, staging: BorrowedFd<'_>, path: &[u8], to: &[u8], mtime: i64) -> Result<(), TransferError> {
+    pub(crate) fn make_link(
+        &mut self,
+        staging: BorrowedFd<'_>,
+        path: &[u8],
+        to: &[u8],
+        mtime: i64,
+    ) -> Result<(), TransferError> {
         const STAGED: &str = "link";
-        let failed = |error| TransferError::sys(format!("making the link {}", as_path(path).display()), error);
+        let failed = |error| {
+            TransferError::sys(format!("making the link {}", as_path(path).display()), error)
+        };
         match unlinkat(staging, STAGED, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(error) => return Err(failed(error)),
         }
         symlinkat(to, staging, STAGED).map_err(failed)?;
         let time = time(mtime);
-        utimensat(staging, STAGED, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink).map_err(failed)?;
+        utimensat(staging, STAGED, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink)
+            .map_err(failed)?;
         self.place(staging, STAGED, path)
     }
 
     /// Sets the mode and mtime of a file or folder.
-    pub(crate) fn dress(&mut self, path: &[u8], mode: u32, mtime: i64) -> Result<(), TransferError> {
+    pub(crate) fn dress(
+        &mut self,
+        path: &[u8],
+        mode: u32,
+        mtime: i64,
+    ) -> Result<(), TransferError> {
         let doing = self.doing("setting mode and time of", path);
         let (folder, name) = self.there("setting mode and time of", path)?;
         let failed = |error| TransferError::sys(doing.as_str(), error);
@@ -324,7 +372,10 @@ mod tests {
             other => panic!("{other:?}"),
         }
         target.make_folder(b"a").expect("makes writable");
-        assert_eq!(fs::metadata(root.join("a")).expect("there").permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(root.join("a")).expect("there").permissions().mode() & 0o777,
+            0o755
+        );
         assert!(target.place(staging.root(), "nothing", b"a/x").is_err());
         fs::write(staging.path().join("file"), "").expect("writes");
         let error = target.place(staging.root(), "file", b"a/b").expect_err("a folder");
