@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::doctor::DoctorArgs;
 use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
+use crate::pvrt::BlobCommand;
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Serve, ask, import and export a key/value store.
     #[command(subcommand)]
     Kv(Box<KvCommand>),
+    /// Make, fill, read and check a blob: the bytes that files are references into.
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

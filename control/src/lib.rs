@@ -12,6 +12,7 @@ mod kv;
 mod out;
 pub mod plan;
 mod progress;
+mod pvrt;
 mod run;
 mod settings;
 mod smoke;
@@ -51,6 +52,7 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Detokenize(args) => token::detokenize(args),
         Command::Vocab(command) => token::vocab(command),
         Command::Kv(command) => kv::kv(command),
+        Command::Blob(command) => pvrt::blob(command),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

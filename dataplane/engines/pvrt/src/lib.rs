@@ -13,6 +13,7 @@
 //! A [`Program`] is windows of pieces; a piece is a [`Ref`] into a [`Space`] or raw bytes. A
 //! [`Space`] is what both sides agree to hold: a blob, beside it older files.
 
+pub mod blob;
 mod program;
 pub mod rebuild;
 mod space;
