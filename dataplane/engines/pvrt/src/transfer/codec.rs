@@ -55,14 +55,6 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
-        self.array().map(u64::from_le_bytes)
-    }
-
     pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
         self.array().map(i64::from_le_bytes)
     }
@@ -99,11 +91,6 @@ impl<'a> Reader<'a> {
     pub(crate) fn bytes(&mut self, most: usize) -> Result<&'a [u8], Malformed> {
         let length = self.varint_to(most as u64)?;
         self.take(length as usize)
-    }
-
-    /// Text behind its length, as [`Self::bytes`].
-    pub(crate) fn text(&mut self, most: usize) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(self.bytes(most)?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 
     /// How many items of at least `least` bytes follow: never more than there are bytes for.

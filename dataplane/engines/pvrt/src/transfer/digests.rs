@@ -11,8 +11,12 @@ pub(super) struct Digests {
 
 impl Digests {
     pub(super) fn new(lengths: &[u64]) -> Self {
-        let mut new =
-            Self { lengths: lengths.to_vec().into_iter(), left: 0, hasher: None, done: Vec::new() };
+        let mut new = Self {
+            lengths: Vec::from(lengths).into_iter(),
+            left: 0,
+            hasher: None,
+            done: Vec::new(),
+        };
         new.next();
         new
     }
@@ -63,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_file_has_its_own() {
-        let bytes: Vec<u8> = (0..10_000_u32).map(|at| (at * at >> 5) as u8).collect();
+        let bytes: Vec<u8> = (0..10_000_u32).map(|at| ((at * at) >> 5) as u8).collect();
         let lengths = [0, 3, 0, 4_000, 1, 5_996, 0];
         for step in [1, 7, 4_096, 10_000] {
             let mut digests = Digests::new(&lengths);

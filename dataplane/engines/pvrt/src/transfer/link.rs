@@ -60,7 +60,7 @@ impl Link {
     ) {
         let mut heard = Instant::now();
         loop {
-            let next = incoming.next();
+            let next = incoming.receive();
             self.0.received.store(incoming.received(), Ordering::Relaxed);
             if self.0.over.load(Ordering::Relaxed) {
                 return;

@@ -305,7 +305,7 @@ impl Message {
                 out.extend_from_slice(list);
             }
             Self::Placed { object } | Self::Again { object } => {
-                put_varint(&mut out, u64::from(*object))
+                put_varint(&mut out, u64::from(*object));
             }
             Self::SyncBegin { key, entries } => {
                 out.extend_from_slice(key);

@@ -12,6 +12,8 @@ pub mod control;
 mod digests;
 mod error;
 pub mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gauge;
 mod link;
 mod message;

@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 const QUEUE: Duration = Duration::from_millis(20);
 /// Share of frames lost above which the link counts as full.
 const LOSS: f64 = 0.08;
-/// Bytes a second to begin with, and never less than the second.
-const FIRST: f64 = 10e6;
+/// Bytes to begin with in the time of a word and its answer, and the rates between which that is.
+const FIRST_BYTES: f64 = 256e3;
+const FIRST_LEAST: f64 = 1e6;
+const FIRST_MOST: f64 = 100e6;
+/// Bytes a second, never less.
 const LEAST: f64 = 64e3;
 /// How long a measured rate is believed, and a base delay.
 const RATE_AGE: Duration = Duration::from_secs(2);
@@ -66,6 +69,8 @@ pub(crate) struct Pacer {
     phase: usize,
     /// Below 1 while a queue stands or the link is full.
     brake: f64,
+    /// Bytes a second to begin with.
+    first: f64,
     rtt: Duration,
     base: Option<(Instant, i64)>,
     began: Instant,
@@ -78,15 +83,16 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// At `fixed` bytes a second, or as the path allows.
-    pub(crate) fn new(fixed: Option<f64>, now: Instant) -> Self {
+    /// At `fixed` bytes a second, or as the path allows, on which a word and its answer took `rtt`.
+    pub(crate) fn new(fixed: Option<f64>, rtt: Duration, now: Instant) -> Self {
         Self {
             fixed,
             rates: VecDeque::new(),
             starting: Some((0.0, 0)),
             phase: 0,
             brake: 1.0,
-            rtt: Duration::from_millis(50),
+            first: (FIRST_BYTES / rtt.as_secs_f64().max(1e-4)).clamp(FIRST_LEAST, FIRST_MOST),
+            rtt,
             base: None,
             began: now,
             mark: None,
@@ -99,7 +105,7 @@ impl Pacer {
 
     /// The highest rate at which frames arrived of late, in bytes a second.
     fn path(&self) -> f64 {
-        self.rates.front().map_or(FIRST, |(_, rate)| *rate)
+        self.rates.front().map_or(self.first, |(_, rate)| *rate)
     }
 
     /// Bytes a second.
@@ -176,7 +182,7 @@ impl Pacer {
             Some((_, base)) if fresh && way >= base => {}
             // An old base goes up slowly, should the path have become longer.
             Some((_, base)) if way > base => {
-                self.base = Some((report.heard, base + (way - base) / 4))
+                self.base = Some((report.heard, base + (way - base) / 4));
             }
             _ => self.base = Some((report.heard, way)),
         }
@@ -227,7 +233,7 @@ mod tests {
     /// at which bytes arrived in the last two of four seconds, and the longest queueing delay there.
     fn link(capacity: f64, loss: f64, delay_ms: u64, fixed: Option<f64>) -> (f64, Duration) {
         let start = Instant::now();
-        let mut pacer = Pacer::new(fixed, start);
+        let mut pacer = Pacer::new(fixed, Duration::from_millis(2 * delay_ms), start);
         let (mut queue, mut arrived, mut counted, mut worst) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
         let (mut reports, step) = (VecDeque::new(), 0.001);
         let (mut frames, mut lost) = (0.0_f64, 0.0_f64);

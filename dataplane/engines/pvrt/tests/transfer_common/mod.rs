@@ -20,27 +20,27 @@ use pfs_pvrt::transfer::{
     Gauge, RecvOptions, RecvReport, SendOptions, SendReport, Server, TransferError, send,
 };
 
-pub fn shared() -> Security {
+pub(crate) fn shared() -> Security {
     Security::Shared(SharedKey::new(b"a secret of the tests").expect("long enough"))
 }
 
 /// SplitMix64, of Steele and Vigna.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ mixed >> 31
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
     /// Bytes that do not pack, or such that do.
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         if self.below(2) == 0 {
             let mut bytes: Vec<u8> =
                 (0..length.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
@@ -58,7 +58,7 @@ impl Random {
 }
 
 /// Makes a tree with all that a tree can hold.
-pub fn make_tree(root: &Path, seed: u64, files: u64) {
+pub(crate) fn make_tree(root: &Path, seed: u64, files: u64) {
     let mut random = Random(seed);
     fs::create_dir_all(root).expect("makes");
     let mut folders = vec![root.to_owned()];
@@ -99,7 +99,7 @@ pub fn make_tree(root: &Path, seed: u64, files: u64) {
     }
 }
 
-pub fn dress(path: &Path, random: &mut Random) {
+pub(crate) fn dress(path: &Path, random: &mut Random) {
     let mode = [0o644, 0o600, 0o755, 0o444, 0o640][random.below(5) as usize];
     let time =
         SystemTime::UNIX_EPOCH + Duration::from_nanos(random.below(1_700_000_000_000_000_000));
@@ -109,14 +109,14 @@ pub fn dress(path: &Path, random: &mut Random) {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Thing {
+pub(crate) enum Thing {
     Folder { mode: u32, mtime: i128 },
     Link { to: PathBuf },
     File { mode: u32, mtime: i128, size: u64, digest: [u8; 32] },
 }
 
 /// All that is below `root`.
-pub fn look(root: &Path) -> BTreeMap<PathBuf, Thing> {
+pub(crate) fn look(root: &Path) -> BTreeMap<PathBuf, Thing> {
     let mut things = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -143,7 +143,7 @@ pub fn look(root: &Path) -> BTreeMap<PathBuf, Thing> {
 }
 
 /// Both hold the same.
-pub fn assert_same(from: &Path, to: &Path) {
+pub(crate) fn assert_same(from: &Path, to: &Path) {
     let (from, to) = (look(from), look(to));
     for (path, thing) in &from {
         assert_eq!(to.get(path), Some(thing), "{}", path.display());
@@ -154,13 +154,13 @@ pub fn assert_same(from: &Path, to: &Path) {
 }
 
 /// A receiver in a thread of its own.
-pub struct Receiving {
-    pub to: SocketAddr,
-    pub gauge: Arc<Gauge>,
-    pub thread: JoinHandle<Result<RecvReport, TransferError>>,
+pub(crate) struct Receiving {
+    pub(crate) to: SocketAddr,
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) thread: JoinHandle<Result<RecvReport, TransferError>>,
 }
 
-pub fn receive(folder: &Path, security: Security) -> Receiving {
+pub(crate) fn receive(folder: &Path, security: Security) -> Receiving {
     let options = RecvOptions { fsync: false, ..RecvOptions::new(security) };
     let server =
         Server::bind("127.0.0.1:0".parse().expect("an address"), folder, options).expect("binds");
@@ -171,7 +171,7 @@ pub fn receive(folder: &Path, security: Security) -> Receiving {
 }
 
 /// Sends `from`'s content with these faults on the way.
-pub fn try_transfer(
+pub(crate) fn try_transfer(
     from: &Path,
     to: &Path,
     faults: Faults,
@@ -182,14 +182,14 @@ pub fn try_transfer(
     (sent, receiving.thread.join().expect("no panic"))
 }
 
-pub fn faulty(faults: Faults) -> Box<pfs_pvrt::transfer::OpenSink> {
+pub(crate) fn faulty(faults: Faults) -> Box<pfs_pvrt::transfer::OpenSink> {
     Box::new(move |to| {
         let sink: Box<dyn FrameSink> = Box::new(Faulty::new(UdpSink::open(to)?, faults));
         Ok(sink)
     })
 }
 
-pub fn transfer(from: &Path, to: &Path, faults: Faults) -> (SendReport, RecvReport) {
+pub(crate) fn transfer(from: &Path, to: &Path, faults: Faults) -> (SendReport, RecvReport) {
     let (sent, received) = try_transfer(from, to, faults);
     match (sent, received) {
         (Ok(sent), Ok(received)) => (sent, received),

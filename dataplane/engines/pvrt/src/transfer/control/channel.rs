@@ -6,7 +6,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
@@ -15,7 +14,7 @@ use super::secure::{self, Sealer, Security, lost};
 use crate::transfer::error::TransferError;
 
 /// Longest message in bytes.
-pub const MESSAGE_MOST: usize = 1 << 20;
+pub(crate) const MESSAGE_MOST: usize = 1 << 20;
 /// Most bytes of a record without its tag.
 const RECORD_MOST: usize = 16 << 10;
 const TAG: usize = 16;
@@ -201,7 +200,7 @@ fn seal(
 #[derive(Debug)]
 pub struct Incoming {
     stream: TcpStream,
-    sealer: Arc2,
+    sealer: Sealer,
     nonce: u64,
     /// As it came, not yet whole records.
     wire: Vec<u8>,
@@ -210,14 +209,12 @@ pub struct Incoming {
     received: u64,
 }
 
-type Arc2 = Option<Arc<snow::StatelessTransportState>>;
-
 impl Incoming {
     /// The next message; none when nothing came for a while, so that the caller can look up.
     ///
     /// # Errors
     /// When the connection is lost, or what comes was not sealed by the other end.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, TransferError> {
+    pub fn receive(&mut self) -> Result<Option<Vec<u8>>, TransferError> {
         loop {
             if let Some(message) = self.message()? {
                 return Ok(Some(message));
@@ -315,7 +312,7 @@ mod tests {
     fn talks(ends: Ends) {
         let ((mut out, mut back), (mut answer, mut incoming)) =
             (ends.0.expect("connects"), ends.1.expect("accepts"));
-        let long: Vec<u8> = (0..MESSAGE_MOST).map(|at| (at * at >> 7) as u8).collect();
+        let long: Vec<u8> = (0..MESSAGE_MOST).map(|at| ((at * at) >> 7) as u8).collect();
         let writer = thread::spawn(move || {
             out.send(b"")
                 .and_then(|()| out.send(b"hello"))
@@ -325,7 +322,7 @@ mod tests {
             (out, long)
         });
         let mut next = || loop {
-            if let Some(message) = incoming.next().expect("comes") {
+            if let Some(message) = incoming.receive().expect("comes") {
                 return message;
             }
         };
@@ -334,10 +331,10 @@ mod tests {
         let (out, long) = writer.join().expect("no panic");
         assert!(message == long, "the long message differs");
         answer.send(b"bye").and_then(|()| answer.flush()).expect("sends");
-        assert_eq!(back.next().expect("comes"), Some(b"bye".to_vec()));
+        assert_eq!(back.receive().expect("comes"), Some(b"bye".to_vec()));
         assert_eq!(out.sent(), incoming.received());
         out.close();
-        assert!(matches!(incoming.next(), Err(TransferError::Closed { .. })));
+        assert!(matches!(incoming.receive(), Err(TransferError::Closed { .. })));
     }
 
     #[test]
@@ -375,7 +372,7 @@ mod tests {
         assert!(error.contains(&key.to_string()), "{error}");
         // It learns why by the first message.
         let (_, mut incoming) = sender.expect("shakes hands");
-        let message = incoming.next().expect("comes").expect("comes");
+        let message = incoming.receive().expect("comes").expect("comes");
         assert!(String::from_utf8_lossy(&message).contains("authorized_keys"));
     }
 
@@ -406,6 +403,6 @@ mod tests {
         seal(&out.sealer, &mut out.nonce, b"\x01\0\0\0x", &mut wire).expect("seals");
         wire[6] ^= 1;
         out.stream.write_all(&wire).expect("writes");
-        assert!(matches!(incoming.next(), Err(TransferError::Protocol(_))));
+        assert!(matches!(incoming.receive(), Err(TransferError::Protocol(_))));
     }
 }

@@ -352,7 +352,7 @@ impl UdpSource {
         if is_step && value > 0 { value as usize } else { BUFFER }
     }
 
-    fn from_elsewhere(&self, at: usize) -> bool {
+    fn is_foreign(&self, at: usize) -> bool {
         let Some(only) = self.only else { return false };
         let length = self.heads[at].msg_hdr.msg_namelen;
         // SAFETY: the kernel wrote an address of this length, or zeros are there, which is none.
@@ -411,7 +411,7 @@ impl FrameSource for UdpSource {
         }
         let mut all = 0;
         for at in 0..got as usize {
-            if self.from_elsewhere(at) {
+            if self.is_foreign(at) {
                 continue;
             }
             let bytes =
@@ -462,7 +462,7 @@ mod tests {
         while got.len() < frames.len() && Instant::now() < until {
             source
                 .receive(Duration::from_millis(50), &mut |bytes, step| {
-                    got.extend(bytes.chunks(step).map(<[u8]>::to_vec))
+                    got.extend(bytes.chunks(step).map(<[u8]>::to_vec));
                 })
                 .expect("receives");
         }

@@ -69,6 +69,8 @@ struct News {
     arrived: Arrived,
     /// Frames that were no good when it was last looked at.
     bad: u64,
+    /// Numbers of the objects under way: words about others mean nothing.
+    known: Vec<u32>,
 }
 
 impl News {
@@ -89,7 +91,7 @@ impl Data {
     /// Works until it is told to stop, or something fails.
     pub(super) fn run(mut self) -> Result<(), TransferError> {
         let began = Instant::now();
-        let mut news = News { began, arrived: Arrived::default(), bad: 0 };
+        let mut news = News { began, arrived: Arrived::default(), bad: 0, known: Vec::new() };
         let (mut told, mut looked) = (began, began);
         let mut runs = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
@@ -105,7 +107,7 @@ impl Data {
             }
             if now.saturating_duration_since(looked) >= STUCK / 4 {
                 self.lane.tick(nanos(began, now));
-                self.ask(began, now)?;
+                self.ask(now)?;
                 looked = now;
             }
         }
@@ -118,21 +120,24 @@ impl Data {
         news: &mut News,
         runs: &mut Vec<Range<u64>>,
     ) -> Result<usize, TransferError> {
-        let (lane, began) = (&mut self.lane, news.began);
+        let (lane, watch, began) = (&mut self.lane, &self.watch, news.began);
+        let known = &mut news.known;
         let arrived = &mut news.arrived;
         let mut last = None;
         let bytes = self.source.receive(wait, &mut |bytes, step| {
             runs.clear();
             let frames = || bytes.chunks(step.max(1));
             for header in frames().filter_map(|frame| Header::parse(frame).ok()) {
-                News::note(runs, header.sequence);
+                if knows(known, watch, header.transfer) {
+                    News::note(runs, header.sequence);
+                }
             }
             lane.batch(frames(), nanos(began, *last.get_or_insert_with(Instant::now)));
             arrived.bytes += bytes.len() as u64;
             let counters = lane.counters();
-            // Foreign frames must not pass for the sender's: what came with them is not told, and so
+            // What others send must not pass for the sender's: what came with it is not told, and so
             // comes again.
-            let bad = counters.forged + counters.bad_crc + counters.protection + counters.foreign;
+            let bad = counters.forged + counters.bad_crc + counters.protection;
             if std::mem::replace(&mut news.bad, bad) != bad {
                 return;
             }
@@ -176,7 +181,7 @@ impl Data {
     }
 
     /// Asks for what an object misses that gets no further: its windows came out wrong.
-    fn ask(&mut self, began: Instant, now: Instant) -> Result<(), TransferError> {
+    fn ask(&mut self, now: Instant) -> Result<(), TransferError> {
         let mut asked = Vec::new();
         {
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,9 +205,19 @@ impl Data {
                 self.link.say(&Message::Wanted { object: id, list: bytes })?;
             }
         }
-        let _ = began;
         Ok(())
     }
+}
+
+/// Whether object `id` is under way; `known` is what was last.
+fn knows(known: &mut Vec<u32>, watch: &Watch, id: u32) -> bool {
+    if known.contains(&id) {
+        return true;
+    }
+    let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+    known.clear();
+    known.extend(watch.iter().map(|watched| watched.transfer.spec().id));
+    known.contains(&id)
 }
 
 fn nanos(began: Instant, now: Instant) -> u64 {

@@ -251,7 +251,7 @@ fn report(session: &Session, gauge: &Gauge) -> RecvReport {
     for entry in session.tree().entries() {
         match entry.kind {
             Kind::File { size } => {
-                (report.files, report.bytes) = (report.files + 1, report.bytes + size)
+                (report.files, report.bytes) = (report.files + 1, report.bytes + size);
             }
             _ => report.others += 1,
         }

@@ -419,6 +419,9 @@ impl Session {
         for entry in self.tree.entries().iter().rev().filter(|entry| entry.kind == Kind::Folder) {
             target.dress(&entry.path, entry.mode, entry.mtime)?;
         }
+        let files =
+            self.tree.entries().iter().filter(|entry| matches!(entry.kind, Kind::File { .. }));
+        self.parts.staging.settle(files.map(|entry| entry.path.as_slice()))?;
         if self.parts.fsync {
             place::sync_all(target.root().as_fd())?;
         }

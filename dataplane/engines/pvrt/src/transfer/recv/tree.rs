@@ -185,16 +185,16 @@ fn compare(entry: &Entry, target: &mut Target) -> Result<(State, Option<u64>), T
         })
     };
     match (&entry.kind, &standing) {
-        (Kind::Folder, Standing::Nothing | Standing::Folder { .. }) => {
+        (Kind::Folder, Standing::Nothing | Standing::Folder) => {
             target.make_folder(&entry.path)?;
             Ok((State::Same, None))
         }
         (Kind::Folder, other) => in_the_way(other, "a folder"),
-        (Kind::Link { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => {
+        (Kind::Link { .. }, other @ (Standing::Folder | Standing::Other)) => {
             in_the_way(other, "a link")
         }
         (Kind::Link { .. }, _) => Ok((State::Same, None)),
-        (Kind::File { .. }, other @ (Standing::Folder { .. } | Standing::Other)) => {
+        (Kind::File { .. }, other @ (Standing::Folder | Standing::Other)) => {
             in_the_way(other, "a file")
         }
         (Kind::File { size: 0 }, _) => Ok((State::Same, None)),

@@ -14,8 +14,6 @@ pub(super) enum Check {
     Begin(Arc<Transfer>, Vec<u64>),
     /// To see how much more there is.
     Look,
-    /// To leave an object alone.
-    Forget(u32),
 }
 
 struct Work {
@@ -41,9 +39,8 @@ pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
     while let Ok(check) = asked.recv() {
         match check {
             Check::Begin(transfer, lengths) => {
-                works.push(Work { transfer, digests: Digests::new(&lengths), next: 0 })
+                works.push(Work { transfer, digests: Digests::new(&lengths), next: 0 });
             }
-            Check::Forget(id) => works.retain(|work| work.transfer.spec().id != id),
             Check::Look => {}
         }
         let mut at = 0;

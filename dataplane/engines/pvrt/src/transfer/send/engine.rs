@@ -50,6 +50,8 @@ pub(super) struct Parts {
     pub(super) room: u64,
     pub(super) port: u16,
     pub(super) rate: Option<u64>,
+    /// How long a word and its answer took.
+    pub(super) rtt: Duration,
     pub(super) compress: Compress,
     pub(super) events: Receiver<Event>,
     pub(super) tasks: Sender<Task>,
@@ -74,7 +76,8 @@ pub(super) struct Engine {
     /// Whether there was less to send than could have been, since the last report.
     idle: bool,
     fluent: u32,
-    began: Instant,
+    /// When the first frame went out.
+    began: Option<Instant>,
     heard: Instant,
     silent: u32,
     arrived: u64,
@@ -88,7 +91,7 @@ impl Engine {
         let level = if let Compress::Level(level) = parts.compress { level } else { 0 };
         parts.level.0.store(level, Ordering::Relaxed);
         Self {
-            pacer: Pacer::new(parts.rate.map(|rate| rate as f64), now),
+            pacer: Pacer::new(parts.rate.map(|rate| rate as f64), parts.rtt, now),
             parts,
             flight: Flight::default(),
             objects,
@@ -99,7 +102,7 @@ impl Engine {
             ends: Vec::new(),
             idle: false,
             fluent: 0,
-            began: now,
+            began: None,
             heard: now,
             silent: 0,
             arrived: 0,
@@ -144,7 +147,9 @@ impl Engine {
                     Message::Done { .. } => return Ok(()),
                     Message::Arrived(_) | Message::Wanted { .. } => {}
                     _ => {
-                        return Err(TransferError::Protocol("it says what has no place at the end"));
+                        return Err(TransferError::Protocol(
+                            "it says what has no place at the end",
+                        ));
                     }
                 },
                 Ok(_) => {}
@@ -312,6 +317,7 @@ impl Engine {
         if self.ends.is_empty() {
             return Ok(false);
         }
+        self.began.get_or_insert(now);
         self.pacer.spent(self.frames.len());
         Gauge::add(&self.parts.gauge.wire, self.frames.len() as u64);
         self.out()?;
@@ -417,7 +423,8 @@ impl Engine {
             self.heard = now;
             return Ok(());
         }
-        if self.arrived == 0 && now.saturating_duration_since(self.began) > DEAF {
+        let deaf = self.began.is_some_and(|began| now.saturating_duration_since(began) > DEAF);
+        if self.arrived == 0 && deaf {
             return Err(TransferError::NoFrames { port: self.parts.port, seconds: DEAF.as_secs() });
         }
         let patience =

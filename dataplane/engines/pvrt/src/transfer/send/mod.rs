@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use engine::{Engine, Event, Parts};
 use objects::Objects;
 pub(crate) use objects::{BUNDLE, SMALL};
-use planner::{Level, Planner};
+use planner::{Level, Planned, Planner, Task};
 use sync::Syncing;
 
 use super::control::{PATIENCE, Security, connect};
@@ -161,6 +161,35 @@ struct Session {
     gauge: Arc<Gauge>,
 }
 
+/// The planner's thread, and what leads to it and from it.
+struct Ahead {
+    tasks: mpsc::Sender<Task>,
+    planned: Receiver<Planned>,
+    used: mpsc::Sender<Vec<u8>>,
+    level: Arc<Level>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Ahead {
+    fn start(heard: mpsc::Sender<Event>) -> Self {
+        let level = Arc::new(Level::default());
+        let (tasks, asked) = mpsc::channel();
+        let (give, planned) = mpsc::sync_channel(PLANNED);
+        let (used, empty) = mpsc::channel();
+        let planner = Planner {
+            window: WINDOW,
+            tasks: asked,
+            out: give,
+            used: empty,
+            level: Arc::clone(&level),
+            stop: Arc::new(AtomicBool::new(false)),
+            wake: Box::new(move || drop(heard.send(Event::Planned))),
+        };
+        let thread = thread::spawn(move || planner.run());
+        Self { tasks, planned, used, level, thread }
+    }
+}
+
 impl Session {
     fn run(
         self,
@@ -170,11 +199,13 @@ impl Session {
         heard: mpsc::Sender<Event>,
     ) -> Result<SendReport, TransferError> {
         let (key, hello) = greeting(options.security.encrypts())?;
+        let asked = Instant::now();
         self.link.say(&hello)?;
         let (port, room) = match self.next("being greeted")? {
             Message::Welcome { port, room } => (port, room),
             _ => return Err(TransferError::Protocol("it does not greet")),
         };
+        let rtt = asked.elapsed();
         let to = SocketAddr::new(peer.ip(), port);
         let sink = match options.sink.take() {
             Some(open) => open(to)?,
@@ -186,22 +217,7 @@ impl Session {
         report.synced = older.len() as u64;
         let syncing = Syncing::new(&older, &found, heard.clone());
         let objects = Objects::new(found, &whole, syncing);
-        let level = Arc::new(Level::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (tasks, asked) = mpsc::channel();
-        let (give, planned) = mpsc::sync_channel(PLANNED);
-        let (used, empty) = mpsc::channel();
-        let wake = Box::new(move || drop(heard.send(Event::Planned)));
-        let planner = Planner {
-            window: WINDOW,
-            tasks: asked,
-            out: give,
-            used: empty,
-            level: Arc::clone(&level),
-            stop,
-            wake,
-        };
-        let planner = thread::spawn(move || planner.run());
+        let ahead = Ahead::start(heard);
         let mut engine = Engine::new(
             Parts {
                 link: self.link.clone(),
@@ -212,12 +228,13 @@ impl Session {
                 room,
                 port,
                 rate: options.rate,
+                rtt,
                 compress: options.compress,
                 events: self.events,
-                tasks,
-                planned,
-                used,
-                level,
+                tasks: ahead.tasks,
+                planned: ahead.planned,
+                used: ahead.used,
+                level: ahead.level,
                 gauge: self.gauge,
             },
             objects,
@@ -226,7 +243,7 @@ impl Session {
         let (wire, sync) = (engine.wire, engine.sync_bytes());
         drop(engine);
         // What it panicked with was printed.
-        let _ = planner.join();
+        let _ = ahead.thread.join();
         done?;
         let (sent, received) = self.link.bytes();
         report.wire = Wire { manifest: report.wire.manifest, sync: wire.sync + sync, ..wire };
@@ -315,11 +332,11 @@ impl Session {
                     return Err(TransferError::Protocol("it does not say what it has of an entry"));
                 }
                 Some(State::Same) => {
-                    Gauge::add(&self.gauge.done, found[number as usize].entry.size())
+                    Gauge::add(&self.gauge.done, found[number as usize].entry.size());
                 }
                 Some(State::Older) if !whole => older.push(number),
                 Some(State::Absent) if !whole && similar.binary_search(&number).is_ok() => {
-                    older.push(number)
+                    older.push(number);
                 }
                 Some(_) => all.push(number),
             }

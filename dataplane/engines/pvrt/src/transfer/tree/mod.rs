@@ -7,9 +7,8 @@ mod staging;
 mod target;
 
 pub use manifest::{Entry, FILE_MAX, Kind, MODE_MASK, Order};
+pub(crate) use path::as_path;
 pub use path::{NAME_MAX, PATH_MAX, PathError, STAGING};
-pub(crate) use path::{as_path, split};
-pub(crate) use scan::mtime;
 pub use scan::{Found, Scanned, scan};
 pub(crate) use staging::{Part, Staging};
 pub(crate) use target::{Standing, Target, dress};

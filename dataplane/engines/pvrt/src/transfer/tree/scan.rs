@@ -145,7 +145,7 @@ fn entry(path: Vec<u8>, item: &DirEntry, top: Option<&Metadata>) -> io::Result<O
 }
 
 /// Nanoseconds since 1970, as far as they fit.
-pub(crate) fn mtime(about: &Metadata) -> i64 {
+fn mtime(about: &Metadata) -> i64 {
     about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec())
 }
 

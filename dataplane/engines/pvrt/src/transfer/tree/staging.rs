@@ -8,6 +8,7 @@
 //! Head, little-endian: `PFSPART1`, the file's size (u64), bytes of a window (u32), 0 (u32), 24 bytes
 //! of 0, and 16 bytes of BLAKE3 over these 48.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
@@ -182,19 +183,41 @@ impl Staging {
         Ok(names.into_iter().filter(|name| name != "lock").collect())
     }
 
-    /// Removes what nobody came back for, and single files of a transfer that broke off.
+    /// Removes what nobody came back for, and what a transfer that broke off has no use for.
     pub(crate) fn sweep(&self) -> Result<(), TransferError> {
-        for name in self.list()? {
-            let about = fstatat(&self.folder, &*name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let names: HashSet<String> = self.list()?.into_iter().collect();
+        for name in &names {
+            let about = fstatat(&self.folder, &**name, AtFlags::AT_SYMLINK_NOFOLLOW);
             let Ok(about) = about else { continue };
             let changed =
                 SystemTime::UNIX_EPOCH + Duration::from_secs(about.st_mtime.max(0) as u64);
             let old = changed.elapsed().is_ok_and(|age| age > STALE);
-            if old || !(name.ends_with(".part") || name.ends_with(".map")) {
-                self.remove(&name)?;
+            // Bytes without their journal, or a journal without its bytes, are of no use.
+            let other = match (name.strip_suffix(".part"), name.strip_suffix(".map")) {
+                (Some(stem), _) => Some(map_name(stem)),
+                (_, Some(stem)) => Some(part_name(stem)),
+                _ => None,
+            };
+            if old || other.is_none_or(|other| !names.contains(&other)) {
+                self.remove(name)?;
             }
         }
         Ok(())
+    }
+
+    /// Removes what is left of the files at `paths`: they are in place.
+    pub(crate) fn settle<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), TransferError> {
+        let left = self.list()?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let placed: HashSet<String> = paths.map(Part::of_path).collect();
+        let of_path =
+            |name: &String| name.split('-').next().is_some_and(|path| placed.contains(path));
+        left.iter().filter(|name| of_path(name)).try_for_each(|name| self.remove(name))
     }
 
     /// Ends the transfer: the folder goes if nothing is left in it.
@@ -290,7 +313,12 @@ impl Part {
     /// The name for the file at `path` with this size and time.
     pub(crate) fn name(path: &[u8], size: u64, mtime: i64) -> String {
         let content = blake3::hash(&[size.to_le_bytes(), mtime.to_le_bytes()].concat()).to_hex();
-        format!("{}-{}", &blake3::hash(path).to_hex()[..16], &content[..16])
+        format!("{}-{}", Self::of_path(path), &content[..16])
+    }
+
+    /// What the names for all contents of `path` begin with.
+    fn of_path(path: &[u8]) -> String {
+        blake3::hash(path).to_hex()[..16].to_owned()
     }
 
     pub(crate) const fn data(&self) -> &File {
@@ -307,6 +335,7 @@ impl Part {
         map_name(&self.name)
     }
 
+    #[cfg(test)]
     pub(crate) const fn windows(&self) -> u32 {
         self.windows
     }
@@ -347,11 +376,6 @@ impl Part {
             }
         }
         runs
-    }
-
-    /// Sets mode and time.
-    pub(crate) fn finish(&self, mode: u32, mtime: i64) -> io::Result<()> {
-        Ok(dress(self.data.as_fd(), mode, mtime)?)
     }
 }
 

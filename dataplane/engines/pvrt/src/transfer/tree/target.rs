@@ -9,7 +9,7 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
+    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, fstatat, mkdirat, utimensat,
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
@@ -24,14 +24,9 @@ const FOLDER: OFlag =
 #[derive(Debug)]
 pub(crate) enum Standing {
     Nothing,
-    Folder {
-        mode: u32,
-        mtime: i64,
-    },
+    Folder,
     File {
         size: u64,
-        mode: u32,
-        mtime: i64,
     },
     Link {
         target: Vec<u8>,
@@ -45,7 +40,7 @@ impl Standing {
     pub(crate) const fn words(&self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
-            Self::Folder { .. } => "a folder",
+            Self::Folder => "a folder",
             Self::File { .. } => "a file",
             Self::Link { .. } => "a link",
             Self::Other => "a device, pipe or socket",
@@ -140,11 +135,10 @@ impl Target {
             Err(Errno::ENOENT) => return Ok(Standing::Nothing),
             Err(error) => return Err(TransferError::sys(doing, error)),
         };
-        let (mode, mtime) = (about.st_mode & super::MODE_MASK, mtime(&about));
         let kind = SFlag::from_bits_truncate(about.st_mode & SFlag::S_IFMT.bits());
         Ok(match kind {
-            SFlag::S_IFDIR => Standing::Folder { mode, mtime },
-            SFlag::S_IFREG => Standing::File { size: about.st_size as u64, mode, mtime },
+            SFlag::S_IFDIR => Standing::Folder,
+            SFlag::S_IFREG => Standing::File { size: about.st_size as u64 },
             SFlag::S_IFLNK => {
                 let target = readlinkat(folder, name);
                 let target = target.map_err(|error| TransferError::sys(doing, error))?;
@@ -315,10 +309,6 @@ fn time(mtime: i64) -> TimeSpec {
     TimeSpec::new(mtime.div_euclid(1_000_000_000), mtime.rem_euclid(1_000_000_000))
 }
 
-fn mtime(about: &FileStat) -> i64 {
-    about.st_mtime.saturating_mul(1_000_000_000).saturating_add(about.st_mtime_nsec)
-}
-
 fn in_the_way(path: &[u8], is: &'static str, wants: &'static str) -> TransferError {
     TransferError::InTheWay { path: as_path(path).to_owned(), is, wants }
 }
@@ -367,10 +357,9 @@ mod tests {
         assert_eq!((about.mtime(), about.mtime_nsec()), (-2, 499_999_999));
         assert_eq!(fs::read_link(root.join("a/l")).expect("a link"), Path::new("else"));
         target.dress(b"a", 0o555, 1_000_000_007).expect("sets");
-        match target.look(b"a").expect("looks") {
-            Standing::Folder { mode, mtime } => assert_eq!((mode, mtime), (0o555, 1_000_000_007)),
-            other => panic!("{other:?}"),
-        }
+        assert!(matches!(target.look(b"a"), Ok(Standing::Folder)));
+        let about = fs::metadata(root.join("a")).expect("there");
+        assert_eq!((about.mode() & 0o777, about.mtime(), about.mtime_nsec()), (0o555, 1, 7));
         target.make_folder(b"a").expect("makes writable");
         assert_eq!(
             fs::metadata(root.join("a")).expect("there").permissions().mode() & 0o777,
