@@ -53,6 +53,8 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Vocab(command) => token::vocab(command),
         Command::Kv(command) => kv::kv(command),
         Command::Blob(command) => pvrt::blob(command),
+        Command::Send(args) => pvrt::send(args),
+        Command::Recv(args) => pvrt::recv(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {
