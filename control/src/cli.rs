@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::doctor::DoctorArgs;
 use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
-use crate::pvrt::{BlobCommand, PlanFileArgs, RebuildArgs};
+use crate::pvrt::{BlobCommand, PlanFileArgs, RebuildArgs, RecvArgs, SendArgs};
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Rebuild(Box<RebuildArgs>),
     /// Plan a file as references into what the other side has.
     PlanFile(Box<PlanFileArgs>),
+    /// Send files and folders to a `pfs recv`: only what it lacks.
+    Send(SendArgs),
+    /// Receive what `pfs send` sends, into a folder.
+    Recv(RecvArgs),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.

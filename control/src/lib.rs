@@ -55,6 +55,8 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Blob(command) => pvrt::blob(command),
         Command::Rebuild(args) => pvrt::rebuild(args),
         Command::PlanFile(args) => pvrt::plan_file(args),
+        Command::Send(args) => pvrt::send(args),
+        Command::Recv(args) => pvrt::recv(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

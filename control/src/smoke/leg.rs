@@ -44,7 +44,7 @@ impl Backend {
         Self::AfXdpGeneric,
     ];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pcap => "pcap",

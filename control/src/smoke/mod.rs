@@ -1,6 +1,7 @@
 //! `pfs smoke`: the same captures through every backend, and the same digests out of each; and
 //! texts, cut into payloads, whose token ids come out as those of the whole text; and key/value
-//! operations, whose store is read back and equals a model, as does what was answered meanwhile.
+//! operations, whose store is read back and equals a model, as does what was answered meanwhile; and
+//! a folder of files, sent over a link that loses frames.
 
 mod capture;
 mod leg;
@@ -9,6 +10,7 @@ mod replies;
 mod report;
 mod store;
 mod text;
+mod transfer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::out;
 use crate::plan::save_json;
+use crate::run::figures::count;
 use crate::run::stop_flag;
 
 use capture::Capture;
-use leg::{Bench, Leg};
+use leg::{Backend, Bench, Leg};
 use report::Report;
 
 /// Program that each capture runs through.
@@ -77,11 +81,49 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
             table.row(report.add(leg.run(&bench)))?;
         }
     }
+    let sent = sends(args, &bench)?;
     if let Some(plan) = report.plan() {
         save_json(&args.out.join("plan.json"), plan)?;
     }
     save_json(&args.out.join("report.json"), &report)?;
-    report.verdict(args.json)
+    match (report.is_empty(), sent) {
+        (true, true) => Ok(()),
+        _ => report.verdict(args.json),
+    }
+}
+
+/// The transfer's leg, over the best backend that there is; whether it ran.
+///
+/// # Errors
+/// What went wrong, or too many bytes on the wire.
+fn sends(args: &SmokeArgs, bench: &Bench) -> Result<bool, Failure> {
+    let order = [Backend::AfXdpNative, Backend::AfPacket, Backend::Udp];
+    let there: Vec<Backend> = bench.backends().collect();
+    let Some(backend) = order.into_iter().find(|backend| there.contains(backend)) else {
+        return Ok(false);
+    };
+    let name = format!("transfer/tree/{}", backend.name());
+    if args.only.as_ref().is_some_and(|only| !name.contains(only)) {
+        return Ok(false);
+    }
+    let outcome = transfer::run(backend, &args.out)
+        .map_err(|error| Failure::failed(format!("{name}: {error}")))?;
+    for (what, report) in outcome.reports.iter().filter(|_| !args.json) {
+        let (wire, bytes) = (&report.wire, report.bytes);
+        out::print(&format!(
+            "{name}, 5 % lost, {what}: {} files, {} bytes, identical; {} on the wire: manifest {}, sync {}, raw {}, packed {}, repair {}, control {}\n",
+            report.files,
+            count(bytes),
+            count(wire.total()),
+            count(wire.manifest),
+            count(wire.sync),
+            count(wire.raw),
+            count(wire.packed),
+            count(wire.repair),
+            count(wire.control),
+        ))?;
+    }
+    Ok(true)
 }
 
 /// Texts in the folder `text` beside the captures, by name; none where there is no such folder.

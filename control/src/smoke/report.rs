@@ -67,6 +67,11 @@ impl Report {
         &self.legs[self.legs.len() - 1]
     }
 
+    /// Whether no leg ran.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
     /// A plan of the run that can be run again: the first leg's that reads a file.
     pub(super) fn plan(&self) -> Option<&Plan> {
         let file = self.legs.iter().find(|leg| leg.backend == "pcap").or(self.legs.first());

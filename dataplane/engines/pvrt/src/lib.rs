@@ -20,6 +20,7 @@ mod program;
 pub mod rebuild;
 mod space;
 pub mod sync;
+pub mod transfer;
 pub mod wire;
 
 pub use program::{Identity, Piece, Profile, Program, Ref, Transform, Window};
