@@ -7,9 +7,11 @@ mod rebuild;
 mod recv;
 mod send;
 mod show;
+mod via;
 
 pub(crate) use blob::{BlobCommand, blob};
 pub(crate) use plan_file::{PlanFileArgs, plan_file};
 pub(crate) use rebuild::{RebuildArgs, rebuild};
 pub(crate) use recv::{RecvArgs, recv};
 pub(crate) use send::{SendArgs, send};
+pub(crate) use via::Via;
