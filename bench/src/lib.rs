@@ -5,6 +5,7 @@ pub mod blob;
 pub mod host;
 pub mod kv;
 pub mod op;
+pub mod op_pvrt;
 pub mod op_token;
 pub mod overload;
 pub mod pipeline;

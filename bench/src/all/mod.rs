@@ -46,7 +46,7 @@ struct Group {
     report: fn(&Path) -> Result<Report, String>,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group {
         name: "ring",
         heading: "Rings",
@@ -80,6 +80,13 @@ const GROUPS: [Group; 9] = [
         heading: "Token ids in a worker",
         short: &["--rounds", "5", "--bytes", "100000000"],
         thorough: &["--rounds", "9", "--bytes", "200000000"],
+        report: read,
+    },
+    Group {
+        name: "op_pvrt",
+        heading: "Files from frames in a worker",
+        short: &["--rounds", "5", "--bytes", "134217728"],
+        thorough: &["--rounds", "9"],
         report: read,
     },
     Group {
