@@ -120,7 +120,7 @@ fn objects_that_cannot_be_are_refused() {
         vec![4, 0, 0, 0],
         vec![99],
     ] {
-        let said = say(&[&manifest[..], &std::slice::from_ref(&object)].concat());
+        let said = say(&[&manifest[..], std::slice::from_ref(&object)].concat());
         assert!(said.contains("protocol") || said.contains("malformed"), "{object:?}: {said}");
     }
     let said = say(&[vec![6, 1]]);
