@@ -72,6 +72,8 @@ pub(crate) struct Pacer {
     /// Bytes a second to begin with.
     first: f64,
     rtt: Duration,
+    /// The least of these, of late: without queues.
+    least: (Instant, Duration),
     base: Option<(Instant, i64)>,
     began: Instant,
     mark: Option<(u64, u64)>,
@@ -93,6 +95,7 @@ impl Pacer {
             brake: 1.0,
             first: (FIRST_BYTES / rtt.as_secs_f64().max(1e-4)).clamp(FIRST_LEAST, FIRST_MOST),
             rtt,
+            least: (now, rtt),
             base: None,
             began: now,
             mark: None,
@@ -122,11 +125,12 @@ impl Pacer {
         self.rtt
     }
 
-    /// Bytes that may be on their way: twice what the path holds, and what arrives between two reports.
+    /// Bytes that may be on their way: twice what the path holds without queues, and what arrives
+    /// between two reports; more would only stand in a queue, and that for less than [`QUEUE`].
     pub(crate) fn window(&self) -> f64 {
         let path = self.fixed.unwrap_or_else(|| self.path());
-        let held = self.rtt.as_secs_f64() + 0.02;
-        (path * held * 2.0).max(4.0 * BURST)
+        let held = self.least.1.as_secs_f64() * 2.0 + 0.018;
+        (path * held).max(4.0 * BURST)
     }
 
     /// Bytes that may go out now.
@@ -159,6 +163,10 @@ impl Pacer {
         let way = report.heard.saturating_duration_since(report.sent);
         let way = way.saturating_sub(Duration::from_micros(report.held_us));
         self.rtt = self.rtt.mul_f64(0.875) + way.mul_f64(0.125);
+        let old = report.heard.saturating_duration_since(self.least.0) > BASE_AGE;
+        if way < self.least.1 || old {
+            self.least = (report.heard, way);
+        }
         self.delay(report);
         self.losses.0 = self.losses.0 * 0.9 + report.lost as f64;
         self.losses.1 = self.losses.1 * 0.9 + (report.arrived + report.lost) as f64;

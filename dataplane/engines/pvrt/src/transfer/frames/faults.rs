@@ -54,14 +54,22 @@ pub struct Faulty<S> {
     state: u64,
     /// Frames held back, with how many others go first.
     held: Vec<(u32, Vec<u8>)>,
-    /// Frames that are on their way into `inner`.
-    ready: Vec<Vec<u8>>,
+    /// Frames on their way into `inner`, one behind the other as sinks like them, and their lengths.
+    ready: Vec<u8>,
+    lengths: Vec<usize>,
 }
 
 impl<S: FrameSink> Faulty<S> {
     /// Puts `faults` before `inner`.
     pub const fn new(inner: S, faults: Faults) -> Self {
-        Self { inner, faults, state: faults.seed, held: Vec::new(), ready: Vec::new() }
+        Self {
+            inner,
+            faults,
+            state: faults.seed,
+            held: Vec::new(),
+            ready: Vec::new(),
+            lengths: Vec::new(),
+        }
     }
 
     /// SplitMix64, of Steele and Vigna.
@@ -85,21 +93,33 @@ impl<S: FrameSink> Faulty<S> {
                 let after = self.next() % 64 + 1;
                 self.held.push((after as u32, frame.to_vec()));
             } else {
-                self.ready.push(frame.to_vec());
+                self.put(frame);
             }
             if self.happens(self.faults.twice) {
-                self.ready.push(frame.to_vec());
+                self.put(frame);
             }
         }
-        let due = self.held.extract_if(.., |(left, _)| *left == 0);
-        self.ready.extend(due.map(|(_, frame)| frame));
+        let due: Vec<_> = self.held.extract_if(.., |(left, _)| *left == 0).collect();
+        due.iter().for_each(|(_, frame)| self.put(frame));
+    }
+
+    fn put(&mut self, frame: &[u8]) {
+        self.ready.extend_from_slice(frame);
+        self.lengths.push(frame.len());
     }
 
     fn push(&mut self) -> Result<bool, TransferError> {
-        let frames: Vec<&[u8]> = self.ready.iter().map(Vec::as_slice).collect();
+        let (mut rest, mut frames) =
+            (self.ready.as_slice(), Vec::with_capacity(self.lengths.len()));
+        for length in &self.lengths {
+            let (frame, behind) = rest.split_at(*length);
+            frames.push(frame);
+            rest = behind;
+        }
         let taken = if frames.is_empty() { 0 } else { self.inner.send(&frames)? };
-        self.ready.drain(..taken);
-        Ok(self.ready.is_empty())
+        let bytes: usize = self.lengths.drain(..taken).sum();
+        self.ready.drain(..bytes);
+        Ok(self.lengths.is_empty())
     }
 }
 

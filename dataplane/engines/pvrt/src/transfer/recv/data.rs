@@ -21,7 +21,7 @@ const TELL: Duration = Duration::from_millis(10);
 const PAUSED: Duration = Duration::from_millis(1);
 /// Runs of sequences that are told at once.
 const RUNS: usize = 16 << 10;
-/// After this long without a new window an object is looked at for what is missing.
+/// After this long without a new frame an object is looked at for what is missing.
 const STUCK: Duration = Duration::from_millis(400);
 /// Stretches asked for at once.
 const ASKED: usize = 256;
@@ -33,6 +33,7 @@ pub(super) struct Watched {
     /// The journal; none for what is kept in memory.
     pub(super) part: Option<Part>,
     windows: u64,
+    frames: u64,
     since: Instant,
 }
 
@@ -42,7 +43,7 @@ pub(super) type Watch = Arc<Mutex<Vec<Watched>>>;
 impl Watched {
     pub(super) fn new(transfer: Arc<Transfer>, part: Option<Part>) -> Self {
         let windows = transfer.progress().windows;
-        Self { transfer, part, windows, since: Instant::now() }
+        Self { transfer, part, windows, frames: 0, since: Instant::now() }
     }
 }
 
@@ -186,9 +187,13 @@ impl Data {
         {
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
             for watched in watch.iter_mut() {
-                if now.saturating_duration_since(watched.since) < STUCK
-                    || watched.transfer.is_complete()
-                {
+                let frames = watched.transfer.progress().frames;
+                if std::mem::replace(&mut watched.frames, frames) != frames {
+                    watched.since = now;
+                }
+                // One of which nothing has come waits for its turn at the sender.
+                let stuck = now.saturating_duration_since(watched.since) >= STUCK && frames > 0;
+                if !stuck || watched.transfer.is_complete() {
                     continue;
                 }
                 watched.since = now;
