@@ -2,6 +2,7 @@
 //! network namespace of its own; what the host does not allow is skipped with the reason.
 
 mod bad_plans;
+mod blob;
 mod common;
 mod disk;
 mod host;
