@@ -10,6 +10,7 @@ mod kv;
 mod live;
 mod plan;
 mod run;
+mod shell;
 mod smoke;
 mod token;
 mod tx;
