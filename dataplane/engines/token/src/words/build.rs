@@ -70,7 +70,7 @@ impl Builder {
 
     /// The table of the words.
     pub(crate) fn build(self) -> WordTable {
-        let mut room = (self.cells.len() + self.cells.len() / 8).max(8);
+        let mut room = (self.cells.len() + self.cells.len() / 12).max(8);
         let heat = |cell: &Cell| self.hot.get(&cell.key()).copied().unwrap_or(COLD);
         let heat: Vec<u32> = self.cells.iter().map(heat).collect();
         loop {
@@ -79,7 +79,7 @@ impl Builder {
                 return table;
             }
             // Only on bad luck, and less likely each time.
-            room += room / 48;
+            room += room / 16;
         }
     }
 }
@@ -106,17 +106,11 @@ fn attempt(words: &[Cell], heat: &[u32], seed: Seed, room: usize) -> Option<Word
         } else {
             // Few fail because of the bucket's other words.
             let mut least = 0;
-            let mut last = if hottest(bucket) < HOTTEST { 255 } else { 31 };
+            let last = if hottest(bucket) < HOTTEST { 255 } else { 31 };
             loop {
                 let front = |pilot: u8| (place(members[0].0, pilot, room), pilot);
                 let free = |&(slot, _): &(u32, u8)| slot >= least && !taken.has(slot);
-                let Some((slot, pilot)) = (0..=last).map(front).filter(free).min() else {
-                    if last == 255 {
-                        return None;
-                    }
-                    (least, last) = (0, 255);
-                    continue;
-                };
+                let (slot, pilot) = (0..=last).map(front).filter(free).min()?;
                 if settle(words, members, pilot, &mut cells, &mut taken) {
                     break pilot;
                 }
