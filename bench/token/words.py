@@ -1,4 +1,4 @@
-"""Counts pieces in the training texts and writes the multi-token word list and the list of the most common ones.
+"""Counts pieces in the training texts and writes the multi-token word list.
 
     words.py [--out dataplane/engines/token/data/words.zst] [--count 65536]
 
@@ -80,19 +80,11 @@ def shares(counted: dict[str, collections.Counter]) -> collections.Counter:
     return total
 
 
-def heat(encodings: dict, weighed: dict[str, collections.Counter]) -> collections.Counter:
-    """How often each piece occurs, whatever tokens it becomes."""
-    total = collections.Counter()
-    for name, encoding in encodings.items():
-        for piece, share in weighed[encoding._pat_str].items():
-            total[piece] += VOCABULARIES[name] * share
-    return total
-
-
-def score(encodings: dict, weighed: dict[str, collections.Counter]) -> collections.Counter:
+def score(encodings: dict, by_pattern: dict[str, dict[str, collections.Counter]]) -> collections.Counter:
     """What a cell for each piece is worth: its share, summed over the vocabularies that need two
     to four tokens for it."""
     worth = collections.Counter()
+    weighed = {pattern: shares(counted) for pattern, counted in by_pattern.items()}
     for name, encoding in encodings.items():
         for piece, share in weighed[encoding._pat_str].items():
             ids = len(encoding._encode_single_piece(piece.encode()))
@@ -113,9 +105,7 @@ def main() -> None:
     root = pathlib.Path(__file__).parents[2]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=root / "dataplane/engines/token/data/words.zst")
-    parser.add_argument("--count", type=int, default=140_000)
-    parser.add_argument("--hot", type=pathlib.Path, default=root / "dataplane/engines/token/data/hot.zst")
-    parser.add_argument("--hot-count", type=int, default=16_384)
+    parser.add_argument("--count", type=int, default=65536)
     arguments = parser.parse_args()
     encodings = reference.encodings(sources.cache_folder(), tuple(VOCABULARIES))
     patterns = {e._pat_str: e._pat_str for e in encodings.values()}
@@ -127,10 +117,7 @@ def main() -> None:
             print(f"{source.kind:8} {source.registry}:{source.package:32} {source.licence:24} {size:>10}", flush=True)
             for pattern, counter in counts.items():
                 by_pattern[pattern][source.kind].update(counter)
-    weighed = {pattern: shares(counted) for pattern, counted in by_pattern.items()}
-    hot = sorted(heat(encodings, weighed).items(), key=lambda item: (-item[1], item[0]))[: arguments.hot_count]
-    print(f"{len(hot)} hot pieces, {write(arguments.hot, [piece for piece, _ in hot])} bytes in {arguments.hot}")
-    worth = score(encodings, weighed)
+    worth = score(encodings, by_pattern)
     ranked = sorted(worth.items(), key=lambda item: (-item[1], item[0]))[: arguments.count]
     size = write(arguments.out, [piece for piece, _ in ranked])
     whole = sum(worth.values())

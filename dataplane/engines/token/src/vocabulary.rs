@@ -122,7 +122,6 @@ impl Vocabulary {
                 Engine::Greedy(Box::new(greedy))
             }
         };
-        table.heat(words::hot().iter());
         Ok(Self::of(source, engine, table.build()))
     }
 

@@ -84,7 +84,6 @@ impl<'a> Work<'a> {
             longest: self.spelled.iter().map(|bytes| bytes.len()).max().unwrap_or(0),
             bytes: self.bytes.into(),
             pairs: self.pairs.build(),
-            offset: super::offset(&self.ids),
             ids: self.ids.into(),
             halves: self.halves.into(),
             lengths: lengths.into(),

@@ -6,7 +6,7 @@ use crate::split::Level;
 use crate::words::Key;
 
 #[cfg(target_arch = "x86_64")]
-use super::{beside, x86};
+use super::x86;
 
 /// What the loops over windows call.
 pub(super) trait Isa: Copy {
@@ -46,37 +46,27 @@ impl Bpe {
         }
     }
 
-    /// The instruction set of the loops.
-    pub(crate) fn level(&self) -> Level {
-        self.level
-    }
-
-    /// The ids of the words of `keys`, each into the place in `out` that `places` says. Keys of no
-    /// word are passed over.
+    /// The ids of some words, those of `keys` that `which` lists, into `out` in that order. Keys of
+    /// no word are passed over.
     ///
     /// Words merge side by side: each waits for memory while others go on.
     #[inline(never)]
-    pub(crate) fn few(&self, keys: &[Key], places: &[u8], out: &mut [Few]) {
-        debug_assert!(keys.len() == places.len());
+    pub(crate) fn few(&self, keys: &[Key], which: &[u8], out: &mut [Few]) {
+        debug_assert!(which.len() <= out.len());
         match self.level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: tables have a level only where that is available.
-            Level::Avx512 => unsafe { beside::few(self, keys, places, out) },
+            Level::Avx512 => unsafe { x86::few512(self, keys, which, out) },
             _ => {
-                for (key, &place) in keys.iter().zip(places) {
-                    let Some((word, len)) = key.word() else { continue };
-                    self.hand_out(&word[..len], &mut out[usize::from(place)]);
+                for (&at, few) in which.iter().zip(out) {
+                    let Some(word) = keys[usize::from(at)].word() else { continue };
+                    few.count = 0;
+                    for (number, id) in self.short(&word.0[..word.1]).iter().zip(&mut few.ids) {
+                        *id = self.id(number);
+                        few.count += 1;
+                    }
                 }
             }
-        }
-    }
-
-    /// The ids of one word, into `few`.
-    pub(super) fn hand_out(&self, word: &[u8], few: &mut Few) {
-        few.count = 0;
-        for (number, id) in self.short(word).iter().zip(&mut few.ids) {
-            *id = self.id(number);
-            few.count += 1;
         }
     }
 

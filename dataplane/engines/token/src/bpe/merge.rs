@@ -69,40 +69,29 @@ pub(crate) struct Few {
     pub(crate) count: u32,
 }
 
-/// A piece of 16 to 64 bytes, and then its ids in the same place.
+/// A piece of 16 to 64 bytes and its ids.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Wide {
-    /// At first the bytes of the piece; behind what is of account, anything.
+    pub(crate) bytes: [u8; WINDOW],
     pub(crate) ids: [u32; WINDOW],
     /// Bytes of the piece.
-    len: u32,
-    /// How many ids there are.
+    pub(crate) len: u32,
+    /// How many ids there are; what is behind them is of no account.
     pub(crate) count: u32,
 }
 
 impl Default for Wide {
     fn default() -> Self {
-        Self { ids: [0; WINDOW], len: 0, count: 0 }
+        Self { bytes: [0; WINDOW], ids: [0; WINDOW], len: 0, count: 0 }
     }
 }
 
 impl Wide {
-    /// Makes it `piece`, of up to 64 bytes.
-    pub(crate) fn set(&mut self, piece: &[u8]) {
-        bytemuck::bytes_of_mut(&mut self.ids)[..piece.len()].copy_from_slice(piece);
-        self.len = piece.len() as u32;
-    }
-
-    /// Bytes of the piece.
-    #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// The piece's bytes, while there are no ids.
+    /// The piece's bytes.
     #[inline(always)]
     pub(super) fn piece(&self) -> &[u8] {
-        &bytemuck::bytes_of(&self.ids)[..WINDOW.min(self.len as usize)]
+        &self.bytes[..WINDOW.min(self.len as usize)]
     }
 }
 

@@ -15,11 +15,7 @@
 //!   ([`valid`]), so that only the joints of windows are to be checked. Where a joint fails again and
 //!   again, which takes a text made for it, encoding goes on from prefix to prefix ([`prefixes`]).
 
-#[cfg(target_arch = "x86_64")]
-mod beside;
 mod build;
-#[cfg(target_arch = "x86_64")]
-mod columns;
 mod isa;
 mod long;
 mod merge;
@@ -57,8 +53,6 @@ pub(crate) struct Bpe {
     pairs: Pairs,
     /// The id of each number.
     ids: Table<u32>,
-    /// What is added to each number but a byte's to give its id, where that is the same for all.
-    offset: Option<u32>,
     /// The pair that merged into each number; a byte's is itself, twice.
     halves: Table<[u32; 2]>,
     /// Bytes of each number.
@@ -77,13 +71,6 @@ pub(crate) struct Bpe {
     certain: Option<CertainPairs>,
     /// Instruction set of the loops, which this processor has.
     level: Level,
-}
-
-/// What is added to each number but a byte's to give its id in `ids`, where that is the same for all.
-fn offset(ids: &[u32]) -> Option<u32> {
-    let mut offsets = (256..).zip(ids.get(256..)?).map(|(number, id)| id.wrapping_sub(number));
-    let first = offsets.next()?;
-    offsets.all(|offset| offset == first).then_some(first)
 }
 
 impl Bpe {

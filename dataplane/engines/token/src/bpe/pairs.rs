@@ -11,17 +11,15 @@ use crate::Table;
 /// A free cell: no pair has such numbers.
 const FREE: u64 = u64::MAX;
 /// Bits of the result in a cell; above them the right and the left number have 21 each.
-pub(super) const RESULT_BITS: u32 = 22;
+const RESULT_BITS: u32 = 22;
 /// Clears the result.
 const PAIR: u64 = !((1 << RESULT_BITS) - 1);
 /// Pairs per bucket, on average.
 const BUCKET: usize = 4;
-/// Buckets at least: vector code reads displacements by fours.
-const LEAST_BUCKETS: usize = 4;
 /// What pairs are multiplied by first; the next odd numbers follow where it brings no success.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Where the bucket's bits begin in a hash: they depend on all bits of a pair.
-pub(super) const BUCKET_SHIFT: u32 = 32;
+const BUCKET_SHIFT: u32 = 32;
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -93,7 +91,7 @@ impl Builder {
 
 /// The table with `room` cells; `None` where some bucket finds no place.
 fn attempt(pairs: &[u64], factor: u64, room: usize) -> Option<Pairs> {
-    let buckets = (pairs.len() / BUCKET).next_power_of_two().max(LEAST_BUCKETS);
+    let buckets = (pairs.len() / BUCKET).next_power_of_two().max(1);
     let shift = 64 - room.trailing_zeros();
     let hash = |cell: u64| (cell >> RESULT_BITS).wrapping_mul(factor);
     let mut order: Vec<(usize, u64)> =
@@ -146,13 +144,6 @@ impl Pairs {
         if other < 1 << RESULT_BITS { other as u32 } else { NONE }
     }
 
-    /// Cells, displacements, and the number of these less one, for vector code.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn arrays(&self) -> (*const u64, *const u8, u32) {
-        (self.cells.as_ptr(), self.pilots.as_ptr(), self.pilots.len() as u32 - 1)
-    }
-
     /// Cells, displacements, factor and shift, for storing.
     pub(super) fn parts(&self) -> (&Table<u64>, &Table<u8>, [u64; 2]) {
         (&self.cells, &self.pilots, [self.factor, u64::from(self.shift)])
@@ -170,7 +161,6 @@ impl Pairs {
         let sound = cells.len() >= 2
             && cells.len().is_power_of_two()
             && pilots.len().is_power_of_two()
-            && pilots.len() >= LEAST_BUCKETS
             && shift == u64::from(64 - bits);
         let table = sound.then_some(Self { cells, pilots, factor, shift: shift as u32 })?;
         let at_home = |(at, &cell): (usize, &u64)| cell == FREE || table.place(cell & PAIR) == at;

@@ -33,12 +33,10 @@ impl Stored for Bpe {
         let (cells, pilots) = (reader.get("bpepairs")?, reader.get("bpepilot")?);
         let pairs = Pairs::from_parts(cells, pilots, [factor, shift])
             .ok_or_else(|| wrong("the pairs do not lie where they are looked for"))?;
-        let ids = reader.get::<u32>("bpeids")?;
         let bpe = Self {
             bytes: reader.get("bpebytes")?,
             pairs,
-            offset: super::offset(&ids),
-            ids,
+            ids: reader.get("bpeids")?,
             halves: reader.get("bpehalf")?,
             lengths: reader.get("bpelen")?,
             shorter: reader.get("bpeshort")?,

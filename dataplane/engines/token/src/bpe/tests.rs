@@ -50,10 +50,9 @@ fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
         }
         let words: Vec<&[u8]> = (1..=15).flat_map(|len| piece.chunks(len)).take(200).collect();
         let keys: Vec<Key> = words.iter().map(|word| Key::of(word)).collect();
-        let places: Vec<u8> = (0..words.len() as u8).rev().collect();
+        let which: Vec<u8> = (0..words.len() as u8).collect();
         let mut few = vec![Few::default(); words.len()];
-        bpe.few(&keys, &places, &mut few);
-        few.reverse();
+        bpe.few(&keys, &which, &mut few);
         for (few, word) in few.iter().zip(words) {
             let expected = ids(&merge::merge_any(&bpe, word));
             assert_eq!(few.ids[..few.count as usize], expected, "{level:?}");

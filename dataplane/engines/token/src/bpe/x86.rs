@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::isa::{Isa, Portable};
-use super::merge::{Merged, POSITION_BITS, WINDOW, Wide, order};
+use super::merge::{Few, Merged, POSITION_BITS, WINDOW, Wide, order};
 use super::{Bpe, NONE, Scratch};
+use crate::words::Key;
 
 /// AVX-512. To be made only where the processor has it.
 #[derive(Clone, Copy)]
@@ -162,20 +163,29 @@ impl<const R: usize, const N: usize> Work<R, N> {
     }
 }
 
-/// Pieces that merge side by side.
-const BESIDE: usize = 4;
+/// Words that merge side by side.
+const BESIDE: usize = 8;
+/// Longer pieces that do, in more registers.
+const WIDE_BESIDE: usize = 4;
+
+/// As [`Bpe::few`]; where a word is done, the next takes its place.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn few512(bpe: &Bpe, keys: &[Key], which: &[u8], out: &mut [Few]) {
+    // SAFETY: this function has the features.
+    unsafe { side_by_side::<1, LANES, BESIDE>(bpe, &mut FewQueue { keys, which, out, at: 0 }) }
+}
 
 /// As [`Bpe::wide`]: first those of up to 32 bytes, then the others.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn wide512(bpe: &Bpe, pieces: &mut [Wide]) {
-    let longer = pieces.iter().any(|wide| wide.len() > 32);
+    let longer = pieces.iter().any(|wide| wide.len > 32);
     // SAFETY: this function has the features.
     unsafe {
         let mut queue = WideQueue { pieces, at: 0, from: 1 };
-        side_by_side::<2, 32, BESIDE>(bpe, &mut queue);
+        side_by_side::<2, 32, WIDE_BESIDE>(bpe, &mut queue);
         if longer {
             queue = WideQueue { pieces, at: 0, from: 33 };
-            side_by_side::<4, 64, BESIDE>(bpe, &mut queue);
+            side_by_side::<4, 64, WIDE_BESIDE>(bpe, &mut queue);
         }
     }
 }
@@ -195,11 +205,41 @@ trait Queue<const R: usize, const N: usize> {
     unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<R, N>);
 }
 
+/// Words.
+struct FewQueue<'a> {
+    keys: &'a [Key],
+    which: &'a [u8],
+    out: &'a mut [Few],
+    at: usize,
+}
+
+impl Queue<1, LANES> for FewQueue<'_> {
+    #[inline(always)]
+    unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<1, LANES>, usize)> {
+        while let Some(&at) = self.which.get(self.at) {
+            self.at += 1;
+            let key = &self.keys[usize::from(at)];
+            if key.is_word() {
+                // SAFETY: features by the caller.
+                return Some((unsafe { Work::of_key(bpe, key) }, self.at - 1));
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    unsafe fn done(&mut self, bpe: &Bpe, at: usize, work: &Work<1, LANES>) {
+        let few = &mut self.out[at];
+        // SAFETY: features by the caller. A `Few` is as large as 16 ids, and any ids make one.
+        few.count = unsafe { work.ids(bpe, std::ptr::from_mut(few).cast()) };
+    }
+}
+
 /// Pieces of `from` to as many bytes as there are slots.
 struct WideQueue<'a> {
     pieces: &'a mut [Wide],
     at: usize,
-    from: usize,
+    from: u32,
 }
 
 impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
@@ -207,7 +247,7 @@ impl<const R: usize, const N: usize> Queue<R, N> for WideQueue<'_> {
     unsafe fn next(&mut self, bpe: &Bpe) -> Option<(Work<R, N>, usize)> {
         while let Some(wide) = self.pieces.get(self.at) {
             self.at += 1;
-            if (self.from..=N).contains(&wide.len()) {
+            if (self.from..=N as u32).contains(&wide.len) {
                 // SAFETY: features by the caller.
                 return Some((unsafe { Work::new(bpe, wide.piece()) }, self.at - 1));
             }
@@ -259,6 +299,34 @@ unsafe fn side_by_side<const R: usize, const N: usize, const B: usize>(
                     }
                 }
             }
+        }
+    }
+}
+
+impl Work<1, LANES> {
+    /// The word of `key`, which has one.
+    ///
+    /// # Safety
+    /// As for [`Work::new`].
+    #[inline(always)]
+    unsafe fn of_key(bpe: &Bpe, key: &Key) -> Self {
+        let len = key.len();
+        let mut numbers = [0u32; LANES];
+        // SAFETY: features by the caller. A key has 16 bytes, aligned to as many. Gathers are masked
+        // to pairs of bytes, for each of which the table has an entry.
+        unsafe {
+            let key = _mm_load_si128(std::ptr::from_ref(key).cast());
+            let bytes = _mm512_cvtepu8_epi32(key);
+            let next = _mm512_cvtepu8_epi32(_mm_srli_si128::<1>(key));
+            let paired = low(len - 1);
+            _mm512_storeu_si512(numbers.as_mut_ptr().cast(), bytes);
+            let index = _mm512_or_si512(_mm512_slli_epi32::<8>(bytes), next);
+            let none = _mm512_set1_epi32(NONE as i32);
+            let ranks =
+                _mm512_mask_i32gather_epi32::<4>(none, paired, index, bpe.bytes.as_ptr().cast());
+            let ranks = _mm512_slli_epi32::<{ POSITION_BITS }>(ranks);
+            let orders = [_mm512_or_si512(ranks, places())];
+            Self { numbers, orders, live: (1 << len) - 1, least: least_of(&orders) }
         }
     }
 }

@@ -1,20 +1,15 @@
-//! Pieces to ids: groups of keys whose cells are fetched, each looked up when the next has been
-//! asked for; then the words that were not there, many at once; then all in order.
+//! Pieces to ids: a block of keys and prefetches, then a block of look-ups.
 
 use super::learned::Learned;
-use super::sink::{RUN, Sink};
+use super::sink::Sink;
 use crate::bpe::{Bpe, Few, Scratch, WINDOW, Wide};
 use crate::vocabulary::Vocabulary;
-use crate::words::{Key, WORD_BYTES, WORD_IDS, WordView};
+use crate::words::{Key, WORD_BYTES, WordView};
 
-/// Words whose cells are fetched before the first of them is looked at.
-const GROUP: usize = 64;
-/// Words in a block, at most: so many that those which merge fill vectors.
-const WORDS: usize = 1024;
-/// Words of a block that are not one token of the table, at most.
-const OTHERS: usize = 192;
+/// Pieces whose cells are fetched before the first of them is looked at.
+const BLOCK: usize = 256;
 /// Pieces of 16 to 64 bytes in a block, at most.
-const WIDE: usize = 20;
+const WIDE: usize = 12;
 /// Bytes that are read for a key.
 const KEY_BYTES: usize = size_of::<Key>();
 
@@ -57,56 +52,22 @@ enum Found {
     Wide(u8),
 }
 
-/// Words that are looked up together: pieces, and parts of pieces between certain boundaries.
-struct Group {
-    keys: [Key; GROUP],
-    /// The cells where they can be.
-    slots: [u32; GROUP],
-    /// What is known of those that are longer than a key.
-    spans: [Span; GROUP],
-    len: usize,
-}
-
-impl Group {
-    const EMPTY: Self = Self {
-        keys: [Key { low: 0, high: 0 }; GROUP],
-        slots: [0; GROUP],
-        spans: [Span { start: 0, end: 0, found: Found::None }; GROUP],
-        len: 0,
-    };
-}
-
-/// How far something is in a block.
-#[derive(Clone, Copy, Default)]
-struct End {
-    words: usize,
-    /// Of them, those that are not one token of the table.
-    others: usize,
-}
-
-/// The words of a block.
+/// The words of a block: pieces, and parts of pieces between certain boundaries.
 pub(super) struct Keys {
-    /// The group that is looked up, and the one that is asked for.
-    groups: [Group; 2],
-    /// The id of each word that is one token of the table; anything for the others, and behind.
-    ids: [u32; WORDS + RUN],
-    /// The numbers of the others.
-    others: [u16; OTHERS],
-    /// And their ids: none for those that are no words.
-    few: [Few; OTHERS],
-    /// Those of them that are in no cell, and their places among the others.
-    missed: [Key; OTHERS],
-    places: [u8; OTHERS],
-    misses: usize,
-    /// How far the block has come.
-    end: End,
+    keys: [Key; BLOCK],
+    /// The cells where they can be.
+    slots: [u32; BLOCK],
+    /// What is known of those that are longer than a key.
+    spans: [Span; BLOCK],
+    /// Those that are in no cell.
+    missed: [u8; BLOCK],
+    /// And their ids.
+    few: [Few; BLOCK],
     /// Pieces that merge in more registers than words.
     wide: [Wide; WIDE],
     wides: usize,
-    /// Where segments end: the number of words since the block's first.
-    bounds: Vec<u32>,
-    /// And how many others were among them.
-    ends: Vec<End>,
+    /// Where segments end among the words.
+    bounds: Vec<u16>,
     /// Words that have been merged before, where that is asked for.
     learned: Option<Learned>,
 }
@@ -115,18 +76,14 @@ impl Keys {
     /// No words, and a cache of at most `learn` bytes.
     pub(super) fn with(learn: Option<usize>) -> Self {
         Self {
-            groups: [Group::EMPTY; 2],
-            ids: [0; WORDS + RUN],
-            others: [0; OTHERS],
-            few: [Few::default(); OTHERS],
-            missed: [Key { low: 0, high: 0 }; OTHERS],
-            places: [0; OTHERS],
-            misses: 0,
-            end: End::default(),
+            keys: [Key { low: 0, high: 0 }; BLOCK],
+            slots: [0; BLOCK],
+            spans: [Span::default(); BLOCK],
+            missed: [0; BLOCK],
+            few: [Few::default(); BLOCK],
             wide: [Wide::default(); WIDE],
             wides: 0,
             bounds: Vec::new(),
-            ends: Vec::new(),
             learned: learn.and_then(Learned::with_room),
         }
     }
@@ -134,8 +91,7 @@ impl Keys {
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
         let learned = self.learned.as_ref().map_or(0, Learned::memory);
-        let ends = self.ends.capacity() * size_of::<End>();
-        size_of::<Self>() + self.bounds.capacity() * size_of::<u32>() + ends + learned
+        size_of::<Self>() + self.bounds.capacity() * size_of::<u16>() + learned
     }
 
     /// Whether there is a cache of words.
@@ -150,93 +106,39 @@ impl Keys {
         if !(WORD_BYTES + 1..=WINDOW).contains(&piece.len()) {
             return Found::None;
         }
-        wide.set(piece);
+        wide.bytes[..piece.len()].copy_from_slice(piece);
+        wide.len = piece.len() as u32;
         self.wides += 1;
         Found::Wide(self.wides as u8 - 1)
-    }
-
-    /// Whether there is room for the group that is being asked for, and for another.
-    fn has_room(&self) -> bool {
-        let words = self.end.words + 2 * GROUP <= WORDS;
-        words && self.end.others + 2 * GROUP <= OTHERS && self.wides < WIDE
-    }
-
-    /// Looks up the words of group `which` from `from` on to before `to`.
-    #[inline(never)]
-    fn look_up(&mut self, words: WordView<'_>, which: usize, from: usize, to: usize) {
-        let group = &self.groups[which];
-        let ids = &mut self.ids[self.end.words..][..to - from];
-        let all = group.keys[from..to].iter().zip(&group.slots[from..to]).zip(ids);
-        let mut others = [0u8; GROUP];
-        let mut count = 0;
-        for (at, ((key, &slot), id)) in (from as u8..).zip(all) {
-            let cell = words.cell(slot);
-            *id = cell.first();
-            others[count % GROUP] = at;
-            count += usize::from(!cell.is_one(key));
-        }
-        let places = self.end.others..self.end.others + count;
-        let slots = self.others[places.clone()].iter_mut().zip(&mut self.few[places.clone()]);
-        for ((&at, (number, few)), place) in others[..count].iter().zip(slots).zip(places) {
-            let at = usize::from(at);
-            let key = group.keys[at];
-            let cell = words.cell(group.slots[at]);
-            *number = (self.end.words + at - from) as u16;
-            few.ids[..WORD_IDS].copy_from_slice(&cell.ids());
-            let hit = cell.is(&key);
-            few.count = if hit { cell.count() as u32 } else { 0 };
-            (self.missed[self.misses], self.places[self.misses]) = (key, place as u8);
-            self.misses += usize::from(!hit);
-            if !key.is_word() {
-                group.spans[at].write(few);
-            }
-        }
-        self.end.words += to - from;
-        self.end.others += count;
-    }
-}
-
-impl Span {
-    /// Writes it into `few`, which then has no ids.
-    fn write(&self, few: &mut Few) {
-        let (kind, number) = match self.found {
-            Found::None => (0, 0),
-            Found::Token(id) => (1, id),
-            Found::Wide(at) => (2, u32::from(at)),
-        };
-        few.ids[..4].copy_from_slice(&[self.start, self.end, kind, number]);
-        few.count = 0;
-    }
-
-    /// What [`Span::write`] has written.
-    fn read(few: &Few) -> Self {
-        let [start, end, kind, number, ..] = few.ids;
-        let found = match kind {
-            1 => Found::Token(number),
-            2 => Found::Wide(number as u8),
-            _ => Found::None,
-        };
-        Self { start, end, found }
     }
 }
 
 /// As [`Bpe::few`], but takes from `learned` what is there, and adds what is not.
 #[cold]
-fn recall(bpe: &Bpe, learned: &mut Learned, keys: &[Key], places: &[u8], few: &mut [Few]) {
-    let (mut new, mut new_places) = ([Key { low: 0, high: 0 }; OTHERS], [0u8; OTHERS]);
-    let mut count = 0;
-    for (&key, &place) in keys.iter().zip(places) {
-        match learned.get(key) {
-            Some(found) => few[usize::from(place)] = found,
-            None => {
-                (new[count], new_places[count]) = (key, place);
-                count += 1;
-            }
+fn recall(bpe: &Bpe, learned: &mut Learned, keys: &[Key], missed: &[u8], few: &mut [Few; BLOCK]) {
+    let (mut new, mut places, mut count) = ([0u8; BLOCK], [0u8; BLOCK], 0);
+    let key = |at: u8| keys[usize::from(at)];
+    for (place, &at) in missed.iter().enumerate() {
+        if learned.get(key(at)).is_none() {
+            (new[count], places[count]) = (at, place as u8);
+            count += 1;
         }
     }
-    bpe.few(&new[..count], &new_places[..count], few);
-    for (&key, &place) in new[..count].iter().zip(&new_places) {
-        learned.put(key, &few[usize::from(place)]);
+    bpe.few(keys, &new[..count], few);
+    // Each goes to its place, none of which comes before where it is: the last first.
+    for (from, &to) in places[..count].iter().enumerate().rev() {
+        few[usize::from(to)] = few[from];
+    }
+    let mut next = places[..count].iter().copied().peekable();
+    for (place, &at) in missed.iter().enumerate() {
+        if next.next_if_eq(&(place as u8)).is_none()
+            && let Some(found) = learned.get(key(at))
+        {
+            few[place] = found;
+        }
+    }
+    for (&at, &place) in new.iter().zip(&places[..count]) {
+        learned.put(key(at), &few[usize::from(place)]);
     }
 }
 
@@ -268,20 +170,21 @@ impl Round<'_> {
         sink: &mut S,
         mut after: impl FnMut(&mut S),
     ) {
+        let words = self.vocab.words.view();
         let mut next = Place::default();
         while next.segment < segments.len() {
             let mut segment = next.segment;
-            self.block(segments, &mut next);
-            self.merge_missed();
-            let mut from = End::default();
-            for bound in 0..=self.keys.ends.len() {
-                let end = self.keys.ends.get(bound).copied();
-                let to = end.unwrap_or(self.keys.end);
-                if let Some(segment) = segments.get(segment) {
-                    self.emit(*segment, from, to, sink);
+            let count = self.fill(words, segments, &mut next);
+            let misses = self.compare(words, count);
+            self.merge_missed(misses);
+            let (mut at, mut miss) = (0, 0);
+            for bound in 0..=self.keys.bounds.len() {
+                let end = self.keys.bounds.get(bound).map_or(count, |&end| usize::from(end));
+                if end > at {
+                    miss = self.emit(words, segments[segment], at..end, miss..misses, sink);
+                    at = end;
                 }
-                from = to;
-                if end.is_some() {
+                if bound < self.keys.bounds.len() {
                     after(sink);
                     segment += 1;
                 }
@@ -289,80 +192,71 @@ impl Round<'_> {
         }
     }
 
-    /// Looks up the words from `next` on, as many as there is room for.
+    /// Computes the keys of words from `next` on, as many as fit, and fetches their cells. Gives
+    /// their number.
     #[inline(always)]
-    fn block(&mut self, segments: &[Segment<'_>], next: &mut Place) {
-        let words = self.vocab.words.view();
-        self.keys.end = End::default();
-        self.keys.misses = 0;
-        self.keys.wides = 0;
-        self.keys.bounds.clear();
-        self.keys.ends.clear();
-        let (mut now, mut first) = (0, 0);
-        self.fill(words, segments, next, now, first);
-        while self.keys.groups[now].len > 0 {
-            let len = self.keys.groups[now].len;
-            self.keys.groups[1 - now].len = 0;
-            if self.keys.has_room() {
-                self.fill(words, segments, next, 1 - now, first + len);
-            }
-            let mut from = 0;
-            while let Some(&bound) = self.keys.bounds.get(self.keys.ends.len()) {
-                let to = bound as usize - first;
-                if to > len {
-                    break;
-                }
-                self.keys.look_up(words, now, from, to);
-                self.keys.ends.push(self.keys.end);
-                from = to;
-            }
-            self.keys.look_up(words, now, from, len);
-            first += len;
-            now = 1 - now;
-        }
-        // Segments that end without a word behind the last one looked up.
-        while self.keys.ends.len() < self.keys.bounds.len() {
-            self.keys.ends.push(self.keys.end);
-        }
-    }
-
-    /// Computes the keys of words from `next` on, as many as fit into a group, and fetches their
-    /// cells. `first` words of the block are before it.
-    #[inline(always)]
-    fn fill(
-        &mut self,
-        words: WordView<'_>,
-        segments: &[Segment<'_>],
-        next: &mut Place,
-        group: usize,
-        first: usize,
-    ) {
+    fn fill(&mut self, words: WordView<'_>, segments: &[Segment<'_>], next: &mut Place) -> usize {
         let mut filled = 0;
-        while filled < GROUP && self.keys.wides < WIDE && next.segment < segments.len() {
+        self.keys.bounds.clear();
+        self.keys.wides = 0;
+        while filled < BLOCK && self.keys.wides < WIDE && next.segment < segments.len() {
             let segment = segments[next.segment];
-            filled = fill_short(&mut self.keys.groups[group], segment, next, filled);
-            if filled < GROUP && next.piece < segment.ends.len() {
-                filled = self.fill_other(segment, next, group, filled);
+            filled = self.fill_short(words, segment, next, filled);
+            if filled < BLOCK && next.piece < segment.ends.len() {
+                filled = self.fill_other(words, segment, next, filled);
             }
             if next.piece == segment.ends.len() {
-                self.keys.bounds.push((first + filled) as u32);
+                self.keys.bounds.push(filled as u16);
                 *next = Place { segment: next.segment + 1, ..Place::default() };
             }
         }
-        let group = &mut self.keys.groups[group];
-        group.len = filled;
-        // Those behind the last are of former words, or of none: they do no harm.
-        let used = filled.next_multiple_of(8);
-        words.slots(self.bpe.level(), &group.keys[..used], &mut group.slots[..used]);
+        filled
+    }
+
+    /// As [`Round::fill`], up to the first word that has more than 15 bytes or too few behind it.
+    ///
+    /// A function of its own, so that its loop has all registers.
+    #[inline(never)]
+    fn fill_short(
+        &mut self,
+        words: WordView<'_>,
+        segment: Segment<'_>,
+        next: &mut Place,
+        filled: usize,
+    ) -> usize {
+        let text = segment.text;
+        let ends = &segment.ends[next.piece..];
+        let keys = self.keys.keys[filled..].iter_mut().zip(&mut self.keys.slots[filled..]);
+        // Words that begin here have 16 bytes from their first on.
+        let safe = (text.len() + 1).saturating_sub(segment.start + KEY_BYTES);
+        let mut start = next.start;
+        let mut done = 0;
+        for (&end, (key, slot)) in ends.iter().zip(keys) {
+            let len = end.wrapping_sub(start) as usize;
+            if len > WORD_BYTES || start as usize >= safe {
+                break;
+            }
+            let from = text.as_ptr().wrapping_add(segment.start + start as usize);
+            // SAFETY: `start` is below `safe`, so 16 bytes from there on lie in the text.
+            *key = unsafe { Key::load(from, len) };
+            *slot = words.slot(*key);
+            words.prefetch(*slot);
+            start = end;
+            done += 1;
+        }
+        if done > 0 {
+            *next = Place { piece: next.piece + done, start, inside: false, ..*next };
+        }
+        filled + done
     }
 
     /// Adds the next word, whatever it is.
     #[inline(never)]
     fn fill_other(
         &mut self,
+        words: WordView<'_>,
         segment: Segment<'_>,
         next: &mut Place,
-        group: usize,
         filled: usize,
     ) -> usize {
         let mut end = segment.ends[next.piece];
@@ -379,9 +273,10 @@ impl Round<'_> {
             }
         }
         let key = Key::of(segment.piece(next.start, end));
-        let group = &mut self.keys.groups[group];
-        group.keys[filled] = key;
-        group.spans[filled] = Span { start: next.start, end, found };
+        self.keys.keys[filled] = key;
+        self.keys.slots[filled] = words.slot(key);
+        words.prefetch(self.keys.slots[filled]);
+        self.keys.spans[filled] = Span { start: next.start, end, found };
         next.inside = end < segment.ends[next.piece];
         next.piece += usize::from(!next.inside);
         next.start = end;
@@ -393,64 +288,86 @@ impl Round<'_> {
         self.vocab.long_words.get(&self.vocab.tokens, piece)
     }
 
+    /// Lists which of the first `count` words are not in the table. Gives their number.
+    #[inline(never)]
+    fn compare(&mut self, words: WordView<'_>, count: usize) -> usize {
+        let mut misses = 0;
+        let all = self.keys.keys[..count].iter().zip(&self.keys.slots);
+        for (at, (key, &slot)) in all.enumerate() {
+            self.keys.missed[misses % BLOCK] = at as u8;
+            misses += usize::from(!words.cell(slot).is(key));
+        }
+        misses
+    }
+
     /// Finds the ids of the missed words of up to 64 bytes.
     #[inline(always)]
-    fn merge_missed(&mut self) {
-        let Keys { missed, places, misses, few, wide, wides, learned, .. } = &mut *self.keys;
-        if *misses == 0 {
+    fn merge_missed(&mut self, misses: usize) {
+        if misses == 0 {
             return;
         }
-        let (missed, places) = (&missed[..*misses], &places[..*misses]);
+        let Keys { keys, missed, few, wide, wides, learned, .. } = &mut *self.keys;
         match learned {
-            Some(learned) => recall(self.bpe, learned, missed, places, few),
-            None => self.bpe.few(missed, places, few),
+            Some(learned) => recall(self.bpe, learned, keys, &missed[..misses], few),
+            None => self.bpe.few(keys, &missed[..misses], few),
         }
         if *wides > 0 {
             self.bpe.wide(&mut wide[..*wides]);
         }
     }
 
-    /// Adds the ids of the words from `from` to before `to`, which are of `segment`, to `sink`.
+    /// Adds the ids of `words`, words of `segment`, to `sink`; `missed` is where those that are in
+    /// no cell begin and end in their list. Gives where those behind `words` begin.
     #[inline(always)]
-    fn emit<S: Sink>(&mut self, segment: Segment<'_>, from: End, to: End, sink: &mut S) {
-        let mut at = from.words;
-        let mut cursor = sink.open(to.words - at, to.others - from.others, self.keys.wides);
-        for other in from.others..to.others {
-            let stop = usize::from(self.keys.others[other]);
-            // SAFETY: the cursor has room for the ids of all words that are one token; these are
-            // the next of them.
-            cursor = unsafe { sink.words(cursor, &self.keys.ids[at..], stop - at) };
-            at = stop + 1;
-            let few = &self.keys.few[other];
-            if few.count > 0 {
+    fn emit<S: Sink>(
+        &mut self,
+        table: WordView<'_>,
+        segment: Segment<'_>,
+        words: std::ops::Range<usize>,
+        missed: std::ops::Range<usize>,
+        sink: &mut S,
+    ) -> usize {
+        let (mut at, mut miss) = (words.start, missed.start);
+        let mut cursor = sink.open(words.len(), missed.len(), self.keys.wides);
+        loop {
+            let stop = self.keys.missed[..missed.end]
+                .get(miss)
+                .map_or(words.end, |&stop| words.end.min(usize::from(stop)));
+            for &slot in &self.keys.slots[at..stop] {
+                // SAFETY: the cursor has room for every word that is left; this is one of them.
+                cursor = unsafe { sink.word(cursor, table.cell(slot)) };
+            }
+            if stop == words.end {
+                break;
+            }
+            if self.keys.keys[stop].is_word() {
                 // SAFETY: as above; the ids of a word that is merged are below the vocabulary's.
-                cursor = unsafe { sink.few(cursor, few) };
-                continue;
+                cursor = unsafe { sink.few(cursor, &self.keys.few[miss]) };
+            } else {
+                let Span { start, end, found } = self.keys.spans[stop];
+                match found {
+                    Found::Token(id) => {
+                        // SAFETY: as above.
+                        cursor = unsafe { sink.few(cursor, &Few { ids: [id; 15], count: 1 }) };
+                    }
+                    Found::Wide(at) => {
+                        // SAFETY: there is room for all wide pieces, too.
+                        cursor = unsafe { sink.wide(cursor, &self.keys.wide[usize::from(at)]) };
+                    }
+                    Found::None => {
+                        // SAFETY: the cursor comes from the sink's last opening.
+                        unsafe { sink.close(cursor) };
+                        self.merged(segment.piece(start, end), sink);
+                        let words = words.end - stop;
+                        cursor = sink.open(words, missed.end - miss, self.keys.wides);
+                    }
+                }
             }
-            let Span { start, end, found } = Span::read(few);
-            match found {
-                Found::Token(id) => {
-                    // SAFETY: as above.
-                    cursor = unsafe { sink.few(cursor, &Few { ids: [id; 15], count: 1 }) };
-                }
-                Found::Wide(wide) => {
-                    // SAFETY: there is room for all wide pieces, too.
-                    cursor = unsafe { sink.wide(cursor, &self.keys.wide[usize::from(wide)]) };
-                }
-                Found::None => {
-                    // SAFETY: the cursor comes from the sink's last opening.
-                    unsafe { sink.close(cursor) };
-                    self.merged(segment.piece(start, end), sink);
-                    let others = to.others - other;
-                    cursor = sink.open(to.words - at, others, self.keys.wides);
-                }
-            }
+            (at, miss) = (stop + 1, miss + 1);
         }
-        // SAFETY: as above; the cursor comes from the sink's last opening.
-        unsafe {
-            cursor = sink.words(cursor, &self.keys.ids[at..], to.words - at);
-            sink.close(cursor);
-        }
+        // SAFETY: the cursor comes from the sink's last opening.
+        unsafe { sink.close(cursor) };
+        miss
     }
 
     /// Encodes a piece, or the rest of one from a border of tokens on, by merging.
@@ -481,36 +398,4 @@ impl Round<'_> {
         }
         self.scratch.trim();
     }
-}
-
-/// As [`Round::fill`], up to the first word that has more than 15 bytes or too few behind it, and
-/// the keys alone.
-///
-/// A function of its own, so that its loop has all registers.
-#[inline(never)]
-fn fill_short(group: &mut Group, segment: Segment<'_>, next: &mut Place, filled: usize) -> usize {
-    let ends = &segment.ends[next.piece..];
-    let ends = &ends[..ends.len().min(GROUP - filled)];
-    // Words that end here or before have 16 bytes from their first on.
-    let safe = (segment.text.len() + 1).saturating_sub(segment.start + KEY_BYTES);
-    let safe = |end: u32| end as usize <= safe;
-    let all = ends.last().is_some_and(|&end| safe(end));
-    let ends = if all { ends } else { &ends[..ends.partition_point(|&end| safe(end))] };
-    let text = segment.text.as_ptr().wrapping_add(segment.start);
-    let mut start = next.start;
-    let mut done = 0;
-    for (&end, key) in ends.iter().zip(&mut group.keys[filled..]) {
-        let len = end.wrapping_sub(start) as usize;
-        if len > WORD_BYTES {
-            break;
-        }
-        // SAFETY: the word ends where 15 bytes more lie in the text, and begins before.
-        *key = unsafe { Key::load(text.wrapping_add(start as usize), len) };
-        start = end;
-        done += 1;
-    }
-    if done > 0 {
-        *next = Place { piece: next.piece + done, start, inside: false, ..*next };
-    }
-    filled + done
 }

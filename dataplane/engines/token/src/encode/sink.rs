@@ -5,44 +5,40 @@
 use crate::bpe::{Few, WINDOW, Wide};
 use crate::decode::Tokens;
 use crate::greedy::{Greedy, Scratch};
-use crate::words::WordTable;
-
-/// Ids that are copied at once: most runs of words that were found are shorter.
-pub(super) const RUN: usize = 16;
+use crate::words::{Cell, WORD_IDS, WordTable};
 
 /// Where ids go.
 pub(super) trait Sink {
     /// Where the next id goes.
     type Cursor: Copy;
 
-    /// A cursor at the end, with room for `found` ids, and those of `merged` words that are not in
-    /// the table and of `wide` wide pieces.
-    fn open(&mut self, found: usize, merged: usize, wide: usize) -> Self::Cursor;
+    /// A cursor at the end, with room for `words` words, of which `merged` are not in the table
+    /// and `wide` are wide.
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor;
 
-    /// Adds the ids of words that were found: the first `count` of `ids`, which has at least
-    /// [`RUN`] more.
+    /// Adds the ids of `cell`.
     ///
     /// # Safety
-    /// `cursor` must come from [`Sink::open`], with no more ids added since than it has room for,
+    /// `cursor` must come from [`Sink::open`], with fewer words added since than it has room for,
     /// and nothing else done to the sink.
-    unsafe fn words(&self, cursor: Self::Cursor, ids: &[u32], count: usize) -> Self::Cursor;
+    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell) -> Self::Cursor;
 
     /// Adds the ids of a word that is not in the table.
     ///
     /// # Safety
-    /// As of [`Sink::words`], and fewer such words added than there is room for.
+    /// As of [`Sink::word`], and fewer such words added than there is room for.
     unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor;
 
     /// Adds the ids of a wide piece.
     ///
     /// # Safety
-    /// As of [`Sink::words`], and fewer wide pieces added than there is room for.
+    /// As of [`Sink::word`], and fewer wide pieces added than there is room for.
     unsafe fn wide(&self, cursor: Self::Cursor, wide: &Wide) -> Self::Cursor;
 
     /// Keeps what was added up to `cursor`.
     ///
     /// # Safety
-    /// `cursor` must come from the last [`Sink::open`], by way of [`Sink::words`].
+    /// `cursor` must come from the last [`Sink::open`], by way of [`Sink::word`].
     unsafe fn close(&mut self, cursor: Self::Cursor);
 
     /// Adds one id of `len` bytes. No cursor is open.
@@ -58,13 +54,26 @@ pub(super) trait Sink {
 /// Ids that are written for a word that is not in the table, at most one less of them its own.
 const FEW: usize = size_of::<Few>() / size_of::<u32>();
 
-/// Room for `found` ids, those of `merged` words and of `wide` pieces at the end of `ids`, and where
+/// Room for `words` words, `merged` of which are not in the table and `wide` wide, at the end of `ids`, and where
 /// it begins.
 #[inline(always)]
-fn room(ids: &mut Vec<u32>, found: usize, merged: usize, wide: usize) -> *mut u32 {
-    ids.reserve(found + RUN + (merged + 1) * FEW + wide * WINDOW);
+fn room(ids: &mut Vec<u32>, words: usize, merged: usize, wide: usize) -> *mut u32 {
+    ids.reserve((words + 1) * WORD_IDS + (merged + 1) * FEW + wide * WINDOW);
     // SAFETY: the end of the elements lies in the allocation.
     unsafe { ids.as_mut_ptr().add(ids.len()) }
+}
+
+/// Stores four ids, of which `cell.count()` are the word's, and gives the place behind those.
+///
+/// # Safety
+/// Four ids must fit at `to`.
+#[inline(always)]
+unsafe fn store(to: *mut u32, cell: &Cell) -> *mut u32 {
+    // SAFETY: four fit by the caller; the count is at most four.
+    unsafe {
+        to.cast::<[u32; WORD_IDS]>().write_unaligned(cell.ids());
+        to.add(cell.count())
+    }
 }
 
 /// Appends ids to a vector.
@@ -74,25 +83,14 @@ impl Sink for Ids<'_> {
     type Cursor = *mut u32;
 
     #[inline(always)]
-    fn open(&mut self, found: usize, merged: usize, wide: usize) -> *mut u32 {
-        room(self.0, found, merged, wide)
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> *mut u32 {
+        room(self.0, words, merged, wide)
     }
 
     #[inline(always)]
-    unsafe fn words(&self, cursor: *mut u32, ids: &[u32], count: usize) -> *mut u32 {
-        debug_assert!(ids.len() >= count + RUN);
-        let (mut from, mut to) = (ids.as_ptr(), cursor);
-        // SAFETY: `open` made room for the ids and one run more, which `ids` has, too.
-        unsafe {
-            let end = cursor.add(count);
-            loop {
-                to.cast::<[u32; RUN]>().write_unaligned(from.cast::<[u32; RUN]>().read_unaligned());
-                (from, to) = (from.add(RUN), to.add(RUN));
-                if to >= end {
-                    return end;
-                }
-            }
-        }
+    unsafe fn word(&self, cursor: *mut u32, cell: &Cell) -> *mut u32 {
+        // SAFETY: `open` made room for four ids per word and one word more.
+        unsafe { store(cursor, cell) }
     }
 
     #[inline(always)]
@@ -170,15 +168,15 @@ impl Sink for Offsets<'_> {
     /// Where the next id goes, where its end goes, and where the last token ended.
     type Cursor = (*mut u32, *mut u32, u32);
 
-    fn open(&mut self, found: usize, merged: usize, wide: usize) -> Self::Cursor {
-        let ids = room(self.ids, found, merged, wide);
-        (ids, room(self.ends, found, merged, wide), self.end)
+    fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor {
+        let ids = room(self.ids, words, merged, wide);
+        (ids, room(self.ends, words, merged, wide), self.end)
     }
 
     #[inline(always)]
-    unsafe fn words(&self, cursor: Self::Cursor, ids: &[u32], count: usize) -> Self::Cursor {
-        // SAFETY: `open` made room for the ids.
-        unsafe { self.add(cursor, &ids[..count]) }
+    unsafe fn word(&self, cursor: Self::Cursor, cell: &Cell) -> Self::Cursor {
+        // SAFETY: `open` made room for four ids per word.
+        unsafe { self.add(cursor, &cell.ids()[..cell.count()]) }
     }
 
     unsafe fn few(&self, cursor: Self::Cursor, few: &Few) -> Self::Cursor {
@@ -234,13 +232,13 @@ pub(super) struct Count {
 impl Sink for Count {
     type Cursor = usize;
 
-    fn open(&mut self, _found: usize, _merged: usize, _wide: usize) -> usize {
+    fn open(&mut self, _words: usize, _merged: usize, _wide: usize) -> usize {
         self.count
     }
 
     #[inline(always)]
-    unsafe fn words(&self, cursor: usize, _ids: &[u32], count: usize) -> usize {
-        cursor + count
+    unsafe fn word(&self, cursor: usize, cell: &Cell) -> usize {
+        cursor + cell.count()
     }
 
     #[inline(always)]

@@ -79,7 +79,7 @@ pub struct Splitter {
 /// Instruction sets that a splitter exists for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// AVX-512 F, BW, CD, DQ, VL, VBMI, VBMI2: 64 bytes, of any characters.
+    /// AVX-512 F, BW, VL, VBMI, VBMI2: 64 bytes, of any characters.
     Avx512,
     /// AVX2 and BMI: 64 bytes of ASCII; other characters as the portable level.
     Avx2,
@@ -101,8 +101,6 @@ impl Level {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512cd")
-                    && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vbmi2")
             }

@@ -1,26 +1,19 @@
 //! Placing words: buckets from the fullest to the emptiest, each at the first displacement that
 //! brings all its keys to free cells.
 
-use foldhash::{HashMap, HashSet, HashSetExt};
+use foldhash::{HashSet, HashSetExt};
 
-use super::{BUCKET_BITS, Cell, Key, Seed, WORD_BYTES, WORD_IDS, WordTable, bucket, place};
+use super::{Cell, Key, Seed, WORD_BYTES, WORD_IDS, WordTable, place};
 use crate::bpe::Bpe;
 use crate::vocab::VocabSource;
 
 /// Keys per bucket, on average: more make the displacements smaller and harder to find.
 const BUCKET: usize = 4;
 
-/// Words of less heat may choose among all displacements.
-const HOTTEST: u32 = 2048;
-/// Heat of a word that is not among the hot ones.
-const COLD: u32 = u32::MAX;
-
 /// Collects words and their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     cells: Vec<Cell>,
-    /// The rank of each hot word, the most common 0.
-    hot: HashMap<Key, u32>,
 }
 
 impl Builder {
@@ -62,20 +55,12 @@ impl Builder {
         }
     }
 
-    /// Says which words are the most common in text, the first of them most: they get cells side by
-    /// side, so that they share cache lines with each other and not with rare ones.
-    pub(crate) fn heat<'a>(&mut self, words: impl IntoIterator<Item = &'a [u8]>) {
-        self.hot = words.into_iter().map(Key::of).zip(0..).collect();
-    }
-
     /// The table of the words.
     pub(crate) fn build(self) -> WordTable {
-        let mut room = (self.cells.len() + self.cells.len() / 12).max(8);
-        let heat = |cell: &Cell| self.hot.get(&cell.key()).copied().unwrap_or(COLD);
-        let heat: Vec<u32> = self.cells.iter().map(heat).collect();
+        let mut room = (self.cells.len() * 5 / 4).max(8);
         loop {
             let seed = Seed::random();
-            if let Some(table) = attempt(&self.cells, &heat, seed, room) {
+            if let Some(table) = attempt(&self.cells, seed, room) {
                 return table;
             }
             // Only on bad luck, and less likely each time.
@@ -85,47 +70,26 @@ impl Builder {
 }
 
 /// The table with `seed` and `room` cells; `None` where some bucket finds no place.
-///
-/// Buckets with hot words choose first, the hottest before the others, and take the displacement
-/// that brings their hottest word farthest to the front. The rest come from the fullest to the
-/// emptiest.
-fn attempt(words: &[Cell], heat: &[u32], seed: Seed, room: usize) -> Option<WordTable> {
-    let buckets = (words.len() / BUCKET).next_power_of_two().clamp(4, 1 << BUCKET_BITS);
-    let (starts, members) = group(words, heat, seed, buckets);
-    let of = |b: u32| &members[starts[b as usize] as usize..starts[b as usize + 1] as usize];
-    let hottest = |b: u32| of(b).first().map_or(COLD, |member| heat[member.1 as usize]);
+fn attempt(words: &[Cell], seed: Seed, room: usize) -> Option<WordTable> {
+    let buckets = (words.len() / BUCKET).next_power_of_two().max(1);
+    let (starts, members) = group(words, seed, buckets);
     let mut order: Vec<u32> = (0..buckets as u32).collect();
-    order.sort_by_cached_key(|&b| (hottest(b), std::cmp::Reverse(of(b).len())));
+    let size = |b: u32| starts[b as usize + 1] - starts[b as usize];
+    order.sort_by_key(|&b| std::cmp::Reverse(size(b)));
     let mut cells = vec![Cell::FREE; room];
-    let mut taken = Taken(vec![0; room / 64 + 1]);
     let mut pilots = vec![0u8; buckets];
     for bucket in order {
-        let members = of(bucket);
-        let pilot = if hottest(bucket) == COLD {
-            (0..=255).find(|&pilot| settle(words, members, pilot, &mut cells, &mut taken))?
-        } else {
-            // Few fail because of the bucket's other words.
-            let mut least = 0;
-            let last = if hottest(bucket) < HOTTEST { 255 } else { 31 };
-            loop {
-                let front = |pilot: u8| (place(members[0].0, pilot, room), pilot);
-                let free = |&(slot, _): &(u32, u8)| slot >= least && !taken.has(slot);
-                let (slot, pilot) = (0..=last).map(front).filter(free).min()?;
-                if settle(words, members, pilot, &mut cells, &mut taken) {
-                    break pilot;
-                }
-                least = slot + 1;
-            }
-        };
-        pilots[bucket as usize] = pilot;
+        let bucket = bucket as usize;
+        let members = &members[starts[bucket] as usize..starts[bucket + 1] as usize];
+        pilots[bucket] = (0..=255).find(|&pilot| settle(words, members, pilot, &mut cells))?;
     }
     Some(WordTable { seed, pilots: pilots.into(), cells: cells.into(), len: words.len() })
 }
 
-/// The members of each bucket as (hash, word), bucket `b`'s from `starts[b]` on, the hottest first.
-fn group(words: &[Cell], heat: &[u32], seed: Seed, buckets: usize) -> (Vec<u32>, Vec<(u64, u32)>) {
-    let hashes: Vec<u64> = words.iter().map(|cell| seed.hash(cell.key())).collect();
-    let bucket = |hash: u64| bucket(hash, buckets);
+/// The members of each bucket as (hash, word), bucket `b`'s from `starts[b]` on.
+fn group(words: &[Cell], seed: Seed, buckets: usize) -> (Vec<u32>, Vec<(u64, u32)>) {
+    let hashes: Vec<u64> = words.iter().map(|cell| seed.hash(cell.key)).collect();
+    let bucket = |hash: u64| hash as usize & (buckets - 1);
     let mut starts = vec![0u32; buckets + 1];
     for &hash in &hashes {
         starts[bucket(hash) + 1] += 1;
@@ -140,47 +104,20 @@ fn group(words: &[Cell], heat: &[u32], seed: Seed, buckets: usize) -> (Vec<u32>,
         members[*at as usize] = (hash, word as u32);
         *at += 1;
     }
-    for range in starts.windows(2) {
-        let bucket = &mut members[range[0] as usize..range[1] as usize];
-        if let Some(hottest) = (0..bucket.len()).min_by_key(|&i| heat[bucket[i].1 as usize]) {
-            bucket.swap(0, hottest);
-        }
-    }
     (starts, members)
 }
 
-/// Which cells are taken: as bits, so that they stay in the first cache.
-struct Taken(Vec<u64>);
-
-impl Taken {
-    fn has(&self, slot: u32) -> bool {
-        self.0[slot as usize / 64] >> (slot % 64) & 1 != 0
-    }
-
-    fn turn(&mut self, slot: u32) {
-        self.0[slot as usize / 64] ^= 1 << (slot % 64);
-    }
-}
-
 /// Puts the members at displacement `pilot`, if all the cells that it gives them are free.
-fn settle(
-    words: &[Cell],
-    members: &[(u64, u32)],
-    pilot: u8,
-    cells: &mut [Cell],
-    taken: &mut Taken,
-) -> bool {
-    let room = cells.len();
-    for (done, &(hash, _)) in members.iter().enumerate() {
-        let slot = place(hash, pilot, room);
-        if taken.has(slot) {
-            members[..done].iter().for_each(|&(hash, _)| taken.turn(place(hash, pilot, room)));
+fn settle(words: &[Cell], members: &[(u64, u32)], pilot: u8, cells: &mut [Cell]) -> bool {
+    for (done, &(hash, word)) in members.iter().enumerate() {
+        let slot = place(hash, pilot, cells.len()) as usize;
+        if cells[slot].key != Cell::FREE.key {
+            for &(hash, _) in &members[..done] {
+                cells[place(hash, pilot, cells.len()) as usize] = Cell::FREE;
+            }
             return false;
         }
-        taken.turn(slot);
-    }
-    for &(hash, word) in members {
-        cells[place(hash, pilot, room) as usize] = words[word as usize];
+        cells[slot] = words[word as usize];
     }
     true
 }

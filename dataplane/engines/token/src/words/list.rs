@@ -11,12 +11,6 @@ pub(crate) fn listed() -> List {
     List(zstd::decode_all(&packed[..]).unwrap_or_default())
 }
 
-/// The most common pieces of text and code, whatever tokens they become.
-pub(crate) fn hot() -> List {
-    let packed = include_bytes!("../../data/hot.zst");
-    List(zstd::decode_all(&packed[..]).unwrap_or_default())
-}
-
 impl List {
     /// The words in the order of the file, the most common first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -35,12 +29,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_are_whole() {
-        whole(&listed());
-        whole(&hot());
-    }
-
-    fn whole(list: &List) {
+    fn the_list_is_whole() {
+        let list = listed();
         let bytes: usize = list.iter().map(|word| word.len() + 1).sum();
         assert_eq!(bytes, list.0.len());
         assert!(list.iter().count() > 10_000);

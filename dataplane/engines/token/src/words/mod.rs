@@ -14,18 +14,15 @@ mod long;
 mod stored;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 pub(crate) use build::Builder;
-pub(crate) use list::{hot, listed};
+pub(crate) use list::listed;
 pub(crate) use long::LongWords;
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Table;
 use crate::pages::Granted;
-use crate::split::Level;
 
 /// Most bytes of a word in the table.
 pub(crate) const WORD_BYTES: usize = 15;
@@ -39,7 +36,7 @@ const ID_MASK: u32 = (1 << ID_BITS) - 1;
 /// A word of up to 15 bytes, zero-padded, its length in the last byte.
 ///
 /// That byte is 255 in the key of a longer piece, which so is in no table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(16))]
 pub(crate) struct Key {
     /// Bytes 0–7, little-endian.
@@ -115,17 +112,6 @@ impl Key {
     }
 }
 
-/// What the high half of a key is rotated left by before it is multiplied.
-const ROTATE: u32 = 32;
-/// What the folded sum of products is multiplied by.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-/// What a displacement is multiplied by.
-const PILOT_FACTOR: u64 = 0xd6e8_feb8_6659_fd93;
-/// Where the bucket's bits begin in a hash.
-const BUCKET_SHIFT: u32 = 24;
-/// Most bits of a bucket's number.
-const BUCKET_BITS: u32 = 24;
-
 /// A secret that the hash of words starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -137,28 +123,21 @@ impl Seed {
         let mut bytes = [0u8; 16];
         if getrandom::fill(&mut bytes).is_err() {
             let here = std::ptr::from_ref(&bytes) as u64;
-            bytes = bytemuck::cast([
+            return Self([
                 here ^ 0x9e37_79b9_7f4a_7c15,
                 here.rotate_left(32) ^ 0xbf58_476d_1ce4_e5b9,
             ]);
         }
-        let factors: [u64; 2] = bytemuck::cast(bytes);
-        // Odd factors lose no bit.
-        Self(factors.map(|factor| factor | 1))
+        Self(bytemuck::cast(bytes))
     }
 
-    /// The 64-bit hash of `key`, by multiplications that vector code has, too.
+    /// The 64-bit hash of `key`: both halves of a 128-bit product.
     #[inline(always)]
     pub(crate) fn hash(self, key: Key) -> u64 {
-        // Rotated, so that a byte more and the length that goes with it differ in other bits.
-        let high = key.high.rotate_left(ROTATE).wrapping_mul(self.0[1]);
-        let sum = key.low.wrapping_mul(self.0[0]).wrapping_add(high);
-        (sum ^ sum >> 32).wrapping_mul(FACTOR)
+        let product = u128::from(key.low ^ self.0[0]) * u128::from(key.high ^ self.0[1]);
+        product as u64 ^ (product >> 64) as u64
     }
 }
-
-/// Set in the key of a cell whose word has several ids.
-const MANY: u64 = 16 << 56;
 
 /// A word with its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -169,16 +148,13 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// No word: the key of a piece that is too long with a length that no key has, [`MANY`] or not.
+    /// No word: the key of a piece that is too long with a length that no key has.
     pub(crate) const FREE: Self = Self { key: Key { low: 0, high: 254 << 56 }, ids: [0; WORD_IDS] };
 
     /// The word of `key` with its one to four ids.
     pub(crate) fn new(key: Key, ids: &[u32]) -> Self {
         debug_assert!((1..=WORD_IDS).contains(&ids.len()));
         let mut cell = Self { key, ids: [0; WORD_IDS] };
-        if ids.len() > 1 {
-            cell.key.high |= MANY;
-        }
         cell.ids[..ids.len()].copy_from_slice(ids);
         cell.ids[WORD_IDS - 1] |= (ids.len() as u32 - 1) << ID_BITS;
         cell
@@ -197,35 +173,9 @@ impl Cell {
         [a, b, c, d & ID_MASK]
     }
 
-    /// The key of the word.
-    #[inline(always)]
-    pub(crate) const fn key(&self) -> Key {
-        Key { low: self.key.low, high: self.key.high & !MANY }
-    }
-
     /// Whether the word is `key`'s.
     #[inline(always)]
     pub(crate) fn is(&self, key: &Key) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::*;
-            // SAFETY: SSE2 is part of x86-64; both keys are 16 bytes at 16-byte aligned addresses.
-            unsafe {
-                let a = _mm_load_si128(std::ptr::from_ref(&self.key).cast());
-                let b = _mm_load_si128(std::ptr::from_ref(key).cast());
-                let many = _mm_set_epi64x(MANY.cast_signed(), 0);
-                _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_andnot_si128(many, a), b)) == 0xffff
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            self.key() == *key
-        }
-    }
-
-    /// Whether the word is `key`'s and has one id.
-    #[inline(always)]
-    pub(crate) fn is_one(&self, key: &Key) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8};
@@ -241,19 +191,13 @@ impl Cell {
             self.key == *key
         }
     }
-
-    /// The first id.
-    #[inline(always)]
-    pub(crate) const fn first(&self) -> u32 {
-        self.ids[0]
-    }
 }
 
 /// The table.
 #[derive(Clone, Debug)]
 pub(crate) struct WordTable {
     seed: Seed,
-    /// A power of two of them, at least four; `place` says what they do to their bucket's hashes.
+    /// A power of two of them; what a bucket's hashes are multiplied by is `2 * pilot + 1`.
     pilots: Table<u8>,
     cells: Table<Cell>,
     len: usize,
@@ -299,18 +243,11 @@ pub(crate) struct WordView<'a> {
     cells: &'a [Cell],
 }
 
-/// The cell of a hash among `cells` cells, fewer than 2^32, in a bucket of displacement `pilot`.
+/// The cell of a hash among `cells` cells, in a bucket of displacement `pilot`.
 #[inline(always)]
 const fn place(hash: u64, pilot: u8, cells: usize) -> u32 {
-    // A small factor would leave a small hash in front whatever the displacement.
-    let spread = hash.wrapping_mul((pilot as u64).wrapping_mul(PILOT_FACTOR) | 1);
-    (((spread >> 32) * cells as u64) >> 32) as u32
-}
-
-/// The bucket of a hash among `buckets`, a power of two.
-#[inline(always)]
-const fn bucket(hash: u64, buckets: usize) -> usize {
-    (hash >> BUCKET_SHIFT) as usize & (buckets - 1)
+    let spread = hash.wrapping_mul(pilot as u64 * 2 + 1);
+    ((spread as u128 * cells as u128) >> 64) as u32
 }
 
 impl<'a> WordView<'a> {
@@ -318,7 +255,7 @@ impl<'a> WordView<'a> {
     #[inline(always)]
     pub(crate) fn slot(self, key: Key) -> u32 {
         let hash = self.seed.hash(key);
-        let bucket = bucket(hash, self.pilots.len());
+        let bucket = hash as usize & (self.pilots.len() - 1);
         // SAFETY: the number of pilots is a power of two and not 0 (`build` and `stored` see to
         // it), so that the mask keeps the index below it.
         let pilot = unsafe { *self.pilots.get_unchecked(bucket) };
@@ -329,25 +266,9 @@ impl<'a> WordView<'a> {
     #[inline(always)]
     pub(crate) fn cell(self, slot: u32) -> &'a Cell {
         debug_assert!((slot as usize) < self.cells.len());
-        // SAFETY: `place` scales a number below 2^32 to the number of cells, so that the slot is
-        // below it.
+        // SAFETY: `place` scales a 64-bit number below 2^64 to the number of cells, so that the
+        // slot is below it.
         unsafe { self.cells.get_unchecked(slot as usize) }
-    }
-
-    /// The slots of `keys`, whose cells are asked for. Both have equally many, a multiple of 8.
-    #[inline(always)]
-    pub(crate) fn slots(self, level: Level, keys: &[Key], slots: &mut [u32]) {
-        #[cfg(target_arch = "x86_64")]
-        if level == Level::Avx512 {
-            // SAFETY: a level is only given where it is available.
-            unsafe { x86::slots(self, keys, slots) };
-            return;
-        }
-        let _ = level;
-        for (key, slot) in keys.iter().zip(slots) {
-            *slot = self.slot(*key);
-            self.prefetch(*slot);
-        }
     }
 
     /// Asks the processor to fetch the cell of number `slot`.

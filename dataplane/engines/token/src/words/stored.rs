@@ -1,6 +1,6 @@
 //! The word table in a v3 file.
 
-use super::{BUCKET_BITS, Cell, Seed, WORD_BYTES, WordTable};
+use super::{Cell, Seed, WORD_BYTES, WordTable};
 use crate::formats::FormatError;
 use crate::formats::sections::{SectionReader, SectionWriter, Stored};
 
@@ -15,9 +15,7 @@ impl Stored for WordTable {
         let seed = reader.get_one::<Seed>("wordseed")?;
         let pilots = reader.get::<u8>("wordpilt")?;
         let cells = reader.get::<Cell>("words")?;
-        let buckets =
-            pilots.len().is_power_of_two() && (4..=1 << BUCKET_BITS).contains(&pilots.len());
-        if !buckets || cells.is_empty() || cells.len() >= 1 << 31 {
+        if !pilots.len().is_power_of_two() || cells.is_empty() || cells.len() >= 1 << 31 {
             let cause = format!("{} displacements for {} cells", pilots.len(), cells.len());
             return Err(FormatError::Section { tag: "words".into(), cause });
         }
@@ -26,13 +24,10 @@ impl Stored for WordTable {
         let mut len = 0;
         for (at, cell) in view.cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::FREE) {
             let wrong = |cause| FormatError::Cell { table: "words", cell: at, cause };
-            if !(1..=WORD_BYTES).contains(&cell.key().len()) {
+            if !(1..=WORD_BYTES).contains(&cell.key.len()) {
                 return Err(wrong("its word has no length from 1 to 15"));
             }
-            if (cell.key() != cell.key) != (cell.count() > 1) {
-                return Err(wrong("its key has another number of ids than it"));
-            }
-            if view.slot(cell.key()) as usize != at {
+            if view.slot(cell.key) as usize != at {
                 return Err(wrong("its word belongs into another cell"));
             }
             len += 1;
@@ -46,9 +41,9 @@ impl WordTable {
     /// The words as (bytes, ids).
     pub(crate) fn words(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u32>)> {
         self.cells.iter().filter(|cell| **cell != Cell::FREE).map(|cell| {
-            let bytes: [u8; 16] = bytemuck::cast([cell.key().low.to_le(), cell.key().high.to_le()]);
+            let bytes: [u8; 16] = bytemuck::cast([cell.key.low.to_le(), cell.key.high.to_le()]);
             let ids = cell.ids()[..cell.count()].to_vec();
-            (bytes[..cell.key().len()].to_vec(), ids)
+            (bytes[..cell.key.len()].to_vec(), ids)
         })
     }
 }

@@ -76,36 +76,3 @@ fn a_table_comes_back_from_its_file_and_a_damaged_cell_is_refused() {
 }
 
 use crate::formats::FormatError;
-
-#[test]
-fn every_level_looks_in_the_same_cells() {
-    let all = words(4000);
-    let table = table(&all);
-    let view = table.view();
-    let keys: Vec<Key> = all.iter().map(|(word, _)| Key::of(word)).collect();
-    let expected: Vec<u32> = keys.iter().map(|key| view.slot(*key)).collect();
-    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-        let mut slots = vec![0; keys.len()];
-        view.slots(level, &keys, &mut slots);
-        assert_eq!(slots, expected, "{level:?}");
-    }
-}
-
-#[test]
-fn hot_words_lie_in_front() {
-    let all = words(4000);
-    let mut builder = Builder::default();
-    all.iter().for_each(|(word, ids)| builder.add(word, ids));
-    builder.heat(all[..200].iter().map(|(word, _)| word.as_slice()));
-    let table = builder.build();
-    let view = table.view();
-    let place = |(word, _): &(Vec<u8>, Vec<u32>)| u64::from(view.slot(Key::of(word)));
-    let mean =
-        |words: &[(Vec<u8>, Vec<u32>)]| words.iter().map(place).sum::<u64>() / words.len() as u64;
-    assert!(mean(&all[..200]) < 1000, "{}", mean(&all[..200]));
-    assert!(mean(&all[200..]) > 1500, "{}", mean(&all[200..]));
-    for (word, ids) in &all {
-        let (found, count) = table.get(word).unwrap();
-        assert_eq!(&found[..count], ids, "{word:?}");
-    }
-}
