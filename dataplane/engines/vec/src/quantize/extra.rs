@@ -47,7 +47,7 @@ impl ExtraBits {
     }
 }
 
-/// Levels of vectors, in the order of their [`Codes`].
+/// Levels of vectors, in the order of their [`Codes`](super::Codes).
 #[derive(Debug)]
 pub struct ExtraCodes {
     bits: ExtraBits,

@@ -118,7 +118,7 @@ impl Outgoing {
     /// When the connection is lost.
     ///
     /// # Panics
-    /// When the message is longer than [`MESSAGE_MOST`].
+    /// When the message is longer than `MESSAGE_MOST`.
     pub fn send(&mut self, message: &[u8]) -> Result<(), TransferError> {
         assert!(message.len() <= MESSAGE_MOST, "messages are made no longer");
         self.held.extend_from_slice(&(message.len() as u32).to_le_bytes());
