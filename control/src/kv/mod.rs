@@ -4,7 +4,6 @@ mod args;
 mod bytes;
 mod link;
 mod one;
-mod pair_lines;
 mod pairs;
 mod serve;
 mod shell;

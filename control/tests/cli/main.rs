@@ -14,7 +14,6 @@ mod plan_file;
 mod rebuild;
 mod replies;
 mod run;
-mod shell;
 mod smoke;
 mod token;
 mod tx;
