@@ -89,7 +89,7 @@ fn ways_that_lead_nowhere_are_refused() {
     let file = folder.path().join("replies.pcap");
     let flags = format!("--from memory:64,packets=9 --prog kv --replies pcap:{}", file.display());
     let report = run(&format!("run {flags} --json")).json();
-    assert_eq!(report["results"][0]["engines"][0]["counters"]["foreign"], 9);
+    assert_eq!(report["results"][0]["engines"][0]["counters"]["torn"], 9);
     assert!(file.exists());
     run(&format!("plan make {flags} --output {}", plan.display())).ok();
     assert_eq!(json_file(&plan)["sinks"]["replies"][0]["name"], "replies");

@@ -1,8 +1,8 @@
 //! Whole files by a formula: 100 MiB out of a blob of 100 MiB, as PacketFS's samples have them,
 //! against its loop over segments.
 //!
-//! Its own sums of these files are not compared: what offset the samples began with was not kept,
-//! and none of the likely ones (0, 32, powers of two, the stride) gives them.
+//! Its own sums of these files are not compared: the formula as described does not give them, with
+//! any of the likely offsets of the first segment (0, 32, powers of two, the stride).
 
 use std::fs;
 

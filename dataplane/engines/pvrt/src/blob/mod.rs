@@ -150,8 +150,13 @@ impl Blob {
     ) -> Result<Self, BlobError> {
         let header = settings.header()?;
         let fresh = !folder.exists();
-        let access = disk::prepare(folder)?;
         let path = header.data_path(folder);
+        let access = disk::prepare(folder).inspect_err(|error| {
+            // Another process that makes a blob there is another error.
+            if fresh && matches!(error, BlobError::Io { .. }) {
+                disk::remove(folder, &path, fresh);
+            }
+        })?;
         if header.data.is_some() && path.exists() {
             return Err(BlobError::Foreign(path));
         }
