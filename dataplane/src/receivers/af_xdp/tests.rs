@@ -552,6 +552,11 @@ fn storm(mode: XdpMode, count: u32) {
     let mut held = std::collections::VecDeque::new();
     let sent = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send_numbered(count));
+        // Many times what the rings hold: so there is an overload, however slow the sender is.
+        while attachment.attached().counters(0).unwrap().total().packets < 1000 {
+            assert!(!sender.is_finished(), "{count} frames were sent");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         while !rx.finished() {
             rx.poll(&mut batch).unwrap();
             let mut tokens = Vec::new();
