@@ -52,7 +52,13 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def wait(process, what):
-    if process.wait() != 0:
+    try:
+        failed = process.wait(timeout=60) != 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise SystemExit(f"{what} did not end within a minute; leave it out with --peers") from None
+    if failed:
         raise SystemExit(f"{what} failed with {process.returncode}")
 
 
@@ -112,6 +118,7 @@ def main():
     parser.add_argument("--pfs", default="target/release/pfs")
     parser.add_argument("--bytes", type=int, default=1 << 30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", default="rsync,uftp,udpcast", help="which of them run")
     parser.add_argument("--folder", default="/dev/shm", help="where files are made; best in memory")
     args = parser.parse_args()
     args.pfs = os.path.abspath(args.pfs)
@@ -125,6 +132,8 @@ def main():
         lossy = "loss=0.01,seed=1"
         ways = {"pfs": lambda *a: pfs(*a[:4], key), "pfs, 1 % lost": lambda *a: pfs(*a[:4], key, lossy)}
         for name, program, way in [("rsync", "rsync", rsync), ("uftp", "uftp", uftp), ("udpcast", "udp-sender", udpcast)]:
+            if name not in args.peers.split(","):
+                continue
             if shutil.which(program):
                 ways[name] = way
             else:
