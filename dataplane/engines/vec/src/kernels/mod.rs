@@ -64,7 +64,6 @@ macro_rules! compiled {
         use $crate::kernels::generic::{self, Column, Full, Half};
 
         $(#[target_feature(enable = $features)])?
-        #[allow(unused_unsafe, reason = "a level without features makes safe functions")]
         unsafe fn compare<C: Column, const L2: bool>(
             row: *const C::T,
             query: *const f32,
