@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pfs_kv::{DurableError, StoreSettings};
+use pfs_kv::{DurableError, SharedStore, StoreSettings};
 use pfs_pvrt::wire::{FolderError, Transfers};
 use pfs_token::{VocabError, Vocabulary};
 use thiserror::Error;
 
 use super::EngineOp;
-use super::kv::{KvEngine, KvOp, SharedStore};
+use super::kv::{KvEngine, KvOp, RunStore};
 use super::pvrt::{PvrtEngine, PvrtOp, SharedTransfers};
 use super::token::TokenEngine;
 use crate::pcpu::{Engine, Program};
@@ -68,7 +68,7 @@ pub enum OpError {
 struct Opened {
     op: String,
     settings: StoreSettings,
-    store: Arc<SharedStore>,
+    store: Arc<RunStore>,
 }
 
 /// What the engine ops of all programs share: read once, used by every worker.
@@ -151,7 +151,7 @@ impl Engines {
         } else {
             asked.clone()
         };
-        let store = SharedStore::open(&settings, names.iter().copied())
+        let store = RunStore::open(&settings, names.iter().copied())
             .map_err(|source| OpError::Store { op: op.clone(), source })?;
         self.stores.push(Opened { op, settings: asked, store: Arc::new(store) });
         Ok(())
@@ -170,6 +170,18 @@ impl Engines {
         };
         self.transfers.insert(pvrt.dir.clone(), Arc::new(shared));
         Ok(())
+    }
+
+    /// The store of the first `kv` op of `program`, to be served beside the packets; `None` when it has no such
+    /// op, or is none of the programs that they were loaded for.
+    #[must_use]
+    pub fn store(&self, program: &Program) -> Option<SharedStore> {
+        let asked = program.engines().find_map(|op| match op {
+            EngineOp::Kv(kv) => Some(kv.store()),
+            _ => None,
+        })?;
+        let opened = self.stores.iter().find(|opened| opened.settings == asked)?;
+        Some(opened.store.shards().clone())
     }
 
     /// One worker's engines for `program`, in its order.

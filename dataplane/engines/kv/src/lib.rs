@@ -91,6 +91,7 @@ pub mod reduce;
 pub mod resp;
 pub mod servers;
 mod shard;
+mod shared;
 mod store;
 mod summary;
 
@@ -101,5 +102,6 @@ pub use op::{
     VALUE_MAX,
 };
 pub use shard::{BURST, Owners, Row, Scan, ScanRows, Shard, ShardSettings, Usage};
+pub use shared::SharedStore;
 pub use store::{MergedRows, SHARDS_MAX, Store, StoreSettings, StoreShard, pair_of, pair_value};
 pub use summary::{Branching, Summarizer, Summary};

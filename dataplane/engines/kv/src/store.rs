@@ -122,6 +122,30 @@ impl StoreShard {
         }
     }
 
+    /// Tells the time, in milliseconds since 1970.
+    pub fn set_clock(&mut self, now: u64) {
+        match self {
+            Self::Memory(shard) => shard.set_clock(now),
+            Self::Durable(shard) => shard.set_clock(now),
+        }
+    }
+
+    /// Whether writes are refused until the shard is opened again, because its log failed.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Durable(shard) => shard.is_poisoned(),
+        }
+    }
+
+    /// Writes and syncs what is due; see [`DurableShard::commit`].
+    pub fn commit(&mut self) {
+        if let Self::Durable(shard) = self {
+            shard.commit();
+        }
+    }
+
     /// Tells the time, and does work for an idle moment; whether there is more to do at once.
     pub fn poll(&mut self) -> bool {
         match self {
@@ -296,7 +320,7 @@ impl Store {
     /// Rows of all shards in the order of their keys.
     #[must_use]
     pub fn scan<'a>(&'a self, scan: &Scan<'a>) -> MergedRows<'a> {
-        MergedRows::over(&self.shards, scan)
+        MergedRows::over(self.shards.iter().map(StoreShard::shard), scan)
     }
 
     /// Up to `limit` rows, each given to `each`; the cursor for the next page when there are more.
@@ -419,9 +443,9 @@ pub struct MergedRows<'a> {
 }
 
 impl<'a> MergedRows<'a> {
-    pub(crate) fn over(shards: &'a [StoreShard], scan: &Scan<'a>) -> Self {
-        let shards = shards.iter().map(|shard| {
-            let mut rows = shard.shard().scan(scan);
+    pub(crate) fn over(shards: impl Iterator<Item = &'a Shard>, scan: &Scan<'a>) -> Self {
+        let shards = shards.map(|shard| {
+            let mut rows = shard.scan(scan);
             (rows.next(), rows)
         });
         Self { shards: shards.collect(), left: scan.limit.unwrap_or(usize::MAX) }

@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 
 use pfs_kv::frame::{Frame, ReplyBuilder};
-use pfs_kv::{Replies, Reply, StoreShard, Ticket};
+use pfs_kv::{Replies, Reply, SharedStore, StoreShard, Ticket};
 
 use super::forms::{Ask, Form, Outcome};
-use super::store::SharedStore;
+
 use crate::counters::KvCounters;
 use crate::pcpu::EngineSpan;
 use crate::transmitters::replies::{ReplySink, Route};

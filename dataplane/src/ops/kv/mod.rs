@@ -18,7 +18,7 @@ use pfs_kv::{Database, Op, OpError, Replies, Reply, Space, StoreShard};
 pub use pfs_kv;
 
 pub use spec::{KvGrammar, KvOp, KvSync, bytes_of, fsync_of};
-pub use store::SharedStore;
+pub use store::RunStore;
 
 use self::answers::{Answers, Asked};
 use self::digest::digest;
@@ -34,7 +34,7 @@ const MESSAGE_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub struct KvEngine {
     grammar: KvGrammar,
-    store: Arc<SharedStore>,
+    store: Arc<RunStore>,
     db: Database,
     todo: Todo<'static>,
     /// Operations of a batch by their shard.
@@ -60,8 +60,8 @@ pub struct KvEngine {
 impl KvEngine {
     /// The state of `op`, over its store; senders are answered through `replies`.
     #[must_use]
-    pub fn new(op: &KvOp, store: Arc<SharedStore>, replies: Option<ReplySink>) -> Self {
-        let shards = store.len();
+    pub fn new(op: &KvOp, store: Arc<RunStore>, replies: Option<ReplySink>) -> Self {
+        let shards = store.shards().shards();
         Self {
             grammar: op.grammar,
             db: store.database(&op.db),
@@ -163,7 +163,7 @@ impl KvEngine {
         // Part by part, in the order of their first frames: most often there is one sender.
         while left != 0 {
             let first = frames[left.trailing_zeros() as usize];
-            let part = first.map_or(0, |frame| SharedStore::part_of(frame.sender()));
+            let part = first.map_or(0, |frame| RunStore::part_of(frame.sender()));
             left = self.sequence_part(part, frames, left);
         }
     }
@@ -184,7 +184,7 @@ impl KvEngine {
             rest &= rest - 1;
             let slot = &mut frames[at];
             let Some(frame) = slot else { continue };
-            if SharedStore::part_of(frame.sender()) != part {
+            if RunStore::part_of(frame.sender()) != part {
                 continue;
             }
             left &= !(1 << at);
@@ -222,7 +222,7 @@ impl KvEngine {
         }
         for (at, step) in todo.steps.iter().enumerate() {
             let op = todo.op(step);
-            let owner = self.store.owner(&op);
+            let owner = self.store.shards().owner(&op);
             self.counters.take(step.kind);
             self.results[2] = self.results[2].wrapping_add(digest(&op));
             if let Some(list) = lists.get_mut(owner) {
@@ -246,7 +246,7 @@ impl KvEngine {
     /// Sends answers that waited for the disk.
     fn release(&mut self) {
         if let Some(answers) = &mut self.answers {
-            answers.release(&self.store);
+            answers.release(self.store.shards());
         }
     }
 
@@ -267,6 +267,7 @@ impl KvEngine {
         (writes, time_ns): (bool, u64),
     ) {
         let Self { store, ran, replies, results, counters, .. } = self;
+        let store = store.shards();
         for wait in [false, true] {
             for (at, list) in lists.iter().enumerate() {
                 if ran[at] || list.is_empty() {
@@ -375,10 +376,7 @@ fn count(replies: &Replies, results: &mut [u64; 3], counters: &mut KvCounters) {
 fn set_clock(shard: &mut StoreShard, time_ns: u64) {
     // Batches without a time leave the clock as it is.
     if time_ns > 0 {
-        match shard {
-            StoreShard::Memory(shard) => shard.set_clock(time_ns / 1_000_000),
-            StoreShard::Durable(shard) => shard.set_clock(time_ns / 1_000_000),
-        }
+        shard.set_clock(time_ns / 1_000_000);
     }
 }
 
@@ -403,8 +401,9 @@ impl Engine for KvEngine {
     }
 
     fn tick(&mut self, _: u64, _: Option<&mut dyn Outlet>) {
-        for at in 0..self.store.len() {
-            if let Some(mut shard) = self.store.shard(at) {
+        let store = self.store.shards();
+        for at in 0..store.shards() {
+            if let Some(mut shard) = store.shard(at) {
                 // Groups that are due are written, old logs and dead records removed.
                 shard.poll();
             }
@@ -413,8 +412,9 @@ impl Engine for KvEngine {
     }
 
     fn finish(&mut self, _: u64, _: Option<&mut dyn Outlet>) {
-        for at in 0..self.store.len() {
-            if let Some(mut shard) = self.store.shard(at)
+        let store = self.store.shards();
+        for at in 0..store.shards() {
+            if let Some(mut shard) = store.shard(at)
                 && let Err(error) = shard.flush()
             {
                 tracing::error!(%error, shard = at, "making the store durable");

@@ -63,7 +63,7 @@ pub(super) trait Service {
     fn is_waiting(&self) -> bool;
 
     /// Whether what waits will never be on disk.
-    fn is_broken(&self) -> bool;
+    fn is_broken(&mut self) -> bool;
 
     /// Does a piece of what is to be done in the background; `false` when there is nothing.
     fn work(&mut self) -> bool;

@@ -16,7 +16,7 @@ use super::event_loop::{Common, EventLoop, Waker};
 use super::listen::listeners;
 use super::service::{Known, StoreService};
 use super::{Limits, Secret, ServeError, ServerCounters};
-use crate::Store;
+use crate::{SharedStore, Store};
 
 /// What a server is to be.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,9 @@ pub struct Serve {
     /// The kernel's id of the core for the first loop, the others on those that follow; `None`: wherever the
     /// kernel puts them.
     pub core: Option<u32>,
+    /// What each loop's thread does before it serves, such as giving privileges up. A loop that cannot does not
+    /// serve, and the server does not start.
+    pub begin: Option<fn() -> std::io::Result<()>>,
 }
 
 /// A server that serves.
@@ -59,9 +62,23 @@ impl Serve {
     /// [`ServeError`] when there is nothing to listen on, other machines could reach a server without a
     /// password, the store has too few shards, or the system refuses an address, files or a core.
     pub fn start(self, store: Store) -> Result<Server, ServeError> {
+        self.start_over(&SharedStore::from(store), false)
+    }
+
+    /// Starts to serve a store that other threads use at the same time. Its loops take the shards for one
+    /// burst or one step of a long command, and give them back to who waits. `MSET`, `EXEC`, `FILE_CHECKPOINT` and
+    /// values of many megabytes are one burst.
+    ///
+    /// # Errors
+    /// As [`Serve::start`].
+    pub fn start_beside(self, store: &SharedStore) -> Result<Server, ServeError> {
+        self.start_over(store, true)
+    }
+
+    fn start_over(self, store: &SharedStore, lends: bool) -> Result<Server, ServeError> {
         self.check()?;
         let loops = self.loops.max(1);
-        let shards = store.shards().len();
+        let shards = store.shards();
         if loops > shards.min(LOOPS_MAX) {
             return Err(ServeError::Loops { loops, shards, most: LOOPS_MAX });
         }
@@ -74,24 +91,8 @@ impl Serve {
         let common = Arc::new(Common::new(limits, loops));
         let wakers = (0..loops).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
         let mut server = Server { resp, cheetah, common, wakers, threads: Vec::new() };
-        let engines = Engine::split(store, &server.wakers, &server.common);
-        let known = Known::default();
-        let loops = engines.into_iter().zip(sockets).enumerate();
-        let loops = loops.map(|(number, (engine, sockets))| {
-            let syncs = server.wakers[number].clone();
-            engine.wake_with(move || syncs.wake());
-            let common = Arc::clone(&server.common);
-            let service = StoreService::new(engine, Arc::clone(&common), self.auth.clone(), &known);
-            EventLoop::new(service, common, server.wakers[number].clone(), sockets)
-        });
-        for (number, one) in loops.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
-            let core = self.core.map(|core| core + number as u32);
-            if let Err(error) = server.spawn(number, one, core) {
-                // The others end; why they could is already known.
-                let _ = server.stop();
-                return Err(error);
-            }
-        }
+        let engines = Engine::split(store, lends, &server.wakers, &server.common);
+        server.spawn_all(&self, engines, sockets)?;
         if connections < asked {
             server.common.journal.note(format!(
                 "{connections} connections are taken, not {asked}: `ulimit -Hn` allows no more"
@@ -147,18 +148,46 @@ impl Drop for EndAll {
 }
 
 impl Server {
+    /// Starts a loop for each engine; none runs when one of them cannot.
+    fn spawn_all(
+        &mut self,
+        serve: &Serve,
+        engines: Vec<Engine>,
+        sockets: Sockets,
+    ) -> Result<(), ServeError> {
+        let known = Known::default();
+        let loops = engines.into_iter().zip(sockets).enumerate();
+        let loops = loops.map(|(number, (engine, sockets))| {
+            let common = Arc::clone(&self.common);
+            let secret = serve.auth.clone();
+            let service = StoreService::new(engine, Arc::clone(&common), secret, &known);
+            EventLoop::new(service, common, self.wakers[number].clone(), sockets)
+        });
+        for (number, one) in loops.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
+            if let Err(error) = self.spawn(number, one, serve) {
+                // The others end; why they could is already known.
+                self.end();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts a loop on a thread of its own, and waits until it is pinned.
     fn spawn(
         &mut self,
         number: usize,
         mut one: EventLoop<StoreService>,
-        core: Option<u32>,
+        serve: &Serve,
     ) -> Result<(), ServeError> {
+        let (core, begin) = (serve.core.map(|core| core + number as u32), serve.begin);
         let (pinned, is_pinned) = std::sync::mpsc::channel();
         let ends = EndAll { common: Arc::clone(&self.common), wakers: self.wakers.clone() };
         let run = move || {
             let _ends = ends;
+            let doing = ServeError::io("preparing a thread of the server");
             let done = core.map_or(Ok(()), pin);
+            let done = done.and_then(|()| begin.map_or(Ok(()), |begin| begin().map_err(doing)));
             let failed = done.is_err();
             // Whoever started it is waiting for this.
             let _ = pinned.send(done);
@@ -204,13 +233,17 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`] when a loop had failed before.
-    pub fn stop(self) -> Result<ServerCounters, ServeError> {
+    pub fn stop(mut self) -> Result<ServerCounters, ServeError> {
+        self.end().into_iter().collect::<Result<(), _>>()?;
+        Ok(self.common.counters.read())
+    }
+
+    /// Ends the loops; how each ended.
+    fn end(&mut self) -> Vec<Result<(), ServeError>> {
         self.common.stop.store(true, Ordering::Release);
         self.wakers.iter().for_each(Waker::wake);
-        let ends = self.threads.into_iter().map(JoinHandle::join);
-        let ends: Vec<_> = ends.map(|end| end.unwrap_or(Err(ServeError::Panicked))).collect();
-        ends.into_iter().collect::<Result<(), _>>()?;
-        Ok(self.common.counters.read())
+        let ends = self.threads.drain(..).map(JoinHandle::join);
+        ends.map(|end| end.unwrap_or(Err(ServeError::Panicked))).collect()
     }
 }
 

@@ -113,6 +113,14 @@ impl StoreService {
         }
     }
 
+    /// Does `work` with the shards in hand: nobody else has them until it ends.
+    fn holding<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        self.engine.take();
+        let done = work(self);
+        self.engine.give_back();
+        done
+    }
+
     /// The cursors of all loops.
     pub(super) fn cursors(&self) -> MutexGuard<'_, Cursors> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
@@ -139,19 +147,23 @@ impl Service for StoreService {
 
     fn serve(&mut self, session: &mut Session, input: &[u8], out: &mut Vec<u8>) -> Served {
         self.token = session.token;
-        let served = match &mut session.speaks {
-            Speaks::Redis(session) => self.serve_redis(session, input, out),
-            Speaks::Lines(session) => self.serve_lines(session, input, out),
-        };
-        self.stand(session, served, out)
+        self.holding(|this| {
+            let served = match &mut session.speaks {
+                Speaks::Redis(session) => this.serve_redis(session, input, out),
+                Speaks::Lines(session) => this.serve_lines(session, input, out),
+            };
+            this.stand(session, served, out)
+        })
     }
 
     fn resume(&mut self, session: &mut Session, out: &mut Vec<u8>) -> Served {
-        self.go_on(session, out)
+        self.holding(|this| this.go_on(session, out))
     }
 
     fn receive(&mut self) {
-        self.engine.receive();
+        if self.engine.loops() > 1 {
+            self.holding(|this| this.engine.receive());
+        }
     }
 
     fn arrival(&mut self) -> Option<(u64, Arrival)> {
@@ -183,6 +195,9 @@ impl Service for StoreService {
     }
 
     fn commit(&mut self) -> u64 {
+        if self.engine.is_waiting() {
+            return self.holding(|this| this.engine.commit());
+        }
         self.engine.commit()
     }
 
@@ -190,18 +205,21 @@ impl Service for StoreService {
         self.engine.is_waiting()
     }
 
-    fn is_broken(&self) -> bool {
-        self.engine.is_broken()
+    fn is_broken(&mut self) -> bool {
+        self.engine.is_waiting() && self.holding(|this| this.engine.is_broken())
     }
 
     fn tick(&mut self) {
-        self.behind = self.engine.work();
+        self.behind = self.holding(|this| this.engine.work());
     }
 
     fn work(&mut self) -> bool {
         if self.behind {
-            self.behind = self.engine.work();
+            self.tick();
         }
-        self.jobs.work(&mut self.engine) || self.behind
+        if self.jobs.is_idle() {
+            return self.behind;
+        }
+        self.holding(|this| this.jobs.work(&mut this.engine)) || self.behind
     }
 }

@@ -5,13 +5,20 @@ use std::collections::VecDeque;
 use super::burst::{Burst, Opened, PARCEL_BYTES, Parcel, absolute_of};
 use crate::op::{Op, OpError, Replies, Reply, Space};
 use crate::shard::{Row, Scan, Shard, Usage};
-use crate::{DurableError, MergedRows, StoreShard, Ticket, pair_of};
+use crate::shared::{HeldShard, SharedShard, SharedStore};
+use crate::{DurableError, MergedRows, Ticket, pair_of};
 
 /// The shards of one loop.
-#[derive(Debug)]
 pub(in crate::servers) struct Local {
     /// Shard `index * loops + me` of the store.
-    shards: Vec<StoreShard>,
+    doors: Vec<SharedShard>,
+    /// The same, in hand: always when this loop alone serves them, else between [`Local::take`] and
+    /// [`Local::give_back`].
+    shards: Vec<HeldShard>,
+    /// Other threads than the server's use the shards as well.
+    lends: bool,
+    /// Milliseconds since 1970, as last told.
+    now: u64,
     pub(super) me: usize,
     pub(super) loops: usize,
     /// Shards of the whole store.
@@ -28,6 +35,13 @@ pub(in crate::servers) struct Local {
     wrote: Option<u64>,
 }
 
+impl std::fmt::Debug for Local {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { me, loops, total, lends, .. } = self;
+        write!(to, "Local({me} of {loops} loops, {total} shards, lends {lends})")
+    }
+}
+
 /// What a step of a purge has found: what goes, and where the next step goes on.
 #[derive(Debug)]
 pub(in crate::servers) struct Stretch {
@@ -40,13 +54,49 @@ pub(in crate::servers) struct Stretch {
 }
 
 impl Local {
-    pub(super) fn new(shards: Vec<StoreShard>, me: usize, loops: usize, total: usize) -> Self {
-        let lists = shards.iter().map(|_| Vec::new()).collect();
-        let (waiting, last, turn, wrote) = (VecDeque::new(), 0, 0, None);
-        Self { shards, me, loops, total, waiting, last, turn, lists, wrote }
+    pub(super) fn new(store: &SharedStore, me: usize, loops: usize, lends: bool) -> Self {
+        let doors = store.every(me, loops);
+        let mut new = Self {
+            lists: doors.iter().map(|_| Vec::new()).collect(),
+            shards: Vec::with_capacity(doors.len()),
+            doors,
+            lends,
+            now: 0,
+            me,
+            loops,
+            total: store.shards(),
+            waiting: VecDeque::new(),
+            last: 0,
+            turn: 0,
+            wrote: None,
+        };
+        if !lends {
+            new.take();
+        }
+        new
     }
 
-    pub(super) fn shards(&self) -> &[StoreShard] {
+    /// Takes the shards in hand, one after the other; who shares them holds one at a time, so that nobody
+    /// waits in a circle. Nothing, when they are.
+    #[inline]
+    pub(super) fn take(&mut self) {
+        if self.shards.is_empty() {
+            self.shards.extend(self.doors.iter().map(|door| door.lock_arc()));
+            if self.lends {
+                self.set_clock(self.now);
+            }
+        }
+    }
+
+    /// Gives the shards back to those who share them, first to who waits.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        if self.lends {
+            self.shards.drain(..).for_each(HeldShard::unlock_fair);
+        }
+    }
+
+    pub(super) fn shards(&self) -> &[HeldShard] {
         &self.shards
     }
 
@@ -65,12 +115,8 @@ impl Local {
 
     /// Tells the time, in milliseconds since 1970.
     pub(super) fn set_clock(&mut self, now: u64) {
-        for shard in &mut self.shards {
-            match shard {
-                StoreShard::Memory(shard) => shard.set_clock(now),
-                StoreShard::Durable(shard) => shard.set_clock(now),
-            }
-        }
+        self.now = now;
+        self.shards.iter_mut().for_each(|shard| shard.set_clock(now));
     }
 
     /// Number of the shard that owns what `op` is about; new absolute keys go around this loop's.
@@ -180,11 +226,7 @@ impl Local {
     /// Writes and syncs what is due; gives the place in line up to which everything may be acknowledged.
     pub(super) fn commit(&mut self) -> u64 {
         if !self.waiting.is_empty() {
-            for shard in &mut self.shards {
-                if let StoreShard::Durable(shard) = shard {
-                    shard.commit();
-                }
-            }
+            self.shards.iter_mut().for_each(|shard| shard.commit());
         }
         while let Some(&(_, shard, ticket)) = self.waiting.front()
             && self.shards[shard].acknowledged(ticket)
@@ -201,11 +243,7 @@ impl Local {
 
     /// Whether what waits for the disk will never be on it.
     pub(super) fn is_broken(&self) -> bool {
-        let broken = |shard: &StoreShard| match shard {
-            StoreShard::Memory(_) => false,
-            StoreShard::Durable(shard) => shard.is_poisoned(),
-        };
-        self.is_waiting() && self.shards.iter().any(broken)
+        self.is_waiting() && self.shards.iter().any(|shard| shard.is_poisoned())
     }
 
     /// Work for an idle moment: cleaning, expiry, snapshots; whether there is more.
@@ -221,7 +259,7 @@ impl Local {
     }
 
     pub(super) fn scan<'a>(&'a self, scan: &Scan<'a>) -> MergedRows<'a> {
-        MergedRows::over(&self.shards, scan)
+        MergedRows::over(self.shards.iter().map(|shard| shard.shard()), scan)
     }
 
     /// The value of an absolute key of these shards.
@@ -304,7 +342,7 @@ impl Local {
 
     /// Makes everything durable now.
     pub(super) fn flush(&mut self) -> Result<(), DurableError> {
-        self.shards.iter_mut().try_for_each(StoreShard::flush)
+        self.shards.iter_mut().try_for_each(|shard| shard.flush())
     }
 
     pub(super) fn usage(&self) -> Usage {

@@ -14,12 +14,11 @@ mod peers;
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crate::databases::Databases;
 use crate::op::{Op, Space};
 use crate::shard::{Scan, Usage};
-use crate::{Database, DurableError, MergedRows, Store, StoreShard};
+use crate::{Database, DurableError, MergedRows, SharedStore, StoreShard};
 
 pub(super) use burst::{Burst, Parcel};
 use local::Local;
@@ -42,7 +41,7 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Engine {
     local: Local,
-    databases: Arc<Mutex<Databases>>,
+    store: SharedStore,
     common: Arc<Common>,
     /// `None` when one loop owns everything.
     mail: Option<Mail>,
@@ -67,45 +66,68 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// An engine for each loop that one of `wakers` wakes; shards go around.
-    pub(super) fn split(store: Store, wakers: &[Waker], common: &Arc<Common>) -> Vec<Self> {
+    /// An engine for each loop that one of `wakers` wakes; shards go around. `lends`: other threads use the store
+    /// as well, so that an engine has its shards in hand only between [`Engine::take`] and
+    /// [`Engine::give_back`].
+    pub(super) fn split(
+        store: &SharedStore,
+        lends: bool,
+        wakers: &[Waker],
+        common: &Arc<Common>,
+    ) -> Vec<Self> {
         let loops = wakers.len();
-        let (shards, databases) = store.into_shards();
-        let databases = Arc::new(Mutex::new(databases));
-        let total = shards.len();
-        let memory_bound = shards.iter().map(|shard| shard.shard().settings().memory_bytes).sum();
-        let is_durable = shards.iter().any(|shard| matches!(shard, StoreShard::Durable(_)));
-        let mut parts: Vec<Vec<StoreShard>> = (0..loops).map(|_| Vec::new()).collect();
-        for (number, shard) in shards.into_iter().enumerate() {
-            parts[number % loops].push(shard);
-        }
+        let bounds = (0..store.shards()).filter_map(|at| store.shard(at)).map(|shard| {
+            let durable = matches!(*shard, StoreShard::Durable(_));
+            (shard.shard().settings().memory_bytes, durable)
+        });
+        let (memory_bound, is_durable) =
+            bounds.fold((0, false), |(sum, any), (bytes, durable)| (sum + bytes, any | durable));
         let mails = Mail::between(wakers).into_iter().map(|mail| (loops > 1).then_some(mail));
-        let engine = |(me, (shards, mail))| Self {
-            local: Local::new(shards, me, loops, total),
-            databases: Arc::clone(&databases),
-            common: Arc::clone(common),
-            mail,
-            arrived: VecDeque::new(),
-            results: HashMap::new(),
-            last_ticket: 0,
-            held: VecDeque::new(),
-            held_words: 0,
-            wrote_at: 0,
-            until: None,
-            memory_bound,
-            is_durable,
-            pool: Vec::new(),
+        let engine = |(me, mail)| {
+            let mut engine = Self {
+                local: Local::new(store, me, loops, lends),
+                store: store.clone(),
+                common: Arc::clone(common),
+                mail,
+                arrived: VecDeque::new(),
+                results: HashMap::new(),
+                last_ticket: 0,
+                held: VecDeque::new(),
+                held_words: 0,
+                wrote_at: 0,
+                until: None,
+                memory_bound,
+                is_durable,
+                pool: Vec::new(),
+            };
+            engine.wake_with(&wakers[me]);
+            engine
         };
-        parts.into_iter().zip(mails).enumerate().map(engine).collect()
+        mails.enumerate().map(engine).collect()
     }
 
-    /// Calls `wake` whenever more has become durable, from other threads.
-    pub(super) fn wake_with(&self, wake: impl Fn() + Clone + Send + Sync + 'static) {
+    /// Has the threads that sync wake this loop.
+    fn wake_with(&mut self, waker: &Waker) {
+        self.take();
         for shard in self.local.shards() {
-            if let StoreShard::Durable(shard) = shard {
-                shard.wake_with(Box::new(wake.clone()));
+            if let StoreShard::Durable(shard) = &**shard {
+                let waker = waker.clone();
+                shard.wake_with(Box::new(move || waker.wake()));
             }
         }
+        self.give_back();
+    }
+
+    /// Takes the shards in hand, from whoever else uses them; nothing, when they are.
+    #[inline]
+    pub(super) fn take(&mut self) {
+        self.local.take();
+    }
+
+    /// Gives the shards back to those who use them as well; nothing, when nobody does.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        self.local.give_back();
     }
 
     /// Tells the time, in milliseconds since 1970.
@@ -215,14 +237,9 @@ impl Engine {
         sum
     }
 
-    fn names(&self) -> MutexGuard<'_, Databases> {
-        // A name is added as a whole or not at all.
-        self.databases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The database called `name`; it is made when it is not there.
     pub(super) fn database(&self, name: &str) -> Result<Database, DurableError> {
-        self.names().get_or_make(name)
+        self.store.database(name)
     }
 
     /// The database behind number `index` of `SELECT`: `default`, then `1`, `2` …
@@ -232,7 +249,7 @@ impl Engine {
 
     /// As [`Engine::numbered`], if it exists.
     pub(super) fn existing(&self, index: u32) -> Option<Database> {
-        let names = self.names();
+        let names = self.store.names();
         if index == 0 { names.get("default") } else { names.get(&index.to_string()) }
     }
 

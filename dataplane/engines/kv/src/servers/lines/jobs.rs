@@ -106,6 +106,11 @@ impl Jobs {
         self.queue.push_back(number);
     }
 
+    /// Whether there is no job to work at.
+    pub(in crate::servers) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Does a piece of the oldest job; whether there is more to do.
     pub(in crate::servers) fn work(&mut self, engine: &mut Engine) -> bool {
         let Some(&number) = self.queue.front() else { return false };
