@@ -12,6 +12,7 @@ mod values;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,6 +20,8 @@ use crate::failure::Failure;
 
 pub(crate) use args::KvCommand;
 use bytes::Form;
+use one::Entry;
+pub(crate) use values::SecretFrom;
 
 /// `pfs kv`.
 ///
@@ -40,23 +43,30 @@ pub(crate) fn kv(command: &KvCommand) -> Result<(), Failure> {
     }
 }
 
-/// Gives all keys of the database `default` of a folder's store to `each`, in order, as RESP tells
-/// them: key, value, expiry. `each` tells whether to go on.
+/// A store whose keys are read: a folder's, or that of a server which speaks RESP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// A folder, which no other process may have open.
+    Folder(&'a Path),
+    /// A server that asks for no password.
+    Server(SocketAddr),
+}
+
+/// Gives all keys of the database `default` of a store to `each`, in order, as RESP tells them: key, value,
+/// expiry. `each` tells whether to go on.
 ///
 /// # Errors
 /// When the store cannot be opened or read.
 pub(crate) fn walk(
-    folder: &Path,
-    mut each: impl FnMut(one::Entry) -> Result<bool, Failure>,
+    place: Place<'_>,
+    mut each: impl FnMut(Entry) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let target = args::Target {
-        server: String::new(),
-        cheetah: String::new(),
-        dir: Some(folder.to_owned()),
-        db: "default".to_owned(),
-        auth: None,
-        timeout: 60,
+    let (dir, server) = match place {
+        Place::Folder(folder) => (Some(folder.to_owned()), String::new()),
+        Place::Server(address) => (None, address.to_string()),
     };
+    let (db, cheetah) = ("default".to_owned(), String::new());
+    let target = args::Target { server, cheetah, dir, db, auth: None, timeout: 60 };
     let link = link::Link::open(&target, false)?;
     let mut client = link.client()?;
     let mut pages = one::Pages::new(b"");

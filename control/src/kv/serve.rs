@@ -34,7 +34,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let stop = stop_flag()?;
     let store = open(args)?;
     let loops = args.threads as usize;
-    let serve = Serve { resp, cheetah, auth, limits, loops, core: args.core };
+    let serve = Serve { resp, cheetah, auth, limits, loops, core: args.core, ..Serve::default() };
     let mut told = Ok(());
     let counters = serve.run(store, &stop, |server| told = tell(server, connections));
     let counters = counters.map_err(Failure::failed)?;

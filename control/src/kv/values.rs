@@ -7,6 +7,8 @@ use std::str::FromStr;
 use pfs_dataplane::ops::kv::fsync_of;
 use pfs_kv::Fsync;
 use pfs_kv::servers::Secret;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
@@ -32,8 +34,10 @@ impl FromStr for Listen {
 }
 
 /// Where a password is. It is never an argument itself: those are shown to every user of the host.
-#[derive(Clone, Debug)]
-pub(crate) enum SecretFrom {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum SecretFrom {
     /// The first line of a file.
     File(std::path::PathBuf),
     /// A variable of the environment.
@@ -49,6 +53,23 @@ impl FromStr for SecretFrom {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
             // The text may be the password itself, so it is not repeated.
             _ => Err("write file:PATH or env:NAME; a password in an argument could be read by every user of this host".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for SecretFrom {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<SecretFrom> for String {
+    fn from(from: SecretFrom) -> Self {
+        match from {
+            SecretFrom::File(path) => format!("file:{}", path.display()),
+            SecretFrom::Variable(name) => format!("env:{name}"),
         }
     }
 }

@@ -10,7 +10,7 @@ use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::pin;
 use pfs_dataplane::receivers::SourceSpec;
 
-use super::{LaneMode, Plan, SCHEMA_VERSION, Source, cost, replies};
+use super::{LaneMode, Plan, SCHEMA_VERSION, Source, cost, replies, servers};
 
 /// Fewest and most descriptors that a lane may hold.
 const RING_SLOTS: std::ops::RangeInclusive<u32> = 64..=1 << 22;
@@ -90,6 +90,7 @@ pub fn check(plan: &Plan) -> Checked {
     check_sinks(&mut checked);
     check_ids(&mut checked);
     replies::check(&mut checked);
+    servers::check(&mut checked);
     check_lanes(&mut checked);
     check_restore(&mut checked);
     check_limits(&mut checked);
@@ -239,6 +240,11 @@ fn check_lanes(checked: &mut Checked) {
     if checked.plan.lanes.mode == LaneMode::Pipeline {
         for core in checked.plan.lanes.worker_cores.clone() {
             claim(checked, &mut taken, core, "lanes.worker_cores".to_owned());
+        }
+    }
+    for (at, server) in checked.plan.servers.clone().iter().enumerate() {
+        if let Some(core) = server.core {
+            claim(checked, &mut taken, core, format!("servers[{at}].core"));
         }
     }
     if checked.errors().is_none() {

@@ -15,6 +15,7 @@ pub fn explain(plan: &Plan) -> String {
     let _ = write_sources(&mut text, plan);
     let _ = write_rules(&mut text, plan);
     let _ = write_lanes(&mut text, plan);
+    let _ = write_servers(&mut text, plan);
     text
 }
 
@@ -84,6 +85,19 @@ fn write_lanes(text: &mut String, plan: &Plan) -> std::fmt::Result {
     }
     if let Some(packets) = plan.limits.packets {
         writeln!(text, "ends after {packets} packets")?;
+    }
+    Ok(())
+}
+
+fn write_servers(text: &mut String, plan: &Plan) -> std::fmt::Result {
+    for server in &plan.servers {
+        write!(text, "the store of rule {} is served:", server.rule)?;
+        for (name, address) in [("RESP", server.resp), ("lines", server.cheetah)] {
+            if let Some(address) = address {
+                write!(text, " {name} on {address}")?;
+            }
+        }
+        writeln!(text, "{}", if server.auth.is_some() { ", with a password" } else { "" })?;
     }
     Ok(())
 }

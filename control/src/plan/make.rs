@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     IdSink, LaneMode, Lanes, Limits, Memory, PayloadSink, Plan, ReplySink, SCHEMA_VERSION, Sinks,
-    Source,
+    Source, servers,
 };
 use crate::settings;
 
@@ -81,6 +81,10 @@ pub struct PlanFlags {
     /// af_packet:eth0 or af_xdp:eth0,queue=1 (headers turned round), or into a file, pcap:FILE.
     #[arg(long, value_name = "KIND[:WHERE][,KEY=VALUE...]")]
     pub replies: Option<String>,
+    /// Serve the store of a kv op while packets come in, e.g. resp=127.0.0.1:6379,cheetah=127.0.0.1:4455
+    /// (settings: rule=NAME, auth=file:PATH or env:NAME, core=N). May be repeated.
+    #[arg(long, value_name = "KEY=VALUE[,...]")]
+    pub serve: Vec<String>,
     /// Write the closing report to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<std::path::PathBuf>,
@@ -142,6 +146,14 @@ pub enum MakeError {
         /// What is wrong with it.
         why: String,
     },
+    /// `--serve` describes no server.
+    #[error(
+        "--serve: {why}; write KEY=VALUE[,KEY=VALUE...], e.g. resp=127.0.0.1:6379 (keys: rule, resp, cheetah, auth, core), and give the program a kv op"
+    )]
+    Serve {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A word is not among a flag's choices.
     #[error("--{flag} {given}: choose one of {choices}")]
     Choice {
@@ -182,10 +194,13 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
         Some(given) => vec![reply_through(given, &mut rules)?],
         None => Vec::new(),
     };
+    let servers = flags.serve.iter().map(|given| servers::make(given, &rules));
+    let servers = servers.collect::<Result<_, _>>()?;
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
         sources,
         rules,
+        servers,
         lanes: lanes(flags)?,
         memory: Memory { pages: flags.pages.unwrap_or_default(), lock: flags.lock },
         sinks: Sinks {

@@ -11,6 +11,7 @@ mod environment;
 mod explain;
 mod make;
 mod replies;
+mod servers;
 mod store;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) use commands::{cmd_check, cmd_explain, cmd_make, cmd_schema};
 pub use environment::{Environment, features};
 pub use explain::explain;
 pub use make::{MakeError, PlanFlags, ids, make, replies, source};
+pub use servers::{KvServer, ServerGranted};
 pub(crate) use store::{ParseError, parse};
 pub use store::{StoreError, load, save, save_json};
 
@@ -55,6 +57,9 @@ pub struct Plan {
     /// Where results go.
     #[serde(default)]
     pub sinks: Sinks,
+    /// Servers of key/value clients, over the stores that packets are written to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<KvServer>,
     /// When the run ends, and what it must be able to carry.
     #[serde(default)]
     pub limits: Limits,
@@ -259,6 +264,9 @@ pub struct PlanGranted {
     pub lanes: Option<RegionGranted>,
     /// Instruction set that the kernels were chosen for.
     pub isa: String,
+    /// Where servers listen, in the order of `servers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerGranted>,
 }
 
 /// What one receiver thread was given.

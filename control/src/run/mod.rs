@@ -4,6 +4,7 @@ pub(crate) mod figures;
 mod live;
 mod metrics;
 mod prepare;
+mod servers;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use pfs_dataplane::run::{RunError, RunReport, Running, Snapshot, start};
 
 pub(crate) use prepare::{PrepareError, Prepared, prepare};
+use serde::Serialize;
+use servers::ServerReport;
 
 use crate::cli::RunArgs;
 use crate::failure::Failure;
@@ -39,9 +42,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let stop = stop_flag()?;
     let prepared = prepare(&plan)?;
     let mut effective = prepared.plan.clone();
+    tell_servers(&effective);
     let metrics = Metrics::serve(args, &effective)?;
     let mut live = (!args.quiet && !args.json).then(|| live::LiveLine::new(&effective));
-    let report = execute(prepared, &stop, |snapshot| {
+    let closing = execute(prepared, &stop, |snapshot| {
         if let Some(line) = &mut live {
             line.show(snapshot);
         }
@@ -50,12 +54,31 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(line) = live {
         line.end();
     }
-    effective.grant_lanes(&report);
-    let left = leave(args, &effective, &report);
+    effective.grant_lanes(&closing.report);
+    let left = leave(args, &effective, &closing);
     // What broke the run matters more than a file that could not be written; both are said.
-    match (verdict(&report), left) {
+    match (verdict(&closing.report), left) {
         (Err(broke), Err(unwritten)) => Err(Failure::failed(format!("{broke}; {unwritten}"))),
         (verdict, left) => verdict.and(left),
+    }
+}
+
+/// What a run and its servers leave.
+#[derive(Debug, Serialize)]
+pub(crate) struct Closing {
+    /// The run's account.
+    #[serde(flatten)]
+    pub(crate) report: RunReport,
+    /// What each server did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) servers: Vec<ServerReport>,
+}
+
+/// Says where servers listen, before the first packet is looked at.
+fn tell_servers(plan: &Plan) {
+    let granted = plan.granted.as_ref().map_or(&[][..], |granted| &granted.servers);
+    if !granted.is_empty() {
+        out::complain(&servers::told(granted));
     }
 }
 
@@ -69,9 +92,10 @@ pub(crate) fn execute(
     prepared: Prepared,
     stop: &AtomicBool,
     mut each_second: impl FnMut(&Snapshot),
-) -> Result<RunReport, RunError> {
-    let limits = prepared.plan.limits.clone();
-    let running = start(prepared.spec)?;
+) -> Result<Closing, RunError> {
+    let Prepared { plan, spec, servers } = prepared;
+    let limits = plan.limits;
+    let running = start(spec)?;
     let began = Instant::now();
     let mut shown = began;
     let mut told = false;
@@ -87,7 +111,10 @@ pub(crate) fn execute(
         }
         thread::sleep(TICK);
     }
-    Ok(running.join())
+    let mut report = running.join();
+    let (servers, errors) = servers.stop();
+    report.errors.extend(errors);
+    Ok(Closing { report, servers })
 }
 
 fn reached(limits: &plan::Limits, running: &Running, began: Instant) -> bool {
@@ -138,7 +165,7 @@ impl Metrics {
 
 /// Prints the report, then writes what files were asked for: the books are told though a disk is
 /// full.
-fn leave(args: &RunArgs, effective: &Plan, report: &RunReport) -> Result<(), Failure> {
+fn leave(args: &RunArgs, effective: &Plan, report: &Closing) -> Result<(), Failure> {
     let printed = match (args.json, effective.sinks.take_stdout()) {
         (true, false) => out::json(report),
         (false, false) => out::print(&table::render(report)),

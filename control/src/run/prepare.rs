@@ -12,6 +12,7 @@ use pfs_dataplane::run::{LaneMemory, PayloadSinks, ReceiverSlot, RunSpec, Worker
 use pfs_dataplane::transmitters::TransmitError;
 use pfs_dataplane::transmitters::replies::{ReplySink, ReplySpec};
 
+use super::servers::Servers;
 use crate::plan::{self, Environment, LaneMode, Plan, PlanGranted, ReceiverGranted, RuleRewrites};
 
 /// A plan whose sources are open: nothing that needs privilege is left to do.
@@ -21,6 +22,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// What the threads are started from.
     pub(crate) spec: RunSpec,
+    /// Servers, which serve already.
+    pub(crate) servers: Servers,
 }
 
 /// A plan that cannot be started.
@@ -49,6 +52,9 @@ pub(crate) enum PrepareError {
     /// A way back to senders cannot be opened.
     #[error("replies: {0}")]
     Replies(TransmitError),
+    /// A server cannot be started.
+    #[error("the server of rule {rule}: {why}")]
+    Server { rule: String, why: String },
     /// An engine cannot be made ready.
     #[error(transparent)]
     Engine(#[from] OpError),
@@ -81,7 +87,9 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         mlockall(MlockAllFlags::MCL_CURRENT).map_err(PrepareError::Lock)?;
     }
     let isa = Isa::detect();
-    plan.granted = Some(granted(&plan, &receivers, isa));
+    let rules = RuleSet::compile(&plan.rules)?;
+    let servers = Servers::start(&plan, &optimized, &engines)?;
+    plan.granted = Some(granted(&plan, &receivers, &servers, isa));
     plan.optimizer = optimized
         .iter()
         .zip(&plan.rules)
@@ -94,7 +102,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
     plan.environment = Some(Environment::read());
     let spec = RunSpec {
         receivers,
-        rules: RuleSet::compile(&plan.rules)?,
+        rules,
         names: plan.rules.iter().map(|rule| rule.name.clone()).collect(),
         programs: optimized,
         workers: match plan.lanes.mode {
@@ -111,7 +119,7 @@ pub(crate) fn prepare(plan: &Plan) -> Result<Prepared, PrepareError> {
         stage_cycles: true,
         memory: LaneMemory { pages: plan.memory.pages, lock: plan.memory.lock },
     };
-    Ok(Prepared { plan, spec })
+    Ok(Prepared { plan, spec, servers })
 }
 
 /// Each rule's program as it will run; `len` for a rule that redirects nothing, so never runs.
@@ -213,7 +221,7 @@ fn ids(plan: &Plan, worker: usize) -> Result<IdSinks, IdSinkError> {
     IdSinks::open(&named.collect::<Vec<_>>(), of_rule)
 }
 
-fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {
+fn granted(plan: &Plan, receivers: &[ReceiverSlot], servers: &Servers, isa: Isa) -> PlanGranted {
     PlanGranted {
         receivers: receivers
             .iter()
@@ -229,5 +237,6 @@ fn granted(plan: &Plan, receivers: &[ReceiverSlot], isa: Isa) -> PlanGranted {
         },
         lanes: None,
         isa: isa.name().to_owned(),
+        servers: servers.granted(),
     }
 }

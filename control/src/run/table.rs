@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use pfs_dataplane::run::{RuleResults, RunReport};
 
+use super::Closing;
 use super::figures::{count, rate};
 use super::live::drops;
 
 /// The books, where losses went, and what each rule found.
-pub(super) fn render(report: &RunReport) -> String {
+pub(super) fn render(closing: &Closing) -> String {
+    let report = &closing.report;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write_receivers(&mut text, report);
@@ -17,6 +19,16 @@ pub(super) fn render(report: &RunReport) -> String {
     let _ = write_books(&mut text, report);
     for rule in &report.results {
         let _ = write_results(&mut text, rule);
+    }
+    for server in &closing.servers {
+        let _ = writeln!(
+            text,
+            "server of rule {}: {} connections, {} commands in {} bursts",
+            server.rule,
+            count(server.connections),
+            count(server.commands),
+            count(server.bursts)
+        );
     }
     text
 }

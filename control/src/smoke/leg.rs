@@ -1,5 +1,6 @@
 //! One leg: a capture through a backend, as a plan like any other.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use pfs_dataplane::packet::Rule;
@@ -17,9 +18,14 @@ use super::replies::Replies;
 use super::report::Row;
 use super::store::FLOWS;
 use super::text::{self, Text};
-use crate::plan::{LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source};
+use crate::kv::Place;
+use crate::plan::{
+    KvServer, LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source,
+};
 use crate::run::prepare;
 
+/// Name of a leg's rule.
+const RULE: &str = "all";
 /// How long a live leg waits without progress for what was sent to arrive.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -130,7 +136,7 @@ impl Bench {
         Ok(Plan {
             schema_version: SCHEMA_VERSION,
             sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
-            rules: vec![Rule { program, ids: text.map(|_| text::SINK.into()), ..Rule::all("all") }],
+            rules: vec![Rule { program, ids: text.map(|_| text::SINK.into()), ..Rule::all(RULE) }],
             lanes: Lanes {
                 mode: if pipeline { LaneMode::Pipeline } else { LaneMode::RunToCompletion },
                 worker_cores: self.cores.get(1).copied().into_iter().collect(),
@@ -138,6 +144,7 @@ impl Bench {
             },
             memory: Memory::default(),
             sinks: Sinks { ids: text.map(Text::sink).into_iter().collect(), ..Sinks::default() },
+            servers: capture.load.iter().map(|_| server()).collect(),
             limits: Limits { seconds: Some(60.0), ..Limits::default() },
             granted: None,
             optimizer: Vec::new(),
@@ -196,15 +203,28 @@ impl Leg<'_> {
         let prepared = prepare(&asked).map_err(|error| error.to_string())?;
         let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
+        let mut live = Ok(());
         if let Some(sender) = &mut sender {
             let sent = sender.send(self.capture).inspect_err(|_| running.stop())?;
             await_arrival(&running, sent);
+            live = self.read_live(&plan);
             running.stop();
         }
-        let report = running.join();
+        let mut report = running.join();
+        report.errors.extend(live.err());
+        report.errors.extend(prepared.servers.stop().1);
         plan.grant_lanes(&report);
         let replies = replies.map_or(Ok(Vec::new()), Replies::take)?;
         Ok((plan, report, replies))
+    }
+
+    /// Holds what the run's own server tells against the model, while the run goes on.
+    fn read_live(&self, plan: &Plan) -> Result<(), String> {
+        let Some(load) = &self.capture.load else { return Ok(()) };
+        let granted = plan.granted.iter().flat_map(|granted| &granted.servers);
+        let address = granted.filter_map(|server| server.resp).next();
+        let address = address.ok_or("no server was granted")?;
+        load.content(Place::Server(address)).map_err(|why| format!("the live store: {why}"))
     }
 
     fn row(
@@ -259,14 +279,20 @@ impl Leg<'_> {
     }
 }
 
-/// Waits until as many packets as were sent are in the source's count, or none comes any more.
+/// A server over the store of a leg's rule.
+fn server() -> KvServer {
+    let resp = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    KvServer { rule: RULE.into(), resp, cheetah: None, auth: None, core: None }
+}
+
+/// Waits until the program has run on as many packets as were sent, or none comes any more.
 fn await_arrival(running: &Running, sent: u64) {
     let (mut seen, mut since) = (0, Instant::now());
     while seen < sent && since.elapsed() < PATIENCE && !running.is_finished() {
         std::thread::sleep(Duration::from_millis(5));
-        let offered = running.snapshot().books().offered;
-        if offered > seen {
-            (seen, since) = (offered, Instant::now());
+        let consumed = running.snapshot().books().consumed;
+        if consumed > seen {
+            (seen, since) = (consumed, Instant::now());
         }
     }
 }

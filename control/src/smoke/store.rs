@@ -11,7 +11,7 @@ use pfs_kv::frame::{Builder, Frame, Operation, Status};
 use super::capture::Capture;
 use super::text::{frame, save};
 use crate::failure::Failure;
-use crate::kv::walk;
+use crate::kv::{Place, walk};
 
 /// Operations sent.
 pub(super) const OPERATIONS: u64 = 100_000;
@@ -154,7 +154,7 @@ impl Load {
     /// What differs.
     pub(super) fn check(&self, results: &[RuleResults], replies: &[Vec<u8>]) -> Result<(), String> {
         let checked = self.counts(results).and_then(|()| self.answered(replies));
-        let checked = checked.and_then(|()| self.content());
+        let checked = checked.and_then(|()| self.content(Place::Folder(&self.folder)));
         self.forget();
         checked
     }
@@ -220,10 +220,14 @@ impl Load {
         Err(format!("{} answers to {} gets", found.len(), self.answers.len()))
     }
 
-    fn content(&self) -> Result<(), String> {
+    /// Holds a store against the model.
+    ///
+    /// # Errors
+    /// What differs.
+    pub(super) fn content(&self, place: Place<'_>) -> Result<(), String> {
         let (mut expected, mut differs) = (self.model.iter(), None);
         let mut seen = 0_u64;
-        walk(&self.folder, |(key, value, expires)| {
+        walk(place, |(key, value, expires)| {
             let same = expected.next() == Some((&key, &value)) && expires.is_none();
             if !same {
                 differs = Some(key);

@@ -211,6 +211,8 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
 pub(crate) struct Live {
     child: Child,
     metrics: SocketAddr,
+    /// What it said on standard error until it received.
+    pub(crate) told: String,
     err: Option<JoinHandle<String>>,
 }
 
@@ -238,11 +240,12 @@ impl Live {
                 break address.parse().expect("an address");
             }
         };
+        let told = read.clone();
         let err = thread::spawn(move || {
             let _ = lines.read_to_string(&mut read);
             read
         });
-        let live = Self { child, metrics, err: Some(err) };
+        let live = Self { child, metrics, told, err: Some(err) };
         until("the run to begin", || !live.page().is_empty());
         live
     }

@@ -9,6 +9,7 @@ mod host;
 mod kill;
 mod kv;
 mod live;
+mod live_store;
 mod plan;
 mod plan_file;
 mod rebuild;

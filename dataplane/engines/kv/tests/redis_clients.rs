@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use common::{connect, exchange, serve, server, server_of};
+use common::{connect, exchange, serve, server, server_beside, server_of};
 use pfs_kv::servers::{Limits, Server};
 use pfs_kv::{Store, StoreSettings};
 use redis::{Commands, RedisResult};
@@ -17,8 +17,7 @@ fn client(server: &Server, password: &str) -> redis::Connection {
     client.get_connection().expect("it accepts")
 }
 
-fn check_commands(shards: u32, loops: usize) {
-    let server = server_of(shards, loops);
+fn check_commands(server: Server) {
     let mut redis = client(&server, "");
     let () = redis.set("k", b"v\0\r\n").expect("set");
     assert_eq!(redis.get::<_, Vec<u8>>("k"), Ok(b"v\0\r\n".to_vec()));
@@ -45,18 +44,24 @@ fn check_commands(shards: u32, loops: usize) {
 
 #[test]
 fn commands_on_one_shard() {
-    check_commands(1, 1);
+    check_commands(server_of(1, 1));
 }
 
 #[test]
 fn commands_on_five_shards() {
-    check_commands(5, 1);
+    check_commands(server_of(5, 1));
 }
 
 #[test]
 fn commands_on_several_loops() {
-    check_commands(2, 2);
-    check_commands(5, 3);
+    check_commands(server_of(2, 2));
+    check_commands(server_of(5, 3));
+}
+
+#[test]
+fn commands_on_shards_that_are_lent() {
+    check_commands(server_beside(1));
+    check_commands(server_beside(3));
 }
 
 #[test]

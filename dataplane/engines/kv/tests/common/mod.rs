@@ -22,6 +22,13 @@ pub(crate) fn server_of(shards: u32, loops: usize) -> Server {
     serve(memory(shards), Limits::default(), None, loops)
 }
 
+/// The same over `shards` shards that other threads could take as well.
+pub(crate) fn server_beside(shards: u32) -> Server {
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let serve = Serve { resp: Some(any), cheetah: Some(any), ..Serve::default() };
+    serve.start_beside(&memory(shards).into()).expect("a free port")
+}
+
 fn memory(shards: u32) -> Store {
     let settings = StoreSettings { shards, memory_bytes: 256 << 20, ..StoreSettings::default() };
     Store::open(&settings).expect("memory")
@@ -32,7 +39,9 @@ pub(crate) fn serve(store: Store, limits: Limits, password: Option<&str>, loops:
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let auth = password.and_then(Secret::new);
     let (resp, cheetah) = (Some(any), Some(any));
-    Serve { resp, cheetah, auth, limits, core: None, loops }.start(store).expect("a free port")
+    Serve { resp, cheetah, auth, limits, loops, ..Serve::default() }
+        .start(store)
+        .expect("a free port")
 }
 
 /// Writes `request` and reads one line of the reply, its end left out.
