@@ -282,6 +282,9 @@ pub(crate) struct ExportArgs {
     /// How lines are written.
     #[arg(long, value_enum, default_value_t = LineFormat::Json)]
     pub(crate) format: LineFormat,
+    /// Leave out keys or pairs; pairs are asked for at --cheetah, which must be the same store's.
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Only>,
     /// Write here, whole or not at all, instead of to standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
@@ -290,14 +293,25 @@ pub(crate) struct ExportArgs {
     pub(crate) target: Target,
 }
 
+/// A part of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// Keys with their values.
+    Keys,
+    /// Pairs with the values that they lead to.
+    Pairs,
+}
+
 /// How a key with its value is written in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LineFormat {
     /// An object: `key` and `value` as text, or `key_hex` and `value_hex` where they are none;
-    /// `expires_ms`, milliseconds since 1970, where it expires.
+    /// `expires_ms`, milliseconds since 1970, where it expires. Of a pair: `pair`, `to` (its
+    /// number) and `payload` where it leads to a value, `hidden`.
     Json,
     /// Key, value and, where it expires, milliseconds since 1970, with tabs between them and
-    /// escapes \\ \t \n \r \xHH within.
+    /// escapes \\ \t \n \r \xHH within. Of a pair: \P, or \H when it is hidden, the pair, and where it
+    /// leads to a value, its number and the value.
     Plain,
 }
 

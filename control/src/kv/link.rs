@@ -226,6 +226,47 @@ impl LineClient {
         Err(fail(last))
     }
 
+    /// Sends lines together; what the reply to each says behind `SUCCESS,`, or all of it when it is an error.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(super) fn call_many(
+        &mut self,
+        lines: &[Vec<u8>],
+    ) -> Result<Vec<Result<Vec<u8>, String>>, Failure> {
+        let mut replies = Vec::with_capacity(lines.len());
+        for lines in lines.chunks(64) {
+            let fail = |error: std::io::Error| Failure::failed(format!("{}: {error}", self.server));
+            let request: Vec<u8> =
+                lines.iter().flat_map(|line| [line, &b"\n"[..]]).flatten().copied().collect();
+            self.stream.get_mut().write_all(&request).map_err(fail)?;
+            for line in lines {
+                let reply = self.reply(line)?;
+                replies.push(match reply.strip_prefix(b"SUCCESS") {
+                    Some(rest) => Ok(rest.strip_prefix(b",").unwrap_or(rest).to_vec()),
+                    None => Err(String::from_utf8_lossy(&reply).into_owned()),
+                });
+            }
+        }
+        Ok(replies)
+    }
+
+    /// The reply to `line`.
+    fn reply(&mut self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+        let verb = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        let verb = String::from_utf8_lossy(verb);
+        let mut reply = Vec::new();
+        let read = self.stream.by_ref().take(LINE_MAX).read_until(b'\n', &mut reply);
+        read.map_err(|error| Failure::failed(format!("{verb} at {}: {error}", self.server)))?;
+        if reply.pop() == Some(b'\n') {
+            return Ok(reply);
+        }
+        Err(Failure::failed(format!(
+            "{} closed the connection before its reply to {verb}; its log says why",
+            self.server
+        )))
+    }
+
     /// Sends one line; what its reply says behind `SUCCESS,`.
     ///
     /// # Errors
@@ -236,14 +277,7 @@ impl LineClient {
         let fail =
             |error: std::io::Error| Failure::failed(format!("{verb} at {}: {error}", self.server));
         self.stream.get_mut().write_all(&[line, b"\n"].concat()).map_err(fail)?;
-        let mut reply = Vec::new();
-        self.stream.by_ref().take(LINE_MAX).read_until(b'\n', &mut reply).map_err(fail)?;
-        if reply.pop() != Some(b'\n') {
-            return Err(Failure::failed(format!(
-                "{} closed the connection before its reply to {verb}; its log says why",
-                self.server
-            )));
-        }
+        let reply = self.reply(line)?;
         match reply.strip_prefix(b"SUCCESS") {
             Some(rest) => Ok(rest.strip_prefix(b",").unwrap_or(rest).to_vec()),
             None => {

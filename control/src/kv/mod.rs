@@ -4,6 +4,7 @@ mod args;
 mod bytes;
 mod link;
 mod one;
+mod pair_lines;
 mod pairs;
 mod serve;
 mod shell;

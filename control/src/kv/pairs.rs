@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::args::{ReduceArgs, Reduction, SummaryArgs};
-use super::bytes::hex;
 use super::given;
 use super::link::Link;
+use super::pair_lines::operand;
 use crate::failure::Failure;
 use crate::out;
 
@@ -41,16 +41,6 @@ pub(super) fn reduce(args: &ReduceArgs) -> Result<(), Failure> {
     let reply = link.lines()?.call(line.as_bytes())?;
     print(&reply, args.json)?;
     link.close()
-}
-
-/// Any bytes as a line can carry them.
-fn operand(prefix: &[u8]) -> String {
-    if prefix.is_empty() {
-        return "*".to_owned();
-    }
-    let mut digits = Vec::new();
-    hex(prefix, &mut digits);
-    format!("x{}", String::from_utf8_lossy(&digits))
 }
 
 /// Prints a reply's fields, one a line; items within one, below it.

@@ -10,10 +10,11 @@ use pfs_dataplane::ops::ids::OutFile;
 use pfs_kv::resp::{Client, Reply};
 use serde::{Deserialize, Serialize};
 
-use super::args::{ExportArgs, ImportArgs, LineFormat};
+use super::args::{ExportArgs, ImportArgs, LineFormat, Only};
 use super::bytes::{escape, hex, unescape, unhex};
-use super::link::{Link, refused};
+use super::link::{LineClient, Link, refused};
 use super::one::{Entry, Pages, entries};
+use super::pair_lines::{self, Pair, PairImport};
 use crate::failure::Failure;
 use crate::out;
 use crate::progress::Progress;
@@ -32,6 +33,18 @@ const SHOWN: Duration = Duration::from_millis(100);
 #[serde(deny_unknown_fields)]
 struct JsonLine {
     #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_hex: Option<String>,
@@ -43,11 +56,81 @@ struct JsonLine {
     expires_ms: Option<u64>,
 }
 
+/// What a line stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Key(Entry),
+    Pair(Pair),
+}
+
+/// Bytes as text, or as hexadecimal digits where they are none.
+fn either(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return (Some(text.to_owned()), None);
+    }
+    let mut digits = Vec::new();
+    hex(bytes, &mut digits);
+    (None, Some(String::from_utf8_lossy(&digits).into_owned()))
+}
+
+/// The bytes that [`either`] made `text` or `digits` of.
+fn bytes(name: &str, text: Option<String>, digits: Option<String>) -> Result<Vec<u8>, String> {
+    match (text, digits) {
+        (Some(text), None) => Ok(text.into_bytes()),
+        (None, Some(digits)) => unhex(digits.as_bytes()),
+        _ => Err(format!("it has either {name} or {name}_hex")),
+    }
+}
+
+impl JsonLine {
+    fn of(line: &Line) -> Self {
+        match line {
+            Line::Key((key, value, expires_ms)) => {
+                let ((key, key_hex), (value, value_hex)) = (either(key), either(value));
+                let expires_ms = *expires_ms;
+                Self { key, key_hex, value, value_hex, expires_ms, ..Self::default() }
+            }
+            Line::Pair(Pair { key, to, hidden }) => {
+                let (pair, pair_hex) = either(key);
+                let payload = to.as_ref().map(|(_, payload)| either(payload));
+                let (payload, payload_hex) = payload.unwrap_or_default();
+                let (to, hidden) = (to.as_ref().map(|&(to, _)| to), hidden.then_some(true));
+                Self { pair, pair_hex, to, payload, payload_hex, hidden, ..Self::default() }
+            }
+        }
+    }
+
+    fn line(self) -> Result<Line, String> {
+        let leads = self.to.is_some() || self.payload.is_some() || self.payload_hex.is_some();
+        let of_pair = self.pair.is_some() || self.pair_hex.is_some() || self.hidden.is_some();
+        let of_key = self.key.is_some() || self.key_hex.is_some();
+        match (leads || of_pair, of_key) {
+            (false, _) => Ok(Line::Key((
+                bytes("key", self.key, self.key_hex)?,
+                bytes("value", self.value, self.value_hex)?,
+                self.expires_ms,
+            ))),
+            (true, true) => Err("it is a key and a pair".to_owned()),
+            (true, false) => {
+                let key = bytes("pair", self.pair, self.pair_hex)?;
+                let payload = leads.then(|| bytes("payload", self.payload, self.payload_hex));
+                let to = match payload.transpose()? {
+                    Some(payload) => {
+                        Some((self.to.ok_or("a pair with a payload has a number, to")?, payload))
+                    }
+                    None => None,
+                };
+                Ok(Line::Pair(Pair { key, to, hidden: self.hidden.unwrap_or(false) }))
+            }
+        }
+    }
+}
+
 impl LineFormat {
     /// Appends a line.
-    fn write(self, (key, value, expires): &Entry, line: &mut Vec<u8>) -> Result<(), Failure> {
-        match self {
-            Self::Plain => {
+    fn write(self, entry: &Line, line: &mut Vec<u8>) -> Result<(), Failure> {
+        match (self, entry) {
+            (Self::Plain, Line::Key((key, value, expires))) => {
                 escape(key, line);
                 line.push(b'\t');
                 escape(value, line);
@@ -55,22 +138,16 @@ impl LineFormat {
                     line.extend_from_slice(format!("\t{at}").as_bytes());
                 }
             }
-            Self::Json => {
-                let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
-                let digits = |bytes: &[u8], text: &Option<String>| {
-                    let mut digits = Vec::new();
-                    hex(bytes, &mut digits);
-                    text.is_none().then(|| String::from_utf8_lossy(&digits).into_owned())
-                };
-                let (key_text, value_text) = (text(key), text(value));
-                let json = JsonLine {
-                    key_hex: digits(key, &key_text),
-                    value_hex: digits(value, &value_text),
-                    key: key_text,
-                    value: value_text,
-                    expires_ms: *expires,
-                };
-                serde_json::to_writer(&mut *line, &json).map_err(Failure::failed)?;
+            (Self::Plain, Line::Pair(Pair { key, to, hidden })) => {
+                line.extend_from_slice(if *hidden { b"\\H\t" } else { b"\\P\t" });
+                escape(key, line);
+                if let Some((to, payload)) = to {
+                    line.extend_from_slice(format!("\t{to}\t").as_bytes());
+                    escape(payload, line);
+                }
+            }
+            (Self::Json, entry) => {
+                serde_json::to_writer(&mut *line, &JsonLine::of(entry)).map_err(Failure::failed)?;
             }
         }
         line.push(b'\n');
@@ -78,39 +155,55 @@ impl LineFormat {
     }
 
     /// What a line without its end says.
-    fn read(self, line: &[u8]) -> Result<Entry, String> {
+    fn read(self, line: &[u8]) -> Result<Line, String> {
         match self {
             Self::Plain => {
                 let mut fields = line.split(|byte| *byte == b'\t');
-                let key = unescape(fields.next().unwrap_or_default())?;
-                let value = unescape(fields.next().ok_or("no tab follows the key")?)?;
-                let expires = fields.next().map(|at| {
-                    let at = std::str::from_utf8(at).ok().and_then(|at| at.parse().ok());
-                    at.ok_or("milliseconds since 1970 follow the value's tab")
-                });
+                let first = fields.next().unwrap_or_default();
+                let read = match first {
+                    b"\\P" => plain_pair(&mut fields, false).map(Line::Pair)?,
+                    b"\\H" => plain_pair(&mut fields, true).map(Line::Pair)?,
+                    key => plain_key(key, &mut fields).map(Line::Key)?,
+                };
                 match fields.next() {
                     Some(_) => Err("more than three fields".to_owned()),
-                    None => Ok((key, value, expires.transpose()?)),
+                    None => Ok(read),
                 }
             }
             Self::Json => {
                 let json: JsonLine =
                     serde_json::from_slice(line).map_err(|error| error.to_string())?;
-                let bytes =
-                    |name: &str, text: Option<String>, digits: Option<String>| match (text, digits)
-                    {
-                        (Some(text), None) => Ok(text.into_bytes()),
-                        (None, Some(digits)) => unhex(digits.as_bytes()),
-                        _ => Err(format!("it has either {name} or {name}_hex")),
-                    };
-                Ok((
-                    bytes("key", json.key, json.key_hex)?,
-                    bytes("value", json.value, json.value_hex)?,
-                    json.expires_ms,
-                ))
+                json.line()
             }
         }
     }
+}
+
+fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
+    std::str::from_utf8(field).ok().and_then(|field| field.parse().ok())
+}
+
+fn plain_key<'a>(key: &[u8], fields: &mut impl Iterator<Item = &'a [u8]>) -> Result<Entry, String> {
+    let key = unescape(key)?;
+    let value = unescape(fields.next().ok_or("no tab follows the key")?)?;
+    let expires =
+        fields.next().map(|at| number(at).ok_or("milliseconds since 1970 follow the value's tab"));
+    Ok((key, value, expires.transpose()?))
+}
+
+fn plain_pair<'a>(
+    fields: &mut impl Iterator<Item = &'a [u8]>,
+    hidden: bool,
+) -> Result<Pair, String> {
+    let key = unescape(fields.next().ok_or("no pair follows")?)?;
+    let to = match fields.next() {
+        Some(to) => {
+            let to = number(to).ok_or("a number follows the pair")?;
+            Some((to, unescape(fields.next().ok_or("a value follows the number")?)?))
+        }
+        None => None,
+    };
+    Ok(Pair { key, to, hidden })
 }
 
 /// Shows how far a transfer is, not too often.
@@ -144,39 +237,95 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let prefix =
         unescape(args.prefix.as_bytes()).map_err(|why| Failure::usage(format!("PREFIX: {why}")))?;
     let link = Link::open(&args.target, false)?;
-    let mut client = link.client()?;
-    let keys = match client.call([b"DBSIZE"]).map_err(Failure::failed)? {
-        Reply::Integer(keys) => u64::try_from(keys).unwrap_or(0),
-        other => return Err(refused(&other, "DBSIZE")),
+    // Both are reached before a file is begun.
+    let keys = (args.only != Some(Only::Pairs)).then(|| link.client()).transpose()?;
+    let pairs = (args.only != Some(Only::Keys)).then(|| link.lines()).transpose();
+    let pairs = pairs
+        .map_err(|failure| Failure::failed(format!("{failure}; --only keys leaves pairs out")))?;
+    let mut export = Export {
+        format: args.format,
+        file: OutFile::create(&args.output).map_err(Failure::failed)?,
+        shown: Shown::new(None),
+        keys: 0,
+        pairs: 0,
+        line: Vec::new(),
     };
-    let mut file = OutFile::create(&args.output).map_err(Failure::failed)?;
-    // How many keys have a prefix is known when they have been seen.
-    let mut shown = Shown::new(prefix.is_empty().then_some(keys));
-    let (mut pages, mut written, mut line) = (Pages::new(&prefix), 0, Vec::new());
-    while let Some(keys) = pages.next(&mut client)? {
-        let go_on = entries(&mut client, keys, |entry| {
-            line.clear();
-            args.format.write(&entry, &mut line)?;
-            written += 1;
-            shown.show(written, written);
-            match file.put(&line) {
-                Err(error) if error.is_broken_pipe() => Ok(false),
-                other => other.map(|()| true).map_err(Failure::failed),
-            }
-        })?;
-        if !go_on {
-            return link.close();
-        }
+    let mut reads_on = true;
+    if let Some(mut client) = keys {
+        reads_on = export.write_keys(&mut client, &prefix)?;
     }
-    shown.progress.end();
-    match file.publish(&[]) {
-        Err(error) if error.is_broken_pipe() => {}
-        other => other.map_err(Failure::failed)?,
+    if let Some(mut lines) = pairs.filter(|_| reads_on) {
+        reads_on = pair_lines::export(&mut lines, &prefix, |pair| export.write(&Line::Pair(pair)))?;
     }
-    if args.output.as_os_str() != "-" {
-        out::print(&format!("{} keys written to {}\n", count(written), args.output.display()))?;
+    if reads_on {
+        export.end(&args.output)?;
     }
     link.close()
+}
+
+/// An export under way.
+struct Export {
+    format: LineFormat,
+    file: OutFile,
+    shown: Shown,
+    /// Keys and pairs written.
+    keys: u64,
+    pairs: u64,
+    line: Vec<u8>,
+}
+
+impl Export {
+    /// Writes all keys with `prefix`; whether anybody reads on.
+    fn write_keys(&mut self, client: &mut Client, prefix: &[u8]) -> Result<bool, Failure> {
+        // How many keys have a prefix is known when they have been seen.
+        if prefix.is_empty() {
+            let keys = match client.call([b"DBSIZE"]).map_err(Failure::failed)? {
+                Reply::Integer(keys) => u64::try_from(keys).unwrap_or(0),
+                other => return Err(refused(&other, "DBSIZE")),
+            };
+            self.shown = Shown::new(Some(keys));
+        }
+        let mut pages = Pages::new(prefix);
+        while let Some(keys) = pages.next(client)? {
+            if !entries(client, keys, |entry| self.write(&Line::Key(entry)))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes a line; whether anybody reads on.
+    fn write(&mut self, line: &Line) -> Result<bool, Failure> {
+        self.line.clear();
+        self.format.write(line, &mut self.line)?;
+        match line {
+            Line::Key(_) => self.keys += 1,
+            Line::Pair(_) => self.pairs += 1,
+        }
+        self.shown.show(self.keys + self.pairs, self.keys + self.pairs);
+        match self.file.put(&self.line) {
+            Err(error) if error.is_broken_pipe() => Ok(false),
+            other => other.map(|()| true).map_err(Failure::failed),
+        }
+    }
+
+    fn end(self, output: &Path) -> Result<(), Failure> {
+        self.shown.progress.end();
+        match self.file.publish(&[]) {
+            Err(error) if error.is_broken_pipe() => {}
+            other => other.map_err(Failure::failed)?,
+        }
+        if output.as_os_str() == "-" {
+            return Ok(());
+        }
+        out::print(&format!("{} written to {}\n", told(self.keys, self.pairs), output.display()))
+    }
+}
+
+/// `3 keys`, and pairs where there are some.
+fn told(keys: u64, pairs: u64) -> String {
+    let pairs = if pairs == 0 { String::new() } else { format!(" and {} pairs", count(pairs)) };
+    format!("{} keys{pairs}", count(keys))
 }
 
 /// `pfs kv import`.
@@ -187,7 +336,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     let (mut input, length) = open(&args.input)?;
     let link = Link::open(&args.target, true)?;
     let mut import = Import {
+        link: &link,
         client: link.client()?,
+        pairs: PairImport::default(),
+        lines_client: None,
         format: args.format,
         path: &args.input,
         set: 0,
@@ -197,11 +349,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     };
     let done = import.run(&mut input);
     import.shown.progress.end();
-    let set = import.set;
-    done.map_err(|failure| {
-        Failure::failed(format!("{failure}; {} keys were set before", count(set)))
-    })?;
-    out::print(&format!("{} keys set\n", count(set)))?;
+    let set = told(import.set, import.pairs.set);
+    drop(import);
+    done.map_err(|failure| Failure::failed(format!("{failure}; {set} were set before")))?;
+    out::print(&format!("{set} set\n"))?;
     link.close()
 }
 
@@ -220,7 +371,11 @@ fn open(path: &Path) -> Result<Opened, Failure> {
 }
 
 struct Import<'a> {
+    link: &'a Link,
     client: Client,
+    pairs: PairImport,
+    /// For pairs, from the first one on.
+    lines_client: Option<LineClient>,
     format: LineFormat,
     path: &'a Path,
     /// Keys set.
@@ -239,7 +394,16 @@ impl Import<'_> {
             while pushed < BATCH && bytes < BATCH_BYTES {
                 match self.line(input) {
                     Ok(None) => break,
-                    Ok(Some((key, value, expires))) => {
+                    Ok(Some(Line::Pair(pair))) => {
+                        if let Err(why) = self.pairs.push(pair) {
+                            wrong = Some(self.at_line(&why));
+                            break;
+                        }
+                        if self.pairs.is_full() {
+                            break;
+                        }
+                    }
+                    Ok(Some(Line::Key((key, value, expires)))) => {
                         let at = expires.map(|at| at.to_string());
                         let mut words: Vec<&[u8]> = vec![b"SET", &key, &value];
                         if let Some(at) = &at {
@@ -256,18 +420,36 @@ impl Import<'_> {
                 }
             }
             self.send(pushed)?;
+            let had_pairs = !self.pairs.is_empty();
+            self.send_pairs()?;
             if let Some(failure) = wrong {
                 return Err(failure);
             }
-            if pushed == 0 {
+            if pushed == 0 && !had_pairs {
                 return Ok(());
             }
-            self.shown.show(self.read, self.set);
+            self.shown.show(self.read, self.set + self.pairs.set);
         }
     }
 
-    /// The next line's entry; `None` behind the last.
-    fn line(&mut self, input: &mut impl BufRead) -> Result<Option<Entry>, Failure> {
+    /// Sets the pairs that wait.
+    fn send_pairs(&mut self) -> Result<(), Failure> {
+        if self.pairs.is_empty() {
+            return Ok(());
+        }
+        let client = match &mut self.lines_client {
+            Some(client) => client,
+            none => none.insert(self.link.lines()?),
+        };
+        self.pairs.send(client)
+    }
+
+    fn at_line(&self, why: &str) -> Failure {
+        Failure::failed(format!("{} line {}: {why}", self.path.display(), self.lines))
+    }
+
+    /// What the next line stands for; `None` behind the last.
+    fn line(&mut self, input: &mut impl BufRead) -> Result<Option<Line>, Failure> {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -280,16 +462,14 @@ impl Import<'_> {
             }
             self.lines += 1;
             self.read += read as u64;
-            let fail = |why: String| {
-                Failure::failed(format!("{} line {}: {why}", self.path.display(), self.lines))
-            };
             if read as u64 > LINE_MAX {
-                return Err(fail(format!("it is longer than {LINE_MAX} bytes")));
+                return Err(self.at_line(&format!("it is longer than {LINE_MAX} bytes")));
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             if !text.is_empty() {
-                return self.format.read(text).map(Some).map_err(fail);
+                let read = self.format.read(text);
+                return read.map(Some).map_err(|why| self.at_line(&why));
             }
         }
     }
@@ -319,11 +499,21 @@ mod tests {
     #[test]
     fn entries_come_back_from_lines() {
         let all: Vec<u8> = (0..=255).collect();
+        let pair = |key: &[u8], to: Option<(u64, &[u8])>, hidden| {
+            let to = to.map(|(to, payload)| (to, payload.to_vec()));
+            Line::Pair(Pair { key: key.to_vec(), to, hidden })
+        };
         for entry in [
-            (b"k".to_vec(), b"v".to_vec(), None),
-            (Vec::new(), Vec::new(), Some(7)),
-            (all.clone(), "ä\t\n\"\\".into(), Some(u64::MAX)),
-            ("\u{0}ü".into(), all, None),
+            Line::Key((b"k".to_vec(), b"v".to_vec(), None)),
+            Line::Key((Vec::new(), Vec::new(), Some(7))),
+            Line::Key((all.clone(), "ä\t\n\"\\".into(), Some(u64::MAX))),
+            Line::Key(("\u{0}ü".into(), all.clone(), None)),
+            Line::Key((b"\\P".to_vec(), b"p".to_vec(), None)),
+            pair(b"p", Some((7, b"v")), false),
+            pair(&all, Some((u64::MAX, &all)), true),
+            pair(b"\t\\H", None, true),
+            pair(b"nowhere", None, false),
+            pair(b"\\P", Some((1, b"")), false),
         ] {
             for format in [LineFormat::Json, LineFormat::Plain] {
                 let mut line = Vec::new();
@@ -344,6 +534,13 @@ mod tests {
             (LineFormat::Json, r#"{"key":"a","value_hex":"6"}"#, "whole bytes"),
             (LineFormat::Json, r#"{"key":"a","value":"b","ttl":1}"#, "unknown field"),
             (LineFormat::Json, r#"{"key":"a","value":"b","expires_ms":-1}"#, "invalid value"),
+            (LineFormat::Json, r#"{"pair":"a","payload":"b"}"#, "a number"),
+            (LineFormat::Json, r#"{"pair":"a","to":1}"#, "payload or payload_hex"),
+            (LineFormat::Json, r#"{"to":1,"key":"a"}"#, "a key and a pair"),
+            (LineFormat::Json, r#"{"to":1,"payload":"a"}"#, "pair or pair_hex"),
+            (LineFormat::Plain, "\\P\ta\t1", "a value follows"),
+            (LineFormat::Plain, "\\P\ta\tx", "a number follows"),
+            (LineFormat::Plain, "\\H\ta\t1\tb\tc", "three fields"),
             (LineFormat::Plain, "a", "no tab"),
             (LineFormat::Plain, "a\tb\tc", "milliseconds"),
             (LineFormat::Plain, "a\tb\t1\t2", "three fields"),

@@ -191,13 +191,66 @@ fn exports_are_imports() {
         assert_eq!(fs::read(&again).expect("reads"), fs::read(&exported).expect("reads"));
         // A pipe, and a folder.
         let dir = path(&format!("store-{format}"));
-        let lines = piped(&format!("kv export --format {format} --server {}", server.resp), b"");
+        let lines = piped(
+            &format!("kv export --format {format} --only keys --server {}", server.resp),
+            b"",
+        );
         piped(&format!("kv import --format {format} --dir {dir}"), &lines);
         let found = piped(&format!("kv export --format {format} --dir {dir}"), b"");
         assert_eq!(found, fs::read(&exported).expect("reads"), "{format}");
     }
     let some = server.kv("export --format plain soon").ok();
     assert!(some.starts_with("soon\tx\t") && some.lines().count() == 1, "{some}");
+}
+
+#[test]
+fn pairs_are_exported_with_what_they_lead_to() {
+    let server = Served::start("--memory");
+    server.kv("set key value").ok();
+    // Two pairs lead to one value, one is hidden, one leads nowhere; a value has blanks at its end.
+    let mut lines = "INSERT:7  value \nINSERT other\nDELETE 2\nINSERT third\n".to_owned();
+    lines +=
+        "PAIR_SET a 1\nPAIR_SET b 1\nPAIR_SET x00ff0a 3\nPAIR_SET_HIDDEN c 3\nPAIR_SET d 1999\n";
+    (0..1200).for_each(|n| lines += &format!("PAIR_SET many:{n:04} {}\n", 1 + n % 3));
+    let replies = server.lines(&lines);
+    assert!(replies.iter().all(|reply| reply.starts_with("SUCCESS")), "{replies:?}");
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for format in ["json", "plain"] {
+        let exported = path(format);
+        let told = server.kv(&format!("export --format {format} -o {exported}")).ok();
+        assert!(told.contains("1 keys and 1,205 pairs written"), "{told}");
+        let dir = path(&format!("store-{format}"));
+        // Absolute keys of a store that has given some out are others.
+        let other = Served::start(&format!("--dir {dir} --threads 2 --shards 5"));
+        other.lines("INSERT x\nINSERT y\nINSERT z\n");
+        let told = other.kv(&format!("import --format {format} {exported}")).ok();
+        assert_eq!(told, "1 keys and 1,205 pairs set\n");
+        let rows = |server: &Served, rest: &str| {
+            let reply = server.lines(&format!("PAIR_REDUCE raw {rest}\n")).remove(0);
+            let items = reply.split_once("items=").expect("items").1.to_owned();
+            let row = |row: &str| {
+                let fields: Vec<_> = row.split(':').collect();
+                (fields[0].to_owned(), fields[2].to_owned())
+            };
+            items.split(';').map(row).collect::<Vec<_>>()
+        };
+        // What led nowhere leads nowhere, also when every number that it may have had is given out.
+        other.lines(&"INSERT later\n".repeat(2000));
+        for rest in ["* 0", "* 0 include_hidden=1"] {
+            assert_eq!(rows(&other, rest), rows(&server, rest), "{format} {rest}");
+        }
+        let same = other.lines("PAIR_GET a\nPAIR_GET b\nPAIR_GET d\nPAIR_GET many:0001\n");
+        assert!(same[0] == same[1] && same[2] == same[3], "{same:?}");
+        assert!(other.end(Signal::SIGTERM).ok().contains("stopped"));
+        let only = run(&format!("kv export --format plain --only pairs --dir {dir} many:000")).ok();
+        assert_eq!(only.lines().count(), 10);
+        assert!(only.lines().all(|line| line.starts_with("\\P\tmany:000")), "{only}");
+    }
+    let bad = file(folder.path(), "bad", "\\P\tok\n\\P\tend\t1\ta\\nb\n");
+    server
+        .kv(&format!("import --format plain {}", bad.display()))
+        .fails(1, &["bad line 2", "a line's end", "0 keys and 1 pairs were set before"]);
 }
 
 fn server_set(server: &Served, n: u32) {

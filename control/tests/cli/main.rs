@@ -15,6 +15,7 @@ mod plan_file;
 mod rebuild;
 mod replies;
 mod run;
+mod shell;
 mod smoke;
 mod token;
 mod tx;
