@@ -2,7 +2,8 @@
 //! all under one workload with checked answers.
 //!
 //! Peers are a program of their own (`bench/kv/peers`), so that the workspace does not depend on
-//! them: `cargo build --release --manifest-path bench/kv/peers/Cargo.toml`.
+//! them: `cargo build --release --manifest-path bench/kv/peers/Cargo.toml`, with `--features rocksdb`
+//! where librocksdb-dev is installed.
 
 mod client;
 mod ours;
@@ -37,7 +38,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 11] = [
+const ENGINES: [(&str, bool); 12] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -45,6 +46,7 @@ const ENGINES: [(&str, bool); 11] = [
     ("blart", true),
     ("heed", true),
     ("fjall", true),
+    ("rocksdb", true),
     ("pfs-packets", false),
     ("pfs-served", false),
     ("pfs-served-2", false),
@@ -206,7 +208,7 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
 }
 
 /// What, our engine and figure, the peer's, and how many times the peer's it is to be.
-const WANTED: [(&str, &str, &str, &str, &str, f64); 18] = [
+const WANTED: [(&str, &str, &str, &str, &str, f64); 20] = [
     ("get, bursts of 16", "pfs", "burst", "hashbrown", "get", 1.7),
     ("get, single", "pfs", "get", "blart", "get", 2.0),
     ("put, ordered", "pfs", "put", "btreemap", "put", 1.2),
@@ -216,7 +218,9 @@ const WANTED: [(&str, &str, &str, &str, &str, f64); 18] = [
     ("seek + 20 rows", "pfs", "seek", "heed", "seek", 1.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "fjall", "durable_group", 2.5),
     ("durable put, groups of 1000", "pfs-disk", "durable_group", "heed", "durable_group", 2.5),
+    ("durable put, groups of 1000", "pfs-disk", "durable_group", "rocksdb", "durable_group", 2.5),
     ("durable put, groups of 64", "pfs-disk", "durable_small", "fjall", "durable_small", 1.5),
+    ("durable put, groups of 64", "pfs-disk", "durable_small", "rocksdb", "durable_small", 1.5),
     ("durable put, single", "pfs-disk", "durable_single", "fjall", "durable_single", 1.0),
     ("get from the durable store, single", "pfs-disk", "get", "heed", "get", 4.0),
     ("get from the durable store, bursts", "pfs-disk", "burst", "heed", "get", 8.0),

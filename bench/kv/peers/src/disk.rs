@@ -6,14 +6,14 @@ use crate::check;
 use crate::workload::{Figures, ROWS, Workload, timed, touch};
 
 /// Puts of a durable group.
-const GROUP: usize = 1000;
+pub(crate) const GROUP: usize = 1000;
 /// Puts of a small group, and how many are made in such groups.
-const SMALL: usize = 64;
-const SMALL_PUTS: usize = 64_000;
+pub(crate) const SMALL: usize = 64;
+pub(crate) const SMALL_PUTS: usize = 64_000;
 /// Single durable commits.
-const SINGLES: usize = 2000;
+pub(crate) const SINGLES: usize = 2000;
 
-fn rate(n: usize, seconds: f64) -> f64 {
+pub(crate) fn rate(n: usize, seconds: f64) -> f64 {
     n as f64 / seconds / 1e6
 }
 

@@ -4,6 +4,8 @@
 
 mod disk;
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod rocks;
 #[path = "../../../src/kv/workload.rs"]
 #[allow(dead_code, reason = "the other side of the benchmark uses the rest")]
 mod workload;
@@ -20,7 +22,7 @@ fn check(engine: &str, what: &str, got: u64, want: u64) {
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let engine = args.next().expect("engine: hashbrown, btreemap, blart, heed or fjall");
+    let engine = args.next().expect("engine: hashbrown, btreemap, blart, heed, fjall or rocksdb");
     let keys = args.next().and_then(|keys| keys.parse().ok()).expect("number of keys");
     let folder = args.next().unwrap_or_else(|| ".".to_owned());
     let work = Workload::new(keys, (keys / 5).max(1));
@@ -30,7 +32,12 @@ fn main() {
         "blart" => memory::blart(&work),
         "heed" => disk::heed(&work, folder.as_ref()),
         "fjall" => disk::fjall(&work, folder.as_ref()),
-        other => panic!("no engine {other}: hashbrown, btreemap, blart, heed or fjall"),
+        #[cfg(feature = "rocksdb")]
+        "rocksdb" => rocks::rocksdb(&work, folder.as_ref()),
+        // No figures: not measured.
+        #[cfg(not(feature = "rocksdb"))]
+        "rocksdb" => Figures::new(),
+        other => panic!("no engine {other}: hashbrown, btreemap, blart, heed, fjall or rocksdb"),
     };
     println!("{}", workload::line(&figures));
 }
