@@ -5,6 +5,7 @@
 //! them: `cargo build --release --manifest-path bench/kv/peers/Cargo.toml`, with `--features rocksdb`
 //! where librocksdb-dev is installed.
 
+mod beside;
 mod client;
 mod ours;
 mod packets;
@@ -38,7 +39,7 @@ pub struct Settings {
 }
 
 /// Engines, and which of them are the peers' program's.
-const ENGINES: [(&str, bool); 12] = [
+const ENGINES: [(&str, bool); 13] = [
     ("pfs", false),
     ("pfs-disk", false),
     ("hashbrown", true),
@@ -48,6 +49,7 @@ const ENGINES: [(&str, bool); 12] = [
     ("fjall", true),
     ("rocksdb", true),
     ("pfs-packets", false),
+    ("pfs-beside", false),
     ("pfs-served", false),
     ("pfs-served-2", false),
     ("redis", false),
@@ -91,6 +93,19 @@ const PACKETS: [(&str, &str, usize); 6] = [
     ("packet_new_cycles", "cycles: put of new keys", 0),
     ("packet_put_cycles", "put", 0),
     ("packet_get_cycles", "get, answered", 0),
+];
+
+/// Columns of the table of waits.
+const BESIDE: [(&str, &str, usize); 9] = [
+    ("beside_none_p50", "no clients: p50", 2),
+    ("beside_none_p99", "p99", 2),
+    ("beside_none_p999", "p99.9", 2),
+    ("beside_gets_p50", "4 with pipelines of 16 GET: p50", 2),
+    ("beside_gets_p99", "p99", 2),
+    ("beside_gets_p999", "p99.9", 2),
+    ("beside_summaries_p50", "4 with PAIR_SUMMARY of all: p50", 2),
+    ("beside_summaries_p99", "p99", 2),
+    ("beside_summaries_p999", "p99.9", 2),
 ];
 
 type Samples = BTreeMap<(String, String), Vec<f64>>;
@@ -183,10 +198,13 @@ fn finish(report: &mut Report, settings: &Settings, samples: &Samples) {
     let title = format!("{keys} keys, one thread, medians of {rounds}:");
     let served = "Servers, pipelines of 16, millions per second of the server's CPU time:";
     let packets = "The op `kv` on frames in memory, no socket, receiver and op in one thread, millions per second of CPU time:";
+    let beside =
+        "How long a batch of 64 waits for a shard that a server takes as well, microseconds:";
     report.tables = vec![
         rows(title, &COLUMNS),
         rows(served.to_owned(), &SERVED),
         rows(packets.to_owned(), &PACKETS),
+        rows(beside.to_owned(), &BESIDE),
     ];
     report.tables.retain(|table| !table.rows.is_empty());
     for sum in ["seek_sum", "place_sum"] {

@@ -43,9 +43,10 @@ pub fn child(engine: &str, keys: usize, folder: &Path) -> Result<(), String> {
         "pfs" => memory(&work)?,
         "pfs-disk" => disk(&work, folder)?,
         "pfs-packets" => super::packets::measure(&work, folder)?,
+        "pfs-beside" => super::beside::measure(&work)?,
         other => {
             return Err(format!(
-                "no engine {other}: pfs, pfs-disk, pfs-packets, pfs-served, redis"
+                "no engine {other}: pfs, pfs-disk, pfs-packets, pfs-beside, pfs-served, redis"
             ));
         }
     };
