@@ -56,6 +56,11 @@ impl Framer {
         self
     }
 
+    /// Numbers what comes next from `sequence` on.
+    pub const fn number_from(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
     /// Number of the next frame.
     #[must_use]
     pub const fn sequence(&self) -> u64 {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ pub(super) struct Data {
     pub(super) lane: Lane,
     pub(super) link: Link,
     pub(super) watch: Watch,
-    pub(super) check: Sender<Check>,
+    pub(super) check: SyncSender<Check>,
     pub(super) gauge: Arc<Gauge>,
     pub(super) stop: Arc<AtomicBool>,
 }

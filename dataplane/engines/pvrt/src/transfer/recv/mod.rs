@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use data::{Data, Watch};
 use session::{Event, Parts, Session};
+use verify::Check;
 
 use super::control::{PATIENCE, Security, accept};
 use super::error::TransferError;
@@ -28,6 +29,9 @@ use super::message::Message;
 use super::send::WINDOW;
 use super::tree::{Kind, Staging, Target};
 use crate::wire::{Cipher, Lane, LaneSettings, Transfers};
+
+/// Windows that wait to be written before the thread that takes frames waits, too.
+const WRITTEN: usize = 64;
 
 /// Opens the way that frames come, for a sender that is connected from one address to another.
 pub type OpenSource =
@@ -182,7 +186,8 @@ impl Server {
         let source = self.source(peer, local)?;
         link.say(&Message::Welcome { port: source.port(), room: source.room() })?;
         let transfers = Arc::new(Transfers::new());
-        let (check, asked) = mpsc::channel();
+        let (check, asked) = mpsc::sync_channel(WRITTEN);
+        let stopping = check.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let watch = Watch::default();
         let data = Data {
@@ -221,7 +226,8 @@ impl Server {
         let report = report(&session, gauge);
         drop(session);
         stop.store(true, Ordering::Relaxed);
-        // What they panicked with was printed.
+        // It may be gone already. What they panicked with was printed.
+        let _ = stopping.send(Check::Stop);
         let _ = (taking.join(), checking.join());
         done?;
         if let Some(staging) = Arc::into_inner(staging) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use crate::transfer::message::{Content, Message, Object};
 use crate::transfer::send::{BUNDLE, SMALL, WINDOW};
 use crate::transfer::tree::{Kind, Part, Staging, Target};
 use crate::wire::assembly::DestinationError;
-use crate::wire::{Cipher, Destination, HeldSpace, Key, Transfer, TransferSpec, Transfers};
+use crate::wire::{
+    Cipher, Destination, HeldSpace, Key, Transfer, TransferSpec, Transfers, make_room,
+};
 
 /// Most objects at a time, and bytes of those that are kept in memory.
 const OBJECTS: usize = 1024;
@@ -66,7 +68,7 @@ pub(super) struct Parts {
     pub(super) secret: Option<(Cipher, [u8; 32])>,
     pub(super) transfers: Arc<Transfers>,
     pub(super) watch: Watch,
-    pub(super) check: Sender<Check>,
+    pub(super) check: SyncSender<Check>,
     pub(super) events: Receiver<Event>,
     pub(super) own: Sender<Event>,
     pub(super) gauge: Arc<Gauge>,
@@ -180,16 +182,9 @@ impl Session {
             Content::File { entry, .. } => Some(self.part(*entry, size)?),
             _ => None,
         };
-        let destination = match &part {
-            Some(part) => Destination::file(part.data(), size),
-            None => Destination::memory(size),
-        };
-        let destination = destination.map_err(|error| match error {
-            DestinationError::Full { .. } => {
-                TransferError::Full { doing: format!("making room for {size} bytes") }
-            }
-            error => TransferError::io("making room", std::io::Error::other(error)),
-        })?;
+        let destination = self.destination(part.as_ref(), size)?;
+        let file = part.as_ref().map(|part| part.data().try_clone()).transpose();
+        let file = file.map_err(|error| TransferError::io("making room", error))?;
         let done = part.as_ref().map(Part::done).unwrap_or_default();
         let transfer = self.register(id, size, destination, &done)?;
         if kept {
@@ -213,7 +208,7 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
             .push(Watched::new(Arc::clone(&transfer), part));
         // Without a checker nothing comes to an end, which the events tell.
-        let _ = self.parts.check.send(Check::Begin(Arc::clone(&transfer), lengths));
+        let _ = self.parts.check.send(Check::Begin(Arc::clone(&transfer), file, lengths));
         self.live.insert(id, Live { content, size, transfer, theirs: None, ours: None });
         self.parts.link.say(&Message::Ready { object: id, done }).map(drop)
     }
@@ -259,6 +254,24 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Room for an object: its file's, whose windows the checker writes, or memory.
+    fn destination(&self, part: Option<&Part>, size: u64) -> Result<Destination, TransferError> {
+        let check = self.parts.check.clone();
+        let made = match part {
+            // Without a checker the window is dropped, and the session over.
+            Some(part) => make_room(part.data(), size).and_then(|()| {
+                Destination::stream(size, move |filled| drop(check.send(Check::Filled(filled))))
+            }),
+            None => Destination::memory(size),
+        };
+        made.map_err(|error| match error {
+            DestinationError::Full { .. } => {
+                TransferError::Full { doing: format!("making room for {size} bytes") }
+            }
+            error => TransferError::io("making room", std::io::Error::other(error)),
+        })
     }
 
     fn part(&self, entry: u32, size: u64) -> Result<Part, TransferError> {

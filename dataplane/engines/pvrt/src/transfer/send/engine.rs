@@ -327,8 +327,8 @@ impl Engine {
     fn frame(&mut self, fragment: Fragment, again: bool) {
         let held = self.flight.window(fragment.place);
         // An object that is placed has no windows left that anybody wants.
-        let Some((framer, sync)) = self.framers.remove(&held.object) else { return };
-        let mut framer = framer.from_sequence(self.sequence);
+        let Some((framer, sync)) = self.framers.get_mut(&held.object) else { return };
+        framer.number_from(self.sequence);
         let bytes = framer.fragment(
             held.window,
             &payload(&held.bytes, held.check),
@@ -337,12 +337,11 @@ impl Engine {
         );
         let kind = match (again, held.check) {
             (true, _) => &mut self.wire.repair,
-            _ if sync => &mut self.wire.sync,
+            _ if *sync => &mut self.wire.sync,
             (false, Some(_)) => &mut self.wire.raw,
             (false, None) => &mut self.wire.packed,
         };
         *kind += bytes as u64;
-        self.framers.insert(held.object, (framer, sync));
         self.flight.note(self.sequence, fragment, bytes);
         self.sequence += 1;
         self.ends.push(self.frames.len());

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use crate::program::{Piece, Window};
 use crate::transfer::digests::Digests;
@@ -17,6 +17,8 @@ use crate::wire::body::{self, BodyWriter};
 const WORTH: f64 = 0.95;
 /// After a window that did not pack, so many more are not tried.
 const SKIPPED: u32 = 15;
+/// The sender's thread is woken once for so many windows: for each it would cost more than sending it.
+const WOKEN: u32 = 8;
 
 /// Where an object's bytes come from.
 #[derive(Debug)]
@@ -173,11 +175,28 @@ impl Planner {
         }
     }
 
+    /// Gives something on; wakes who takes it when that is more than a window, or windows enough.
     fn give(&self, planned: Planned) {
-        if self.out.send(planned).is_err() {
+        let wake = match planned {
+            Planned::Window { window, again, .. } => again || window % WOKEN == 0,
+            _ => true,
+        };
+        let full = match self.out.try_send(planned) {
+            Ok(()) => None,
+            Err(TrySendError::Full(planned)) => Some(planned),
+            Err(TrySendError::Disconnected(_)) => {
+                self.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+        };
+        if wake || full.is_some() {
+            (self.wake)();
+        }
+        if let Some(planned) = full
+            && self.out.send(planned).is_err()
+        {
             self.stop.store(true, Ordering::Relaxed);
         }
-        (self.wake)();
     }
 
     fn object(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::counters::LaneCounters;
 use super::partials::{At, Partial, Partials};
 use super::pool::Pool;
-use super::transfer::{Claim, Transfer};
+use super::transfer::{Claim, Refused, Transfer};
 use crate::program::Piece;
 use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Packed, Unpacker, check};
 use crate::wire::frame::{Header, Kind, TOTAL_MOST};
@@ -168,9 +168,13 @@ impl Core {
             self.counters.late += 1;
             return None;
         }
-        let claim = Claim::new(transfer, window);
-        if claim.is_some() {
-            return claim;
+        match Claim::new(transfer, window) {
+            Ok(claim) => return Some(claim),
+            Err(Refused::Unroomed) => {
+                self.counters.unroomed += 1;
+                return None;
+            }
+            Err(Refused::Taken) => {}
         }
         // It may be this lane's own, in fragments.
         let Some(own) = self.partials.find(local, window) else {
@@ -179,7 +183,7 @@ impl Core {
         };
         self.counters.changed += 1;
         self.give_up(own);
-        Claim::new(transfer, window)
+        Claim::new(transfer, window).ok()
     }
 
     /// A buffer of `len` bytes or more, if need be from the body that was silent for longest.

@@ -37,10 +37,10 @@ mod table;
 mod transfer;
 
 pub use counters::{LaneCounters, Quantity};
-pub use destination::{Destination, DestinationError};
+pub use destination::{Destination, DestinationError, make_room};
 pub use lane::{Lane, LaneSettings};
 pub use table::Transfers;
-pub use transfer::{HeldSpace, Progress, Transfer, TransferError, TransferSpec};
+pub use transfer::{Filled, HeldSpace, Progress, Transfer, TransferError, TransferSpec};
 
 /// A number that stands for window `window` of transfer `id`, with the check `check`.
 #[must_use]
