@@ -24,7 +24,7 @@ pub use assembly::{
     Destination, DestinationError, Filled, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Quantity,
     Transfer, TransferError, TransferSpec, Transfers, make_room, window_digest,
 };
-pub use body::{BodyError, BodyWriter, Dictionary, Pack};
+pub use body::{BodyError, BodyWriter, Check, Dictionary, Pack};
 pub use folder::{Ended, Folder, FolderError};
 pub use frame::{FrameError, Header, Kind};
 pub use framer::{Framer, Payload};

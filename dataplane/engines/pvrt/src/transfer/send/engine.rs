@@ -16,7 +16,7 @@ use crate::transfer::gauge::Gauge;
 use crate::transfer::link::Link;
 use crate::transfer::message::{Arrived, Content, Message};
 use crate::transfer::pace::{Pacer, Report};
-use crate::wire::{Framer, Key, Payload};
+use crate::wire::{Check, Framer, Key, Payload};
 
 /// Frames that are made and sent together.
 const BURST: usize = 176;
@@ -436,7 +436,7 @@ impl Engine {
     }
 }
 
-const fn payload(bytes: &[u8], check: Option<u64>) -> Payload<'_> {
+const fn payload(bytes: &[u8], check: Option<Check>) -> Payload<'_> {
     match check {
         Some(check) => Payload::Direct(bytes, check),
         None => Payload::Part(bytes),

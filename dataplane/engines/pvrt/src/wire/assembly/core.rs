@@ -7,7 +7,7 @@ use super::partials::{At, Partial, Partials};
 use super::pool::Pool;
 use super::transfer::{Claim, Refused, Transfer};
 use crate::program::Piece;
-use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Packed, Unpacker, check};
+use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Check, Packed, Unpacker, check};
 use crate::wire::frame::{Header, Kind, TOTAL_MOST};
 
 /// Buffers are multiples of this.
@@ -222,7 +222,7 @@ impl Core {
             self.buffers.give(buffer);
             return;
         }
-        let want = u64::from_le_bytes(want);
+        let want = Check::from_le_bytes(want);
         if check(claim.bytes()) == want {
             self.counters.raw_windows += 1;
             self.done(transfer, claim, want);
@@ -261,7 +261,7 @@ impl Core {
     }
 
     #[inline]
-    fn done(&mut self, transfer: &Transfer, mut claim: Claim, check: u64) {
+    fn done(&mut self, transfer: &Transfer, mut claim: Claim, check: Check) {
         self.counters.windows += 1;
         self.counters.bytes += claim.bytes().len() as u64;
         let digest = super::window_digest(transfer.spec().id, claim.window(), check);
