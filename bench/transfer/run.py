@@ -53,11 +53,11 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 def wait(process, what):
     try:
-        failed = process.wait(timeout=60) != 0
+        failed = process.wait(timeout=180) != 0
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        raise SystemExit(f"{what} did not end within a minute; leave it out with --peers") from None
+        raise SystemExit(f"{what} did not end within three minutes; leave it out with --peers") from None
     if failed:
         raise SystemExit(f"{what} failed with {process.returncode}")
 

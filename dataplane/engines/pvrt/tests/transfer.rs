@@ -4,6 +4,7 @@ mod transfer_common;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use pfs_pvrt::transfer::control::Security;
 use pfs_pvrt::transfer::control::keys::SharedKey;
 use pfs_pvrt::transfer::frames::Faults;
-use pfs_pvrt::transfer::{Gauge, SendOptions, TransferError, send};
+use pfs_pvrt::transfer::{Compress, Gauge, SendOptions, TransferError, send};
 use transfer_common::{
     Random, assert_same, look, make_tree, receive, shared, transfer, try_transfer,
 };
@@ -50,6 +51,49 @@ fn an_unchanged_tree_costs_nearly_nothing() {
     assert_same(&from, &to);
     println!("{sent:?}");
     assert!(sent.wire.total() < 20_000, "{:?}", sent.wire);
+}
+
+#[test]
+fn an_older_version_at_the_sender_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [old, new, plain, with] = ["old", "new", "plain", "with"].map(|name| {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).expect("makes");
+        path
+    });
+    let bytes: Vec<u8> = (0..1 << 16).flat_map(|at: u64| Random(at).next().to_le_bytes()).collect();
+    // Changed all over, so that only who has both sees how little: each hundredth byte.
+    let mut changed = bytes.clone();
+    changed.iter_mut().step_by(100).for_each(|byte| *byte ^= 0x55);
+    fs::write(old.join("f"), &bytes).expect("writes");
+    fs::write(old.join("other"), b"of no use").expect("writes");
+    fs::write(new.join("f"), &changed).expect("writes");
+    for to in [&plain, &with] {
+        fs::write(to.join("f"), &bytes).expect("writes");
+    }
+    let sent = |to: &Path, older: Vec<PathBuf>| {
+        let receiving = receive(to, shared());
+        let options =
+            SendOptions { older, compress: Compress::Level(9), ..SendOptions::new(shared()) };
+        let gauge = Arc::new(Gauge::default());
+        let sent = send(&[new.join("")], receiving.to, options, &gauge).expect("sends");
+        receiving.thread.join().expect("no panic").expect("receives");
+        assert_same(&new, to);
+        assert_eq!(sent.synced, 1);
+        sent.wire.total()
+    };
+    let (plain, with) = (sent(&plain, Vec::new()), sent(&with, vec![old.clone()]));
+    println!("{plain} without, {with} with");
+    assert!(with * 2 < plain, "{with} of {plain}");
+    let error = {
+        let receiving = receive(&new, shared());
+        let options =
+            SendOptions { older: vec![folder.path().join("no")], ..SendOptions::new(shared()) };
+        let sent = send(&[old.join("")], receiving.to, options, &Arc::new(Gauge::default()));
+        drop(receiving.thread.join().expect("no panic"));
+        sent.expect_err("there is none")
+    };
+    assert!(error.to_string().contains("no"), "{error}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ mod varint;
 pub mod wanted;
 
 pub use assembly::{
-    Destination, DestinationError, Filled, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Quantity,
-    Transfer, TransferError, TransferSpec, Transfers, make_room, window_digest,
+    Destination, DestinationError, Filled, HeldSpace, Lane, LaneCounters, LaneSettings, Progress,
+    Quantity, Transfer, TransferError, TransferSpec, Transfers, make_room, window_digest,
 };
 pub use body::{BodyError, BodyWriter, Check, Dictionary, Pack};
 pub use folder::{Ended, Folder, FolderError};
