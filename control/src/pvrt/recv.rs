@@ -35,6 +35,9 @@ pub(crate) struct RecvArgs {
     /// Let in the sender with this key, beside those of authorized_keys.
     #[arg(long, value_name = "KEY", value_parser = public_key)]
     allow: Vec<PublicKey>,
+    /// A blob (pfs blob) whose files need not come again, whatever their names; it is only read.
+    #[arg(long, value_name = "BLOB")]
+    blob: Option<PathBuf>,
     /// End after the first transfer, with exit code 1 if it failed.
     #[arg(long)]
     once: bool,
@@ -59,6 +62,7 @@ pub(crate) fn recv(args: &RecvArgs) -> Result<(), Failure> {
     let options = RecvOptions {
         udp_port: args.udp_port,
         fsync: !args.no_fsync,
+        blob: args.blob.clone(),
         ..RecvOptions::new(security)
     };
     let server = Server::bind(args.listen, &args.folder, options).map_err(Failure::failed)?;

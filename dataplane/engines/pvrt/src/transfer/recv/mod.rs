@@ -3,6 +3,7 @@
 mod data;
 mod place;
 mod session;
+mod shelf;
 mod sync;
 mod tree;
 mod verify;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use data::{Data, Watch};
 use session::{Event, Parts, Session};
+use shelf::Shelf;
 use verify::Check;
 
 use super::control::{PATIENCE, Security, accept};
@@ -45,6 +47,8 @@ pub struct RecvOptions {
     pub udp_port: u16,
     /// Whether files are written to disk before they get their names.
     pub fsync: bool,
+    /// Folder of a blob whose objects count as older files: what is in them does not come again.
+    pub blob: Option<PathBuf>,
     /// The way that frames come; none: UDP.
     pub source: Option<Box<OpenSource>>,
 }
@@ -53,7 +57,7 @@ impl RecvOptions {
     /// All but `security` by default.
     #[must_use]
     pub const fn new(security: Security) -> Self {
-        Self { security, udp_port: 0, fsync: true, source: None }
+        Self { security, udp_port: 0, fsync: true, blob: None, source: None }
     }
 }
 
@@ -183,6 +187,7 @@ impl Server {
         let target = Target::open(&self.folder)?;
         let staging = Arc::new(Staging::open(&target)?);
         staging.sweep()?;
+        let shelf = self.options.blob.as_deref().map(Shelf::open).transpose()?;
         let source = self.source(peer, local)?;
         link.say(&Message::Welcome { port: source.port(), room: source.room() })?;
         let transfers = Arc::new(Transfers::new());
@@ -212,6 +217,7 @@ impl Server {
             link: link.clone(),
             target: Arc::clone(&target),
             staging: Arc::clone(&staging),
+            shelf: shelf.map(Arc::new),
             secret,
             transfers,
             watch,

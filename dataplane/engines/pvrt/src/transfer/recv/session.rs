@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::data::{Watch, Watched, unwatch};
 use super::place;
-use super::sync::{Outcomes, Syncing};
+use super::shelf::Shelf;
+use super::sync::{Outcomes, Places, Syncing};
 use super::tree::Tree;
 use super::verify::Check;
 use crate::transfer::error::TransferError;
@@ -65,6 +66,8 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) target: Arc<Mutex<Target>>,
     pub(super) staging: Arc<Staging>,
+    /// The blob, if there is one.
+    pub(super) shelf: Option<Arc<Shelf>>,
     pub(super) secret: Option<(Cipher, [u8; 32])>,
     pub(super) transfers: Arc<Transfers>,
     pub(super) watch: Watch,
@@ -153,7 +156,11 @@ impl Session {
                 self.parts.link.say(&states).map(drop)
             }
             Message::EntriesEnd { count } => {
-                let similar = self.tree.end(count, &mut lock(&self.parts.target))?;
+                let similar = self.tree.end(
+                    count,
+                    &mut lock(&self.parts.target),
+                    self.parts.shelf.is_some(),
+                )?;
                 self.parts.link.say(&similar).map(drop)
             }
             Message::Object(object) => self.object(object),
@@ -382,9 +389,18 @@ impl Session {
         for entry in &entries {
             self.tree.begin(*entry)?;
         }
-        let (olds, bases) = self.tree.bases(&entries, &mut lock(&self.parts.target))?;
+        let (olds, mut bases) = self.tree.bases(&entries, &mut lock(&self.parts.target))?;
+        if let Some(shelf) = &self.parts.shelf {
+            let paths = entries.iter().map(|entry| Ok(self.tree.entry(*entry)?.path.as_slice()));
+            let paths = paths.collect::<Result<Vec<_>, TransferError>>()?;
+            shelf.bases(&paths, &mut bases, olds.len());
+        }
         let own = self.parts.own.clone();
-        let places = (&self.parts.target, &self.parts.staging);
+        let places = Places {
+            target: Arc::clone(&self.parts.target),
+            staging: Arc::clone(&self.parts.staging),
+            shelf: self.parts.shelf.clone(),
+        };
         self.syncing = Some(Syncing::begin((entries, key), olds, bases, places, own));
         Ok(())
     }
@@ -402,7 +418,7 @@ impl Session {
             &mut target,
             &self.parts.staging,
             &entries,
-            &syncing.olds,
+            (&syncing.olds, self.parts.shelf.as_deref()),
             outcomes,
             self.parts.fsync,
         )?;
