@@ -307,7 +307,7 @@ const ALL: Wanted = Wanted::Windows { first: 0, count: 3, raw: false };
 
 #[test]
 fn windows_of_a_stream_are_done_when_they_are_kept() {
-    let bytes: Vec<u8> = (0..2_500_u32).map(|at| (at * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..2_500_u32).map(|at| ((at * 7) >> 3) as u8).collect();
     let (give, filled) = std::sync::mpsc::channel::<Filled>();
     let stream = Destination::stream(2_500, move |filled| drop(give.send(filled)));
     let spec = TransferSpec { id: 3, size: 2_500, window_bytes: 1_000, anchor: 0 };
