@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError};
 
 use super::session::Event;
 use crate::transfer::digests::Digests;
@@ -24,6 +24,21 @@ pub(super) enum Check {
     Look,
     /// To end.
     Stop,
+}
+
+/// Windows that are digested before the next word is listened to: what arrives is not to wait while a
+/// file is read that an earlier run left.
+const STEP: usize = 16;
+
+/// How far an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// All of it is digested.
+    Whole,
+    /// More of it is there.
+    Behind,
+    /// The next window is not.
+    Waiting,
 }
 
 struct Work {
@@ -49,9 +64,12 @@ impl Work {
         Ok(())
     }
 
-    /// Digests what is there; whether that is all.
-    fn go_on(&mut self) -> io::Result<bool> {
-        while self.transfer.is_done(self.next) {
+    /// Digests some of what is there.
+    fn go_on(&mut self) -> io::Result<Stand> {
+        for _ in 0..STEP {
+            if !self.transfer.is_done(self.next) {
+                break;
+            }
             match (&self.file, self.transfer.window(self.next)) {
                 (Some(file), _) => {
                     let spec = self.transfer.spec();
@@ -64,14 +82,24 @@ impl Work {
             }
             self.next += 1;
         }
-        Ok(self.next == self.transfer.windows())
+        Ok(match self.next == self.transfer.windows() {
+            true => Stand::Whole,
+            false if self.transfer.is_done(self.next) => Stand::Behind,
+            false => Stand::Waiting,
+        })
     }
 }
 
 /// Works until it is told to stop or nobody asks any more.
 pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
-    let mut works: Vec<Work> = Vec::new();
-    while let Ok(check) = asked.recv() {
+    let (mut works, mut behind) = (Vec::<Work>::new(), false);
+    loop {
+        let check = match asked.try_recv() {
+            Err(TryRecvError::Empty) if behind => Ok(Check::Look),
+            Err(TryRecvError::Empty) => asked.recv(),
+            check => check.map_err(|_| RecvError),
+        };
+        let Ok(check) = check else { return };
         let done = match check {
             Check::Begin(transfer, file, lengths) => {
                 let digests = Digests::new(&lengths);
@@ -91,7 +119,10 @@ pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
         };
         let done = done.and_then(|()| end(&mut works));
         let told = match done {
-            Ok(over) => over.into_iter().try_for_each(|event| events.send(event)),
+            Ok((over, more)) => {
+                behind = more;
+                over.into_iter().try_for_each(|event| events.send(event))
+            }
             Err(error) => {
                 let error = TransferError::io("writing what arrives", error);
                 // Without a session nobody wants to know.
@@ -105,17 +136,22 @@ pub(super) fn run(asked: &Receiver<Check>, events: &Sender<Event>) {
     }
 }
 
-/// Takes out the objects that are whole, with their digests.
-fn end(works: &mut Vec<Work>) -> io::Result<Vec<Event>> {
-    let (mut over, mut at) = (Vec::new(), 0);
+/// Goes on with all objects; takes out those that are whole, with their digests, and says whether there
+/// is more to digest.
+fn end(works: &mut Vec<Work>) -> io::Result<(Vec<Event>, bool)> {
+    let (mut over, mut behind, mut at) = (Vec::new(), false, 0);
     while at < works.len() {
-        if works[at].go_on()? {
-            let work = works.swap_remove(at);
-            let (object, digests) = (work.transfer.spec().id, work.digests.end());
-            over.push(Event::Digested { object, digests });
-        } else {
-            at += 1;
+        match works[at].go_on()? {
+            Stand::Whole => {
+                let work = works.swap_remove(at);
+                let (object, digests) = (work.transfer.spec().id, work.digests.end());
+                over.push(Event::Digested { object, digests });
+                continue;
+            }
+            Stand::Behind => behind = true,
+            Stand::Waiting => {}
         }
+        at += 1;
     }
-    Ok(over)
+    Ok((over, behind))
 }

@@ -396,9 +396,6 @@ enum ClaimBytes {
 // what the claim says.
 unsafe impl Send for Claim {}
 
-// SAFETY: through a shared claim nothing can be written.
-unsafe impl Sync for Claim {}
-
 /// Why there is no claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
