@@ -1,5 +1,6 @@
 //! The op `pvrt`: files put together from frames in payload.
 
+mod frames;
 mod shared;
 mod spec;
 
@@ -10,6 +11,7 @@ use pfs_pvrt::wire::{Lane, LaneCounters};
 /// The engine, for who has files put together without packets.
 pub use pfs_pvrt;
 
+pub use frames::LinkSource;
 pub use shared::{SharedTransfers, trial_frame};
 pub use spec::PvrtOp;
 
