@@ -9,6 +9,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{Mode, Random, all, modes, open, run_live, save, send_gently, spec, udp_frame};
 use pfs_dataplane::netns::{NetNs, VethOptions};
@@ -256,6 +257,26 @@ fn what_one_run_lost_another_brings() {
     assert_eq!(first[2].wrapping_add(second[2]), case.results[2]);
     assert_eq!((counters["files"], counters["wrong_files"]), (1, 0));
     assert!(counters["late"] > 0 && fs::read(case.path("out")).unwrap() == case.file);
+}
+
+#[test]
+fn a_file_has_its_name_while_the_run_goes_on() {
+    let case = Case::new(11, false);
+    let program = Program::parse(&case.program()).unwrap();
+    let engines = Engines::load([&program]).unwrap();
+    let made = engines.make(&program);
+    let mut worker = Compiled::with_engines(&program, Isa::detect(), Options::default(), made);
+    let mut frames = case.frames.clone();
+    let mut spans: Vec<&mut [u8]> = frames.iter_mut().map(Vec::as_mut_slice).collect();
+    worker.run(&mut SpanBatch::of_messages(&mut spans));
+    worker.tick(0, None);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !case.path("out").exists() {
+        assert!(Instant::now() < until, "the file has no name");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(fs::read(case.path("out")).unwrap() == case.file);
+    assert!(!case.path("out.part").exists() && !case.path("out.part.done").exists());
 }
 
 #[test]

@@ -14,4 +14,4 @@ pub(crate) use plan_file::{PlanFileArgs, plan_file};
 pub(crate) use rebuild::{RebuildArgs, rebuild};
 pub(crate) use recv::{RecvArgs, recv};
 pub(crate) use send::{SendArgs, send};
-pub(crate) use via::Via;
+pub(crate) use via::{LinkFrom, Via};

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::hosts::{TrustArgs, public_key};
 use super::show::{Show, bytes};
+use super::via::LinkFrom;
 use crate::failure::Failure;
 use crate::out;
 use crate::run::figures::{count, rate};
@@ -29,12 +30,19 @@ pub(crate) struct RecvArgs {
     /// UDP port of the frames; 0 for any that is free.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     udp_port: u16,
+    /// Take frames straight off a link: af_xdp:IFACE or af_packet:IFACE, settings behind as in
+    /// plans; otherwise they come over the kernel's UDP.
+    #[arg(long, value_name = "LINK", value_parser = LinkFrom::parse)]
+    from: Option<LinkFrom>,
     /// How both ends are sure of each other.
     #[command(flatten)]
     trust: TrustArgs,
     /// Let in the sender with this key, beside those of authorized_keys.
     #[arg(long, value_name = "KEY", value_parser = public_key)]
     allow: Vec<PublicKey>,
+    /// A blob (pfs blob) whose files need not come again, whatever their names; it is only read.
+    #[arg(long, value_name = "BLOB")]
+    blob: Option<PathBuf>,
     /// End after the first transfer, with exit code 1 if it failed.
     #[arg(long)]
     once: bool,
@@ -59,6 +67,8 @@ pub(crate) fn recv(args: &RecvArgs) -> Result<(), Failure> {
     let options = RecvOptions {
         udp_port: args.udp_port,
         fsync: !args.no_fsync,
+        blob: args.blob.clone(),
+        source: args.from.clone().map(|from| from.opener(args.udp_port, security.encrypts())),
         ..RecvOptions::new(security)
     };
     let server = Server::bind(args.listen, &args.folder, options).map_err(Failure::failed)?;

@@ -40,6 +40,10 @@ pub(crate) struct SendArgs {
     /// Send files whole even where the receiver has older ones.
     #[arg(long)]
     whole: bool,
+    /// An older version, here, of what is sent: a file or a folder. Where the receiver has it too, less is
+    /// asked and sent.
+    #[arg(long, value_name = "PATH")]
+    older: Vec<PathBuf>,
     /// Put frames straight onto a link: af_xdp:IFACE or af_packet:IFACE, with ,to=MAC behind where the
     /// kernel does not know the next hop; otherwise they go over UDP.
     #[arg(long, value_name = "LINK", value_parser = Via::parse)]
@@ -80,6 +84,7 @@ pub(crate) fn send(args: &SendArgs) -> Result<(), Failure> {
         rate: args.rate,
         compress: args.compress,
         whole: args.whole,
+        older: args.older.clone(),
         sink: sink(args),
         ..SendOptions::new(security)
     };

@@ -1,10 +1,11 @@
-//! Other ways for frames than the kernel's UDP: straight onto a link, as UDP datagrams.
+//! Other ways for frames than the kernel's UDP: straight onto a link, as UDP datagrams, and off it.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 
 use pfs_dataplane::link::Link;
-use pfs_dataplane::receivers::Framing;
+use pfs_dataplane::ops::pvrt::LinkSource;
+use pfs_dataplane::receivers::{Framing, SourceSpec};
 use pfs_dataplane::transmitters::af_packet::AfPacketTxSpec;
 #[cfg(feature = "af-xdp")]
 use pfs_dataplane::transmitters::af_xdp::AfXdpTxSpec;
@@ -12,11 +13,16 @@ use pfs_dataplane::transmitters::frames::{
     BadMac, Mac, SHORTEST, UDP_HEADERS, UdpAddresses, write_udp,
 };
 use pfs_dataplane::transmitters::{SinkSpec, Transmit, Transmitter};
-use pfs_pvrt::transfer::TransferError;
-use pfs_pvrt::transfer::frames::FrameSink;
+use pfs_pvrt::transfer::frames::{FrameSink, FrameSource};
+use pfs_pvrt::transfer::{OpenSource, TransferError};
+
+use crate::plan;
 
 /// Frames handed to the transmitter at a time.
 const BURST: usize = 64;
+
+const NO_AF_XDP: &str =
+    "this build has no af_xdp; `just build` builds it where its tools are installed";
 
 /// A link to send frames on.
 #[derive(Clone, Debug)]
@@ -47,10 +53,7 @@ impl Via {
             #[cfg(feature = "af-xdp")]
             "af_xdp" => SinkSpec::AfXdp(AfXdpTxSpec::new(interface)),
             #[cfg(not(feature = "af-xdp"))]
-            "af_xdp" => return Err(
-                "this build has no af_xdp; `just build` builds it where its tools are installed"
-                    .into(),
-            ),
+            "af_xdp" => return Err(NO_AF_XDP.into()),
             other => return Err(format!("`{other}` is neither af_xdp nor af_packet")),
         };
         Ok(Self { sink, interface: interface.to_owned(), next })
@@ -130,6 +133,40 @@ impl FrameSink for LinkSink {
     }
 }
 
+/// A link to take frames from.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkFrom(SourceSpec);
+
+impl LinkFrom {
+    /// Reads `af_xdp:IFACE` or `af_packet:IFACE`, with the backend's settings behind.
+    ///
+    /// # Errors
+    /// What is wrong, in one sentence.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let spec = plan::source(text)?;
+        match &spec {
+            SourceSpec::AfPacket(_) => Ok(Self(spec)),
+            SourceSpec::AfXdp(_) if cfg!(feature = "af-xdp") => Ok(Self(spec)),
+            SourceSpec::AfXdp(_) => Err(NO_AF_XDP.into()),
+            other => Err(format!(
+                "frames come over af_xdp:IFACE or af_packet:IFACE, not {}; without --from they come \
+                 over the kernel's UDP",
+                other.backend()
+            )),
+        }
+    }
+
+    /// What opens it for frames to UDP port `port` (0: any) of the address that a sender is
+    /// connected to; of that sender alone unless they are `sealed`.
+    pub(crate) fn opener(self, port: u16, sealed: bool) -> Box<OpenSource> {
+        Box::new(move |peer, local| {
+            let at = SocketAddr::new(local.ip().to_canonical(), port);
+            let source = LinkSource::open(&self.0, at, (!sealed).then(|| peer.ip()))?;
+            Ok(Box::new(source) as Box<dyn FrameSource>)
+        })
+    }
+}
+
 /// The MAC address of the next hop to `to` over `interface`, from the kernel's tables.
 fn next_hop(interface: &str, to: Ipv4Addr) -> Option<Mac> {
     let routes = fs::read_to_string("/proc/thread-self/net/route").ok()?;
@@ -162,6 +199,15 @@ fn next_hop(interface: &str, to: Ipv4Addr) -> Option<Mac> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_to_take_frames_from_are_read() {
+        assert!(LinkFrom::parse("af_packet:eth0,blocks=8").is_ok());
+        assert_eq!(LinkFrom::parse("af_xdp:eth0").is_ok(), cfg!(feature = "af-xdp"));
+        for text in ["eth0", "udp:0.0.0.0:1", "memory:64", "af_packet:", "af_packet:eth0,what=1"] {
+            assert!(LinkFrom::parse(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn links_are_read() {

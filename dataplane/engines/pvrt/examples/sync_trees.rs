@@ -1,13 +1,17 @@
-//! Syncs one folder's content towards another's in memory, and says what went over the wire.
+//! Syncs one folder's content towards another's, both ends in this process, and says what would go
+//! over the wire.
 //!
 //! `sync_trees OLD NEW [LEVEL] [shared]` prints one line of JSON: bytes by kind. With `shared` the
-//! sender has OLD too. The files that come out are compared with NEW, byte by byte.
+//! sender has OLD too. What comes out is made in a folder of its own; at the end each file there is
+//! compared with NEW's, byte by byte, and one that differs or is missing is an error. `writes_wrong`
+//! counts what was written wrong first and mended by the sync itself.
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use pfs_pvrt::sync::{Receiver, Reply, Sender, Sink, Spent, Tree, bases};
@@ -15,7 +19,7 @@ use pfs_pvrt::sync::{Receiver, Reply, Sender, Sink, Spent, Tree, bases};
 /// A folder's files, read when asked for.
 struct Folder {
     paths: Vec<String>,
-    files: Vec<std::path::PathBuf>,
+    files: Vec<PathBuf>,
     /// Kind, mode, path and target of all entries, then their times.
     manifest: Vec<u8>,
 }
@@ -60,15 +64,39 @@ impl Folder {
     }
 }
 
-/// Compares what comes with what should.
-struct Check<'a> {
+/// Makes what comes, in a folder of its own, by number.
+struct Made<'a> {
     new: &'a dyn Tree,
     old: &'a dyn Tree,
+    folder: tempfile::TempDir,
     wrong: usize,
 }
 
-impl Sink for Check<'_> {
+impl Made<'_> {
+    fn path(&self, file: usize) -> PathBuf {
+        self.folder.path().join(file.to_string())
+    }
+
+    /// How many files are not what they should be.
+    fn differ(&self) -> io::Result<usize> {
+        let mut differ = 0;
+        for file in 0..self.new.count() {
+            let made = std::fs::read(self.path(file));
+            differ += usize::from(
+                !made.is_ok_and(|made| self.new.read(file).is_ok_and(|want| *want == made)),
+            );
+        }
+        let extra = std::fs::read_dir(self.folder.path())?.count().saturating_sub(self.new.count());
+        Ok(differ + extra)
+    }
+}
+
+impl Sink for Made<'_> {
     fn write(&mut self, file: usize, size: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let made =
+            File::options().create(true).truncate(false).write(true).open(self.path(file))?;
+        made.set_len(size)?;
+        made.write_all_at(bytes, offset)?;
         let want = self.new.read(file)?;
         let part = want.get(offset as usize..offset as usize + bytes.len());
         self.wrong += usize::from(part != Some(bytes) || want.len() as u64 != size);
@@ -76,8 +104,7 @@ impl Sink for Check<'_> {
     }
 
     fn same(&mut self, file: usize, old: usize) -> io::Result<()> {
-        self.wrong += usize::from(self.new.read(file)? != self.old.read(old)?);
-        Ok(())
+        std::fs::write(self.path(file), self.old.read(old)?)
     }
 }
 
@@ -87,18 +114,18 @@ fn sync(
     bases: Vec<Option<usize>>,
     level: i32,
     shared: bool,
-) -> Result<Spent, Box<dyn Error>> {
+) -> Result<(Spent, usize), Box<dyn Error>> {
     let key = [7; 32];
     let mut sender = Sender::new(new, key, level)?;
     if shared {
         sender = sender.with_bases(old);
     }
     let mut receiver = Receiver::new(old, bases, key)?;
-    let mut check = Check { new, old, wrong: 0 };
+    let mut made = Made { new, old, folder: tempfile::tempdir()?, wrong: 0 };
     let trace = std::env::var_os("TRACE").is_some();
     while !sender.is_done() {
         while let Some(message) = sender.message()? {
-            let reply = receiver.take(&message, &mut check)?;
+            let reply = receiver.take(&message, &mut made)?;
             if trace {
                 let said = if let Reply::Send(said) = &reply { said.len() } else { 0 };
                 eprintln!(
@@ -113,10 +140,10 @@ fn sync(
             }
         }
     }
-    if check.wrong > 0 {
-        eprintln!("{} writes were wrong at first", check.wrong);
+    match made.differ()? {
+        0 => Ok((sender.spent(), made.wrong)),
+        differ => Err(format!("{differ} of {} files came out wrong", new.count()).into()),
     }
-    Ok(sender.spent())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -129,11 +156,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (old, new) = (Folder::open(Path::new(old))?, Folder::open(Path::new(new))?);
     let began = Instant::now();
     let (manifest, had) = (vec![&new.manifest], vec![&old.manifest]);
-    let listed = sync(&manifest, &had, vec![Some(0)], 19, false)?;
-    let spent = sync(&new, &old, bases(&new.paths, &old.paths), level, shared)?;
+    let (listed, _) = sync(&manifest, &had, vec![Some(0)], 19, false)?;
+    let (spent, wrong) = sync(&new, &old, bases(&new.paths, &old.paths), level, shared)?;
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{{\"total\":{},\"manifest\":{},\"offer\":{},\"sizes\":{},\"rounds\":{},\"answers\":{},\"batches\":{},\"end\":{},\"seconds\":{seconds:.2}}}",
+        "{{\"total\":{},\"manifest\":{},\"offer\":{},\"sizes\":{},\"rounds\":{},\"answers\":{},\"batches\":{},\"end\":{},\"writes_wrong\":{wrong},\"seconds\":{seconds:.2}}}",
         listed.total() + spent.total(),
         listed.total(),
         spent.offer,

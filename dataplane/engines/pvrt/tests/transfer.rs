@@ -4,17 +4,20 @@ mod transfer_common;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use pfs_pvrt::blob::{Blob, ChunkSizes, Settings};
 use pfs_pvrt::transfer::control::Security;
 use pfs_pvrt::transfer::control::keys::SharedKey;
 use pfs_pvrt::transfer::frames::Faults;
-use pfs_pvrt::transfer::{Gauge, SendOptions, TransferError, send};
+use pfs_pvrt::transfer::{Compress, Gauge, RecvOptions, SendOptions, TransferError, send};
+use pfs_pvrt::{Identity, Profile};
 use transfer_common::{
-    Random, assert_same, look, make_tree, receive, shared, transfer, try_transfer,
+    Random, assert_same, look, make_tree, receive, receive_with, shared, transfer, try_transfer,
 };
 
 #[test]
@@ -50,6 +53,99 @@ fn an_unchanged_tree_costs_nearly_nothing() {
     assert_same(&from, &to);
     println!("{sent:?}");
     assert!(sent.wire.total() < 20_000, "{:?}", sent.wire);
+}
+
+#[test]
+fn an_older_version_at_the_sender_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [old, new, plain, with] = ["old", "new", "plain", "with"].map(|name| {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).expect("makes");
+        path
+    });
+    let bytes: Vec<u8> = (0..1 << 16).flat_map(|at: u64| Random(at).next().to_le_bytes()).collect();
+    // Changed all over, so that only who has both sees how little: each hundredth byte.
+    let mut changed = bytes.clone();
+    changed.iter_mut().step_by(100).for_each(|byte| *byte ^= 0x55);
+    fs::write(old.join("f"), &bytes).expect("writes");
+    fs::write(old.join("other"), b"of no use").expect("writes");
+    fs::write(new.join("f"), &changed).expect("writes");
+    for to in [&plain, &with] {
+        fs::write(to.join("f"), &bytes).expect("writes");
+    }
+    let sent = |to: &Path, older: Vec<PathBuf>| {
+        let receiving = receive(to, shared());
+        let options =
+            SendOptions { older, compress: Compress::Level(9), ..SendOptions::new(shared()) };
+        let gauge = Arc::new(Gauge::default());
+        let sent = send(&[new.join("")], receiving.to, options, &gauge).expect("sends");
+        receiving.thread.join().expect("no panic").expect("receives");
+        assert_same(&new, to);
+        assert_eq!(sent.synced, 1);
+        sent.wire.total()
+    };
+    let (plain, with) = (sent(&plain, Vec::new()), sent(&with, vec![old.clone()]));
+    println!("{plain} without, {with} with");
+    assert!(with * 2 < plain, "{with} of {plain}");
+    let error = {
+        let receiving = receive(&new, shared());
+        let options =
+            SendOptions { older: vec![folder.path().join("no")], ..SendOptions::new(shared()) };
+        let sent = send(&[old.join("")], receiving.to, options, &Arc::new(Gauge::default()));
+        drop(receiving.thread.join().expect("no panic"));
+        sent.expect_err("there is none")
+    };
+    assert!(error.to_string().contains("no"), "{error}");
+}
+
+#[test]
+fn what_is_in_the_receivers_blob_does_not_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [from, to, blob] = ["from", "to", "blob"].map(|name| folder.path().join(name));
+    fs::create_dir(&from).expect("makes");
+    let bytes: Vec<u8> = (0..1 << 16).flat_map(|at: u64| Random(at).next().to_le_bytes()).collect();
+    let (name, profile) = ("shelf".to_owned(), Profile::Prand);
+    let identity = Identity { name, profile, layout: 1, size: 1 << 20, seed: 7 };
+    let mut shelf =
+        Blob::create(&blob, &Settings::new(identity, 16 << 20), &mut |_, _| {}).expect("room");
+    let mut put = |name: &str, mut bytes: &[u8]| {
+        shelf.put_object(name, &mut bytes, ChunkSizes::default()).expect("room");
+    };
+    put("another name.bin", &bytes);
+    put("changed-1.bin", &bytes[100..300_000]);
+    shelf.sync().expect("a disk");
+    drop(shelf);
+    // As it is under another name; changed, and found by its name; changed, and found by its chunks.
+    fs::write(from.join("f"), &bytes).expect("writes");
+    let mut changed = bytes[100..300_000].to_vec();
+    changed.splice(150_000..150_010, *b"some other bytes");
+    fs::write(from.join("changed-2.bin"), &changed).expect("writes");
+    changed.splice(0..0, *b"more at the begin");
+    fs::write(from.join("g"), &changed).expect("writes");
+    fs::write(from.join("empty"), b"").expect("writes");
+
+    let options = RecvOptions { blob: Some(blob.clone()), ..RecvOptions::new(shared()) };
+    let receiving = receive_with(&to, options);
+    let options = SendOptions::new(shared());
+    let sent = send(&[from.join("")], receiving.to, options, &Arc::new(Gauge::default()));
+    receiving.thread.join().expect("no panic").expect("receives");
+    let sent = sent.expect("sends");
+    assert_same(&from, &to);
+    println!("{sent:?}");
+    assert!(sent.wire.total() < 30_000, "{:?} of {}", sent.wire, sent.bytes);
+
+    let options = RecvOptions { blob: Some(from.clone()), ..RecvOptions::new(shared()) };
+    let receiving = receive_with(&to, options);
+    let sent = send(
+        &[from.join("")],
+        receiving.to,
+        SendOptions::new(shared()),
+        &Arc::new(Gauge::default()),
+    );
+    let received = receiving.thread.join().expect("no panic");
+    assert!(sent.is_err());
+    let error = received.expect_err("a folder without blob").to_string();
+    assert!(error.contains("opening the blob"), "{error}");
 }
 
 #[test]

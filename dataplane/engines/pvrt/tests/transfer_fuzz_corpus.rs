@@ -4,5 +4,8 @@ include!("../../../../fuzz/replay.rs");
 
 #[test]
 fn corpora_still_hold() {
-    replay("transfer_message", pfs_pvrt::transfer::fuzzing::transfer_message);
+    use pfs_pvrt::transfer::fuzzing;
+    replay("transfer_message", fuzzing::transfer_message);
+    replay("staging_journal", fuzzing::staging_journal);
+    replay("sync_messages", fuzzing::sync_messages);
 }

@@ -1,5 +1,6 @@
 //! The op `pvrt`: files put together from frames in payload.
 
+mod frames;
 mod shared;
 mod spec;
 
@@ -10,6 +11,7 @@ use pfs_pvrt::wire::{Lane, LaneCounters};
 /// The engine, for who has files put together without packets.
 pub use pfs_pvrt;
 
+pub use frames::LinkSource;
 pub use shared::{SharedTransfers, trial_frame};
 pub use spec::PvrtOp;
 
@@ -29,6 +31,8 @@ pub struct PvrtEngine {
     open: Vec<u8>,
     /// Messages of several spans left out because they were too long or never ended.
     torn: u64,
+    /// Windows made when the files were last looked at.
+    looked: u64,
     /// Of files that have their names, and of those with a wrong hash.
     ended: [u64; 2],
     /// Bytes, windows, sum of digests.
@@ -46,6 +50,7 @@ impl PvrtEngine {
             idle_ns: u64::from(op.idle_ms) * 1_000_000,
             open: Vec::new(),
             torn: 0,
+            looked: 0,
             ended: [0; 2],
             results: [0; 3],
             cells: Arc::new(EngineCells::new("pvrt", PVRT_TABLE)),
@@ -98,6 +103,10 @@ impl Engine for PvrtEngine {
     fn tick(&mut self, time_ns: u64, _: Option<&mut dyn Outlet>) {
         self.lane.tick(time_ns);
         self.lane.give_up(self.idle_ns);
+        let windows = self.lane.counters().windows;
+        if std::mem::replace(&mut self.looked, windows) != windows {
+            self.shared.look();
+        }
     }
 
     fn finish(&mut self, _: u64, _: Option<&mut dyn Outlet>) {

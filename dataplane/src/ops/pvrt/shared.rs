@@ -1,7 +1,9 @@
 //! The transfers that all workers of an op share.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use pfs_pvrt::wire::{
     Destination, Ended, Folder, FolderError, Header, HeldSpace, Kind, Transfer, TransferSpec,
@@ -19,14 +21,62 @@ const CHECK: u32 = 8;
 #[derive(Debug)]
 pub struct SharedTransfers {
     transfers: Arc<Transfers>,
-    folder: Option<Mutex<Folder>>,
+    described: Option<Described>,
+}
+
+/// A folder, and the thread that gives its files their names: hashing one takes a worker's time that
+/// frames need.
+#[derive(Debug)]
+struct Described {
+    folder: Arc<Mutex<Folder>>,
+    /// Where it is told to look; none when it is to end, or could not be had.
+    look: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Described {
+    fn new(folder: Folder) -> Self {
+        let folder = Arc::new(Mutex::new(folder));
+        // One word that waits says as much as many.
+        let (look, told) = sync_channel(1);
+        let files = Arc::clone(&folder);
+        let work = move || {
+            while told.recv().is_ok() {
+                lock(&files).look(failed);
+            }
+        };
+        let thread = thread::Builder::new().name("pvrt-files".into()).spawn(work);
+        let thread = thread.inspect_err(|error| {
+            tracing::warn!(%error, "no thread for files: they get their names at the run's end");
+        });
+        Self { folder, look: Some(look), thread: thread.ok() }
+    }
+}
+
+impl Drop for Described {
+    fn drop(&mut self) {
+        self.look = None;
+        if let Some(thread) = self.thread.take() {
+            // What it panicked with was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whoever panicked in it left files under their working names.
+fn lock(folder: &Mutex<Folder>) -> MutexGuard<'_, Folder> {
+    folder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(error: FolderError) {
+    tracing::error!(%error, "ending a transfer");
 }
 
 impl SharedTransfers {
     /// Those that this process registers.
     #[must_use]
     pub const fn new(transfers: Arc<Transfers>) -> Self {
-        Self { transfers, folder: None }
+        Self { transfers, described: None }
     }
 
     /// Those that `folder` describes.
@@ -35,8 +85,8 @@ impl SharedTransfers {
     /// Of [`Folder::open`].
     pub fn open(folder: &Path) -> Result<Self, FolderError> {
         let transfers = Arc::new(Transfers::new());
-        let folder = Mutex::new(Folder::open(folder, &transfers)?);
-        Ok(Self { transfers, folder: Some(folder) })
+        let described = Described::new(Folder::open(folder, &transfers)?);
+        Ok(Self { transfers, described: Some(described) })
     }
 
     /// One in memory that [`trial_frame`] makes frames of, and that never ends.
@@ -63,13 +113,20 @@ impl SharedTransfers {
         &self.transfers
     }
 
+    /// Has files that are whole given their names; does not wait for it.
+    pub(super) fn look(&self) {
+        if let Some(look) = self.described.as_ref().and_then(|described| described.look.as_ref()) {
+            // Full: it will look anyway. Gone: what is whole gets its name at the end.
+            let _ = look.try_send(());
+        }
+    }
+
     /// Ends what a folder describes, as far as it is there. Every worker calls it: the last one finds
     /// all that came.
     pub(super) fn end(&self) -> Ended {
-        let Some(folder) = &self.folder else { return Ended::default() };
-        // Whoever panicked in it left files under their working names.
-        let mut folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
-        folder.end(|error| tracing::error!(%error, "ending a transfer"))
+        self.described
+            .as_ref()
+            .map_or_else(Ended::default, |described| lock(&described.folder).end(failed))
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) const EDGE_BITS: u32 = 8;
 const MIDDLE_BITS: u32 = 6;
 /// From here up middles are asked for whatever the round before found.
 const ALWAYS: u64 = 256;
+/// Below, middles are asked for while one in so many held in the round before.
+const WORTH: u32 = 4;
 
 /// All spans of a file.
 #[derive(Clone, Debug)]
@@ -83,7 +85,7 @@ impl Cover {
     }
 
     fn middles(&self, level: Level) -> bool {
-        level.middle && (level.len >= ALWAYS || self.held * 8 >= self.asked)
+        level.middle && (level.len >= ALWAYS || self.held * WORTH >= self.asked)
     }
 
     /// How many bits the tests of `level` have at least, without making them.

@@ -5,13 +5,18 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 
-use fastcdc::v2020::FastCDC;
-
 use super::Tree;
+use crate::blob::{ChunkSizes, Chunks};
+
+/// Lengths of the chunks that files without base are compared by.
+const SIZES: ChunkSizes = match ChunkSizes::new(1 << 10, 1 << 12, 1 << 14) {
+    Ok(sizes) => sizes,
+    Err(_) => panic!("these lengths are in order"),
+};
 
 /// Cuts content-defined chunks of about 4 KiB: ranges of `bytes`, without gaps.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    FastCDC::new(bytes, 1 << 10, 1 << 12, 1 << 14).map(|cut| cut.offset..cut.offset + cut.length)
+    Chunks::new(bytes, SIZES)
 }
 
 /// Bytes of a chunk's digest.

@@ -3,7 +3,7 @@
 use super::hash;
 
 /// Claims that are confirmed together.
-const GROUP: u32 = 8;
+const GROUP: u32 = 6;
 /// Bits of their common hash.
 pub(super) const GROUP_BITS: u32 = 12;
 
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn groups_are_judged_once() {
         let mut trials = Trials::new();
-        let groups: Vec<_> = (0..10).map(|n| trials.put(n << 40)).collect();
-        assert_eq!(groups, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2]);
+        let groups: Vec<_> = (0..8).map(|n| trials.put(n << 40)).collect();
+        assert_eq!(groups, [1, 1, 1, 1, 1, 1, 2, 2]);
         assert_eq!(trials.hashes().count(), 2);
         let verdicts = trials.judge(vec![false, true]);
         assert!(trials.is_empty());

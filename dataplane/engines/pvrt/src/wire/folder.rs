@@ -230,9 +230,21 @@ impl Folder {
         Ok(())
     }
 
+    /// Gives files that are whole their names. To be called now and then while frames come; a call
+    /// takes as long as hashing and writing what has become whole since the last one. Each file that
+    /// something is wrong with is told to `failed`, a wrong hash once.
+    pub fn look(&mut self, mut failed: impl FnMut(FolderError)) {
+        for begun in self.begun.iter_mut().filter(|begun| begun.ended.is_none()) {
+            if begun.transfer.is_complete()
+                && let Err(error) = begun.end()
+            {
+                failed(error);
+            }
+        }
+    }
+
     /// Gives files that are whole their names, and writes of the others which windows are there. May
-    /// be called more than once; to be called when no more comes. Each file that something is wrong with
-    /// is told to `failed`, a wrong hash once.
+    /// be called more than once; to be called when no more comes. `failed` as in [`Self::look`].
     pub fn end(&mut self, mut failed: impl FnMut(FolderError)) -> Ended {
         let mut ended = Ended::default();
         for begun in &mut self.begun {
@@ -293,7 +305,7 @@ impl Begun {
             self.ended = Some(false);
             return Err(FolderError::Hash(part));
         }
-        fs::rename(&part, &self.file).map_err(at_part)?;
+        fs::rename(&part, &self.file).and_then(|()| sync_names(&part)).map_err(at_part)?;
         self.ended = Some(true);
         Ok(())
     }
@@ -423,7 +435,14 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    sync_names(path)
+}
+
+/// Writes the names in the folder of `path` to disk.
+fn sync_names(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -469,6 +488,24 @@ mod tests {
         assert_eq!(fs::read(folder.join("out")).expect("named"), content);
         assert!(!folder.join("out.part").exists() && !folder.join("out.part.done").exists());
         assert!(Folder::open(folder, &Transfers::new()).expect("done").is_empty());
+    }
+
+    #[test]
+    fn a_file_gets_its_name_with_its_last_window() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (folder, content) = (folder.path(), vec![7; 4_500]);
+        describe(folder, "", &content);
+        let transfers = Arc::new(Transfers::new());
+        let mut opened = Folder::open(folder, &transfers).expect("as described");
+        let mut lane = Lane::new(Arc::clone(&transfers), LaneSettings::default());
+        for window in 0..5 {
+            send(&mut lane, &content, window..window + 1);
+            opened.look(|error| panic!("{error}"));
+            assert_eq!(folder.join("out").exists(), window == 4, "{window}");
+            assert!(!folder.join("out.part.done").exists(), "nothing has ended");
+        }
+        assert_eq!(opened.end(|error| panic!("{error}")), Ended { files: 1, ..Ended::default() });
+        assert_eq!(fs::read(folder.join("out")).expect("named"), content);
     }
 
     #[test]

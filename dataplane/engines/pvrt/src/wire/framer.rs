@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::body::{CHECK, Pack};
+use super::body::{CHECK, Check, Pack};
 use super::frame::{HEADER, Header, Kind, STEP_LEAST, STEP_MOST, TAG};
 use super::seal::Key;
 
@@ -11,7 +11,7 @@ use super::seal::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// The window's bytes and their [`check`](super::body::check).
-    Direct(&'a [u8], u64),
+    Direct(&'a [u8], Check),
     /// The window's [`body`](super::body).
     Part(&'a [u8]),
 }
@@ -54,6 +54,11 @@ impl Framer {
     pub const fn from_sequence(mut self, sequence: u64) -> Self {
         self.sequence = sequence;
         self
+    }
+
+    /// Numbers what comes next from `sequence` on.
+    pub const fn number_from(&mut self, sequence: u64) {
+        self.sequence = sequence;
     }
 
     /// Number of the next frame.
@@ -161,7 +166,7 @@ mod tests {
             for len in [1, 592, 598, 600, 1_195, 1_196, 1_200, 2_999] {
                 let around = HEADER + if key.is_some() { TAG } else { 0 };
                 let mut framer = Framer::new(9, 600 + around, key.clone());
-                let payload = Payload::Direct(&bytes[..len], 0x1122_3344_5566_7788);
+                let payload = Payload::Direct(&bytes[..len], Check(0x1122_3344_5566_7788));
                 let mut all = Vec::new();
                 for fragment in 0..framer.fragments(&payload) {
                     let mut frame = Vec::new();

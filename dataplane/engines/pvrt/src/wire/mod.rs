@@ -21,10 +21,10 @@ mod varint;
 pub mod wanted;
 
 pub use assembly::{
-    Destination, DestinationError, HeldSpace, Lane, LaneCounters, LaneSettings, Progress, Quantity,
-    Transfer, TransferError, TransferSpec, Transfers, window_digest,
+    Destination, DestinationError, Filled, HeldSpace, Lane, LaneCounters, LaneSettings, Progress,
+    Quantity, Transfer, TransferError, TransferSpec, Transfers, make_room, window_digest,
 };
-pub use body::{BodyError, BodyWriter, Dictionary, Pack};
+pub use body::{BodyError, BodyWriter, Check, Dictionary, Pack};
 pub use folder::{Ended, Folder, FolderError};
 pub use frame::{FrameError, Header, Kind};
 pub use framer::{Framer, Payload};

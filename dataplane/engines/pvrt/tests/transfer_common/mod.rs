@@ -161,7 +161,11 @@ pub(crate) struct Receiving {
 }
 
 pub(crate) fn receive(folder: &Path, security: Security) -> Receiving {
-    let options = RecvOptions { fsync: false, ..RecvOptions::new(security) };
+    receive_with(folder, RecvOptions { fsync: false, ..RecvOptions::new(security) })
+}
+
+/// Receives one transfer as `options` say.
+pub(crate) fn receive_with(folder: &Path, options: RecvOptions) -> Receiving {
     let server =
         Server::bind("127.0.0.1:0".parse().expect("an address"), folder, options).expect("binds");
     let (to, gauge) = (server.local().expect("bound"), Arc::new(Gauge::default()));

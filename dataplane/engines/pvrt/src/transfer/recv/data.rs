@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use crate::wire::{Header, Lane, Transfer, wanted};
 /// How often the sender is told while frames come, and how soon when they pause.
 const TELL: Duration = Duration::from_millis(10);
 const PAUSED: Duration = Duration::from_millis(1);
+/// Told at once when so many bytes have come: what waits unread, and what the sender keeps, stays small
+/// enough for caches.
+const TOLD_BYTES: usize = 2 << 20;
 /// Runs of sequences that are told at once.
 const RUNS: usize = 16 << 10;
 /// After this long without a new frame an object is looked at for what is missing.
@@ -59,7 +62,7 @@ pub(super) struct Data {
     pub(super) lane: Lane,
     pub(super) link: Link,
     pub(super) watch: Watch,
-    pub(super) check: Sender<Check>,
+    pub(super) check: SyncSender<Check>,
     pub(super) gauge: Arc<Gauge>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -94,17 +97,20 @@ impl Data {
         let began = Instant::now();
         let mut news = News { began, arrived: Arrived::default(), bad: 0, known: Vec::new() };
         let (mut told, mut looked) = (began, began);
-        let mut runs = Vec::new();
+        let (mut runs, mut untold) = (Vec::new(), 0);
         while !self.stop.load(Ordering::Relaxed) {
             let waiting = !news.arrived.runs.is_empty();
             let came = self.take(if waiting { PAUSED } else { TELL }, &mut news, &mut runs)?;
+            untold += came;
             let now = Instant::now();
             let since = now.saturating_duration_since(told);
-            let due =
-                since >= TELL || (came == 0 && since >= PAUSED) || news.arrived.runs.len() >= RUNS;
+            let due = since >= TELL
+                || untold >= TOLD_BYTES
+                || (came == 0 && since >= PAUSED)
+                || news.arrived.runs.len() >= RUNS;
             if !news.arrived.runs.is_empty() && due {
                 self.tell(&mut news, now)?;
-                told = now;
+                (told, untold) = (now, 0);
             }
             if now.saturating_duration_since(looked) >= STUCK / 4 {
                 self.lane.tick(nanos(began, now));

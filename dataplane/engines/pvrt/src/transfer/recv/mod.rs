@@ -3,6 +3,7 @@
 mod data;
 mod place;
 mod session;
+mod shelf;
 mod sync;
 mod tree;
 mod verify;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use data::{Data, Watch};
 use session::{Event, Parts, Session};
+use shelf::Shelf;
+use verify::Check;
 
 use super::control::{PATIENCE, Security, accept};
 use super::error::TransferError;
@@ -28,6 +31,9 @@ use super::message::Message;
 use super::send::WINDOW;
 use super::tree::{Kind, Staging, Target};
 use crate::wire::{Cipher, Lane, LaneSettings, Transfers};
+
+/// Windows that wait to be written before the thread that takes frames waits, too.
+const WRITTEN: usize = 64;
 
 /// Opens the way that frames come, for a sender that is connected from one address to another.
 pub type OpenSource =
@@ -41,6 +47,8 @@ pub struct RecvOptions {
     pub udp_port: u16,
     /// Whether files are written to disk before they get their names.
     pub fsync: bool,
+    /// Folder of a blob whose objects count as older files: what is in them does not come again.
+    pub blob: Option<PathBuf>,
     /// The way that frames come; none: UDP.
     pub source: Option<Box<OpenSource>>,
 }
@@ -49,7 +57,7 @@ impl RecvOptions {
     /// All but `security` by default.
     #[must_use]
     pub const fn new(security: Security) -> Self {
-        Self { security, udp_port: 0, fsync: true, source: None }
+        Self { security, udp_port: 0, fsync: true, blob: None, source: None }
     }
 }
 
@@ -179,10 +187,12 @@ impl Server {
         let target = Target::open(&self.folder)?;
         let staging = Arc::new(Staging::open(&target)?);
         staging.sweep()?;
+        let shelf = self.options.blob.as_deref().map(Shelf::open).transpose()?;
         let source = self.source(peer, local)?;
         link.say(&Message::Welcome { port: source.port(), room: source.room() })?;
         let transfers = Arc::new(Transfers::new());
-        let (check, asked) = mpsc::channel();
+        let (check, asked) = mpsc::sync_channel(WRITTEN);
+        let stopping = check.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let watch = Watch::default();
         let data = Data {
@@ -207,6 +217,7 @@ impl Server {
             link: link.clone(),
             target: Arc::clone(&target),
             staging: Arc::clone(&staging),
+            shelf: shelf.map(Arc::new),
             secret,
             transfers,
             watch,
@@ -221,7 +232,8 @@ impl Server {
         let report = report(&session, gauge);
         drop(session);
         stop.store(true, Ordering::Relaxed);
-        // What they panicked with was printed.
+        // It may be gone already. What they panicked with was printed.
+        let _ = stopping.send(Check::Stop);
         let _ = (taking.join(), checking.join());
         done?;
         if let Some(staging) = Arc::into_inner(staging) {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
+use super::shelf::{self, Shelf};
 use super::sync::{Outcome, Outcomes, staged};
 use crate::transfer::error::TransferError;
 use crate::transfer::tree::{Entry, Part, Staging, Target, as_path, dress};
@@ -96,7 +97,7 @@ pub(super) fn synced(
     target: &mut Target,
     staging: &Staging,
     entries: &[&Entry],
-    olds: &[(Vec<u8>, u64)],
+    (olds, shelf): (&[(Vec<u8>, u64)], Option<&Shelf>),
     outcomes: &Outcomes,
     fsync: bool,
 ) -> Result<(), TransferError> {
@@ -106,9 +107,13 @@ pub(super) fn synced(
             outcomes.get(&number).ok_or(TransferError::Protocol("its sync leaves a file out"))?;
         let file = match outcome {
             Outcome::Made => staging.reopen(&staged(number))?,
+            Outcome::Same(old) if *old >= olds.len() => {
+                let mut to = staging.create(&staged(number))?;
+                shelf::copy(shelf, old - olds.len(), &mut to).map_err(failed("copying", entry))?;
+                to
+            }
             Outcome::Same(old) => {
-                let (path, _) =
-                    olds.get(*old).ok_or(TransferError::Protocol("its sync names no file"))?;
+                let (path, _) = &olds[*old];
                 if *path == entry.path {
                     target.dress(path, entry.mode, entry.mtime)?;
                     continue;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::data::{Watch, Watched, unwatch};
 use super::place;
-use super::sync::{Outcomes, Syncing};
+use super::shelf::Shelf;
+use super::sync::{Outcomes, Places, Syncing};
 use super::tree::Tree;
 use super::verify::Check;
 use crate::transfer::error::TransferError;
@@ -20,7 +21,9 @@ use crate::transfer::message::{Content, Message, Object};
 use crate::transfer::send::{BUNDLE, SMALL, WINDOW};
 use crate::transfer::tree::{Kind, Part, Staging, Target};
 use crate::wire::assembly::DestinationError;
-use crate::wire::{Cipher, Destination, HeldSpace, Key, Transfer, TransferSpec, Transfers};
+use crate::wire::{
+    Cipher, Destination, HeldSpace, Key, Transfer, TransferSpec, Transfers, make_room,
+};
 
 /// Most objects at a time, and bytes of those that are kept in memory.
 const OBJECTS: usize = 1024;
@@ -63,10 +66,12 @@ pub(super) struct Parts {
     pub(super) link: Link,
     pub(super) target: Arc<Mutex<Target>>,
     pub(super) staging: Arc<Staging>,
+    /// The blob, if there is one.
+    pub(super) shelf: Option<Arc<Shelf>>,
     pub(super) secret: Option<(Cipher, [u8; 32])>,
     pub(super) transfers: Arc<Transfers>,
     pub(super) watch: Watch,
-    pub(super) check: Sender<Check>,
+    pub(super) check: SyncSender<Check>,
     pub(super) events: Receiver<Event>,
     pub(super) own: Sender<Event>,
     pub(super) gauge: Arc<Gauge>,
@@ -151,7 +156,11 @@ impl Session {
                 self.parts.link.say(&states).map(drop)
             }
             Message::EntriesEnd { count } => {
-                let similar = self.tree.end(count, &mut lock(&self.parts.target))?;
+                let similar = self.tree.end(
+                    count,
+                    &mut lock(&self.parts.target),
+                    self.parts.shelf.is_some(),
+                )?;
                 self.parts.link.say(&similar).map(drop)
             }
             Message::Object(object) => self.object(object),
@@ -180,16 +189,9 @@ impl Session {
             Content::File { entry, .. } => Some(self.part(*entry, size)?),
             _ => None,
         };
-        let destination = match &part {
-            Some(part) => Destination::file(part.data(), size),
-            None => Destination::memory(size),
-        };
-        let destination = destination.map_err(|error| match error {
-            DestinationError::Full { .. } => {
-                TransferError::Full { doing: format!("making room for {size} bytes") }
-            }
-            error => TransferError::io("making room", std::io::Error::other(error)),
-        })?;
+        let destination = self.destination(part.as_ref(), size)?;
+        let file = part.as_ref().map(|part| part.data().try_clone()).transpose();
+        let file = file.map_err(|error| TransferError::io("making room", error))?;
         let done = part.as_ref().map(Part::done).unwrap_or_default();
         let transfer = self.register(id, size, destination, &done)?;
         if kept {
@@ -213,7 +215,7 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
             .push(Watched::new(Arc::clone(&transfer), part));
         // Without a checker nothing comes to an end, which the events tell.
-        let _ = self.parts.check.send(Check::Begin(Arc::clone(&transfer), lengths));
+        let _ = self.parts.check.send(Check::Begin(Arc::clone(&transfer), file, lengths));
         self.live.insert(id, Live { content, size, transfer, theirs: None, ours: None });
         self.parts.link.say(&Message::Ready { object: id, done }).map(drop)
     }
@@ -259,6 +261,24 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Room for an object: its file's, whose windows the checker writes, or memory.
+    fn destination(&self, part: Option<&Part>, size: u64) -> Result<Destination, TransferError> {
+        let check = self.parts.check.clone();
+        let made = match part {
+            // Without a checker the window is dropped, and the session over.
+            Some(part) => make_room(part.data(), size).and_then(|()| {
+                Destination::stream(size, move |filled| drop(check.send(Check::Filled(filled))))
+            }),
+            None => Destination::memory(size),
+        };
+        made.map_err(|error| match error {
+            DestinationError::Full { .. } => {
+                TransferError::Full { doing: format!("making room for {size} bytes") }
+            }
+            error => TransferError::io("making room", std::io::Error::other(error)),
+        })
     }
 
     fn part(&self, entry: u32, size: u64) -> Result<Part, TransferError> {
@@ -369,9 +389,18 @@ impl Session {
         for entry in &entries {
             self.tree.begin(*entry)?;
         }
-        let (olds, bases) = self.tree.bases(&entries, &mut lock(&self.parts.target))?;
+        let (olds, mut bases) = self.tree.bases(&entries, &mut lock(&self.parts.target))?;
+        if let Some(shelf) = &self.parts.shelf {
+            let paths = entries.iter().map(|entry| Ok(self.tree.entry(*entry)?.path.as_slice()));
+            let paths = paths.collect::<Result<Vec<_>, TransferError>>()?;
+            shelf.bases(&paths, &mut bases, olds.len());
+        }
         let own = self.parts.own.clone();
-        let places = (&self.parts.target, &self.parts.staging);
+        let places = Places {
+            target: Arc::clone(&self.parts.target),
+            staging: Arc::clone(&self.parts.staging),
+            shelf: self.parts.shelf.clone(),
+        };
         self.syncing = Some(Syncing::begin((entries, key), olds, bases, places, own));
         Ok(())
     }
@@ -389,7 +418,7 @@ impl Session {
             &mut target,
             &self.parts.staging,
             &entries,
-            &syncing.olds,
+            (&syncing.olds, self.parts.shelf.as_deref()),
             outcomes,
             self.parts.fsync,
         )?;

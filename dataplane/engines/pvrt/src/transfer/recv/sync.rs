@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use super::session::Event;
+use super::shelf::{Shelf, WithShelf};
 use crate::sync::{self, Reply};
 use crate::transfer::error::TransferError;
 use crate::transfer::send::sync::{Files, Openable};
@@ -42,7 +43,7 @@ impl Openable for Older {
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is the old file of this number.
+    /// It is the old file of this number; behind the last of them, an object of the blob.
     Same(usize),
     /// It is in the staging folder.
     Made,
@@ -93,6 +94,14 @@ impl sync::Sink for Sink {
     }
 }
 
+/// Where older files are, and new ones are made.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) target: Arc<std::sync::Mutex<Target>>,
+    pub(super) staging: Arc<Staging>,
+    pub(super) shelf: Option<Arc<Shelf>>,
+}
+
 /// A group that is being synced.
 #[derive(Debug)]
 pub(super) struct Syncing {
@@ -114,18 +123,20 @@ impl Syncing {
         (entries, key): (Vec<u32>, [u8; 32]),
         olds: Vec<(Vec<u8>, u64)>,
         bases: Vec<Option<usize>>,
-        (target, staging): (&Arc<std::sync::Mutex<Target>>, &Arc<Staging>),
+        places: Places,
         events: Sender<Event>,
     ) -> Self {
         let older = |(path, size): &(Vec<u8>, u64)| Older {
-            target: Arc::clone(target),
+            target: Arc::clone(&places.target),
             path: path.clone(),
             size: *size,
         };
         let files = Files::new(olds.iter().map(older).collect());
-        let sink = Sink { staging: Arc::clone(staging), open: None, outcomes: Outcomes::new() };
+        let sink = Sink { staging: places.staging, open: None, outcomes: Outcomes::new() };
+        let shelf = places.shelf;
         let (messages, incoming) = mpsc::channel();
         let thread = thread::spawn(move || {
+            let files = WithShelf { files, shelf: shelf.as_deref() };
             let over = listen(&files, bases, key, sink, &incoming, &events);
             // Without a session nobody wants to know.
             let _ = events.send(Event::Synced(over));
@@ -170,7 +181,7 @@ impl Syncing {
 }
 
 fn listen(
-    files: &Files<Older>,
+    files: &WithShelf<'_, Files<Older>>,
     bases: Vec<Option<usize>>,
     key: [u8; 32],
     mut sink: Sink,

@@ -69,11 +69,13 @@ impl Tree {
         Ok(Message::States { first, states })
     }
 
-    /// Ends the manifest; says which absent files are like others in the target.
+    /// Ends the manifest; says which absent files are like others in the target, or may be in a blob
+    /// that is at hand.
     pub(super) fn end(
         &mut self,
         count: u64,
         target: &mut Target,
+        blob: bool,
     ) -> Result<Message, TransferError> {
         if self.ended || count != self.entries.len() as u64 {
             return Err(TransferError::Protocol("its manifest has other entries than it says"));
@@ -99,6 +101,9 @@ impl Tree {
             {
                 self.like.push((*number, (path.clone(), size)));
             }
+        }
+        if blob {
+            return Ok(Message::Similar { entries: absent });
         }
         Ok(Message::Similar { entries: self.like.iter().map(|(number, _)| *number).collect() })
     }

@@ -16,12 +16,15 @@ use crate::transfer::gauge::Gauge;
 use crate::transfer::link::Link;
 use crate::transfer::message::{Arrived, Content, Message};
 use crate::transfer::pace::{Pacer, Report};
-use crate::wire::{Framer, Key, Payload};
+use crate::wire::{Check, Framer, Key, Payload};
 
 /// Frames that are made and sent together.
 const BURST: usize = 176;
 /// The longest pause before events are looked at again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes on their way on a short path: the receiver says what came for every quarter of it. More would
+/// only fall out of caches.
+const SHORT: f64 = (8 << 20) as f64;
 /// Frames that go out again when nothing was heard for long.
 const PROBES: usize = 16;
 /// After so much sending without any word that a frame came, none comes through.
@@ -185,7 +188,7 @@ impl Engine {
         let window = self.pacer.window();
         // On a short path what is on its way waits in the receiver's buffer.
         if self.pacer.rtt() < Duration::from_millis(5) {
-            window.min(self.parts.room as f64)
+            window.min(self.parts.room as f64).min(SHORT)
         } else {
             window
         }
@@ -327,8 +330,8 @@ impl Engine {
     fn frame(&mut self, fragment: Fragment, again: bool) {
         let held = self.flight.window(fragment.place);
         // An object that is placed has no windows left that anybody wants.
-        let Some((framer, sync)) = self.framers.remove(&held.object) else { return };
-        let mut framer = framer.from_sequence(self.sequence);
+        let Some((framer, sync)) = self.framers.get_mut(&held.object) else { return };
+        framer.number_from(self.sequence);
         let bytes = framer.fragment(
             held.window,
             &payload(&held.bytes, held.check),
@@ -337,12 +340,11 @@ impl Engine {
         );
         let kind = match (again, held.check) {
             (true, _) => &mut self.wire.repair,
-            _ if sync => &mut self.wire.sync,
+            _ if *sync => &mut self.wire.sync,
             (false, Some(_)) => &mut self.wire.raw,
             (false, None) => &mut self.wire.packed,
         };
         *kind += bytes as u64;
-        self.framers.insert(held.object, (framer, sync));
         self.flight.note(self.sequence, fragment, bytes);
         self.sequence += 1;
         self.ends.push(self.frames.len());
@@ -437,7 +439,7 @@ impl Engine {
     }
 }
 
-const fn payload(bytes: &[u8], check: Option<u64>) -> Payload<'_> {
+const fn payload(bytes: &[u8], check: Option<Check>) -> Payload<'_> {
     match check {
         Some(check) => Payload::Direct(bytes, check),
         None => Payload::Part(bytes),

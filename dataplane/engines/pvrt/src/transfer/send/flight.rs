@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::wire::Check;
+
 /// Frames that may overtake one before it counts as lost.
 const OVERTAKEN: u64 = 192;
 
@@ -22,7 +24,7 @@ pub(super) struct Window {
     /// The window's bytes, or its body.
     pub(super) bytes: Vec<u8>,
     /// The check of bytes that go as they are; none for a body.
-    pub(super) check: Option<u64>,
+    pub(super) check: Option<Check>,
     /// A bit for each fragment that is known to have arrived.
     arrived: Vec<u64>,
     /// Fragments that are not.
@@ -101,7 +103,7 @@ impl Flight {
         object: u32,
         window: u32,
         bytes: Vec<u8>,
-        check: Option<u64>,
+        check: Option<Check>,
         fragments: u32,
     ) -> u32 {
         let words = (fragments as usize).div_ceil(64);
@@ -350,7 +352,7 @@ mod tests {
         let mut flight = Flight::default();
         let now = Instant::now();
         flight.burst(now);
-        let place = flight.begin(1, 5, vec![1], Some(3), 2);
+        let place = flight.begin(1, 5, vec![1], Some(Check(3)), 2);
         for sequence in 0..2 {
             let fragment = flight.fragment(place, sequence as u32);
             flight.note(sequence, fragment, 10);

@@ -19,7 +19,7 @@ use engine::{Engine, Event, Parts};
 use objects::Objects;
 pub(crate) use objects::{BUNDLE, SMALL};
 use planner::{Level, Planned, Planner, Task};
-use sync::Syncing;
+use sync::{How, Syncing};
 
 use super::control::{PATIENCE, Security, connect};
 use super::error::TransferError;
@@ -65,6 +65,9 @@ pub struct SendOptions {
     pub compress: Compress,
     /// Send files whole even where the receiver has older ones.
     pub whole: bool,
+    /// Files and folders here that hold older versions of what is sent. Where the receiver has the same
+    /// older file, what is new is told by what differs from it, without asking what the receiver has.
+    pub older: Vec<PathBuf>,
     /// The way that frames go; none: UDP.
     pub sink: Option<Box<OpenSink>>,
 }
@@ -73,7 +76,14 @@ impl SendOptions {
     /// All but `security` by default.
     #[must_use]
     pub const fn new(security: Security) -> Self {
-        Self { security, rate: None, compress: Compress::Auto, whole: false, sink: None }
+        Self {
+            security,
+            rate: None,
+            compress: Compress::Auto,
+            whole: false,
+            older: Vec::new(),
+            sink: None,
+        }
     }
 }
 
@@ -215,7 +225,8 @@ impl Session {
         let found = Arc::new(self.manifest(sources, &mut report)?);
         let (whole, older) = self.states(&found, options.whole)?;
         report.synced = older.len() as u64;
-        let syncing = Syncing::new(&older, &found, heard.clone());
+        let how = How::new(options.compress, &options.older)?;
+        let syncing = Syncing::new(how, &older, &found, heard.clone());
         let objects = Objects::new(found, &whole, syncing);
         let ahead = Ahead::start(heard);
         let mut engine = Engine::new(

@@ -6,17 +6,19 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use crate::program::{Piece, Window};
 use crate::transfer::digests::Digests;
 use crate::transfer::error::TransferError;
-use crate::wire::body::{self, BodyWriter};
+use crate::wire::body::{self, BodyWriter, Check};
 
 /// Raw bytes that pack to more than this share of themselves go as they are.
 const WORTH: f64 = 0.95;
 /// After a window that did not pack, so many more are not tried.
 const SKIPPED: u32 = 15;
+/// The sender's thread is woken once for so many windows: for each it would cost more than sending it.
+const WOKEN: u32 = 8;
 
 /// Where an object's bytes come from.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) enum Planned {
     /// A window: its bytes with their check, or its body.
-    Window { object: u32, window: u32, bytes: Vec<u8>, check: Option<u64>, again: bool },
+    Window { object: u32, window: u32, bytes: Vec<u8>, check: Option<Check>, again: bool },
     /// All windows of an object have been given; digests of the files in it.
     End { object: u32, digests: Vec<[u8; 32]> },
     /// Something cannot be read.
@@ -173,11 +175,28 @@ impl Planner {
         }
     }
 
+    /// Gives something on; wakes who takes it when that is more than a window, or windows enough.
     fn give(&self, planned: Planned) {
-        if self.out.send(planned).is_err() {
+        let wake = match planned {
+            Planned::Window { window, again, .. } => again || window % WOKEN == 0,
+            _ => true,
+        };
+        let full = match self.out.try_send(planned) {
+            Ok(()) => None,
+            Err(TrySendError::Full(planned)) => Some(planned),
+            Err(TrySendError::Disconnected(_)) => {
+                self.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+        };
+        if wake || full.is_some() {
+            (self.wake)();
+        }
+        if let Some(planned) = full
+            && self.out.send(planned).is_err()
+        {
             self.stop.store(true, Ordering::Relaxed);
         }
-        (self.wake)();
     }
 
     fn object(
@@ -243,7 +262,8 @@ impl Planner {
         let bytes = self.read(held, window)?;
         digests.take(&bytes);
         let check = body::check(&bytes);
-        let level = self.level.0.load(Ordering::Relaxed);
+        // What did not come out as it should goes as it is.
+        let level = if again { 0 } else { self.level.0.load(Ordering::Relaxed) };
         let (bytes, check) = match packer.pack(bytes, check, level as i32) {
             Ok(body) => (body, None),
             Err(bytes) => (bytes, Some(check)),
@@ -263,7 +283,7 @@ struct Packer {
 
 impl Packer {
     /// The body of a window of these bytes, or they themselves.
-    fn pack(&mut self, bytes: Vec<u8>, check: u64, level: i32) -> Result<Vec<u8>, Vec<u8>> {
+    fn pack(&mut self, bytes: Vec<u8>, check: Check, level: i32) -> Result<Vec<u8>, Vec<u8>> {
         if level == 0 || self.skip > 0 || bytes.len() < 256 {
             self.skip = self.skip.saturating_sub(1);
             return Err(bytes);
@@ -275,7 +295,7 @@ impl Packer {
         let window = Window { pieces: vec![Piece::Raw(bytes.len() as u32)], raw: bytes };
         let mut out = Vec::with_capacity(window.raw.len() / 2);
         let worth = (window.raw.len() as f64 * WORTH) as usize;
-        match writer.write(&window, check, 0, &mut out) {
+        match writer.write(&window, 0, check, &mut out) {
             Ok(()) if out.len() <= worth => Ok(out),
             _ => {
                 self.skip = SKIPPED;

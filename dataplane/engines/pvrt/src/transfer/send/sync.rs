@@ -6,24 +6,26 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, Sender};
-
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use memmap2::{Mmap, MmapOptions};
 
+use super::Compress;
 use super::engine::Event;
 use crate::sync;
 use crate::transfer::error::TransferError;
 use crate::transfer::link::Link;
 use crate::transfer::message::Message;
-use crate::transfer::tree::Found;
+use crate::transfer::tree::{Found, Kind, scan};
 
 /// Bytes of files that are synced together, but always one file.
 const GROUP: u64 = 1 << 30;
 /// Messages that may be under way at a time.
 const CREDITS: usize = 3;
+/// zstd's level for what is new where none is asked for.
+const LEVEL: i32 = 3;
 /// Longest message of the receiver.
 const ANSWER_MOST: usize = 64 << 20;
 /// Files from this many bytes on are mapped and not read.
@@ -79,9 +81,41 @@ impl<F: Openable> sync::Tree for Files<F> {
     }
 }
 
+/// How a sync is done.
+#[derive(Clone, Debug)]
+pub(super) struct How {
+    /// zstd's level for what is new.
+    pub(super) level: i32,
+    /// Older files that are here and that the receiver may have, too.
+    pub(super) older: Option<Arc<Files<(PathBuf, u64)>>>,
+}
+
+impl How {
+    /// As `compress` says, with what is in `older`.
+    pub(super) fn new(compress: Compress, older: &[PathBuf]) -> Result<Self, TransferError> {
+        let level = match compress {
+            Compress::Auto => LEVEL,
+            // Packing is how a sync tells what is new: at its quickest.
+            Compress::Level(level) => level.clamp(1, 19) as i32,
+        };
+        let mut files = Vec::new();
+        for path in older {
+            scan(std::slice::from_ref(path), &mut |found: Found| {
+                if let Kind::File { size: 1.. } = found.entry.kind {
+                    files.push((found.source, found.entry.size()));
+                }
+                Ok(())
+            })?;
+        }
+        let older = (!files.is_empty()).then(|| Arc::new(Files::new(files)));
+        Ok(Self { level, older })
+    }
+}
+
 /// What of the sync is under way.
 #[derive(Debug)]
 pub(super) struct Syncing {
+    how: How,
     groups: VecDeque<Vec<u32>>,
     running: Option<Running>,
     events: Sender<Event>,
@@ -99,7 +133,7 @@ struct Running {
 
 impl Syncing {
     /// Of these files, by the numbers of their entries.
-    pub(super) fn new(entries: &[u32], found: &[Found], events: Sender<Event>) -> Self {
+    pub(super) fn new(how: How, entries: &[u32], found: &[Found], events: Sender<Event>) -> Self {
         let (mut groups, mut group, mut bytes) = (VecDeque::new(), Vec::new(), 0);
         for &number in entries {
             let size = found[number as usize].entry.size();
@@ -113,7 +147,7 @@ impl Syncing {
         if !group.is_empty() {
             groups.push_back(group);
         }
-        Self { groups, running: None, events }
+        Self { how, groups, running: None, events }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -135,9 +169,9 @@ impl Syncing {
             Files::new(files.map(|found| (found.source.clone(), found.entry.size())).collect());
         let (answers, answer) = mpsc::channel();
         let (credits, credit) = mpsc::channel();
-        let events = self.events.clone();
+        let (how, events) = (self.how.clone(), self.events.clone());
         thread::spawn(move || {
-            let over = talk(&files, key, &answer, &credit, &events);
+            let over = talk(&how, &files, key, &answer, &credit, &events);
             // Without an engine nobody wants to know.
             let _ = events.send(Event::Sync(over.map(|()| None)));
         });
@@ -203,10 +237,8 @@ impl Syncing {
     }
 }
 
-/// zstd's level for what is new.
-const LEVEL: i32 = 3;
-
 fn talk(
+    how: &How,
     files: &Files<(PathBuf, u64)>,
     key: [u8; 32],
     answers: &Receiver<Vec<u8>>,
@@ -214,7 +246,10 @@ fn talk(
     events: &Sender<Event>,
 ) -> Result<(), TransferError> {
     let gone = TransferError::Closed { doing: "syncing" };
-    let mut sender = sync::Sender::new(files, key, LEVEL)?;
+    let mut sender = sync::Sender::new(files, key, how.level)?;
+    if let Some(older) = &how.older {
+        sender = sender.with_bases(&**older);
+    }
     loop {
         while let Some(message) = sender.message()? {
             if credits.recv().is_err() || events.send(Event::Sync(Ok(Some(message)))).is_err() {

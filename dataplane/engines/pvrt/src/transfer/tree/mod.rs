@@ -3,7 +3,7 @@
 mod manifest;
 mod path;
 mod scan;
-mod staging;
+pub(crate) mod staging;
 mod target;
 
 pub use manifest::{Entry, FILE_MAX, Kind, MODE_MASK, Order};

@@ -99,12 +99,13 @@ impl Staging {
         };
         let windows = windows(size, window);
         let failed = |error| TransferError::io(format!("reading the journal of {name}"), error);
-        let there = map.metadata().map_err(failed)?.len();
-        if there != map_bytes(windows) || data.metadata().map_err(failed)?.len() != size {
+        if data.metadata().map_err(failed)?.len() != size
+            || map.metadata().map_err(failed)?.len() == 0
+        {
             return Ok(None);
         }
         let map = map_file(&map).map_err(failed)?;
-        if map[..HEAD] != head(size, window) {
+        if !is_journal(&map, size, window) {
             return Ok(None);
         }
         Ok(Some(Part { name: name.to_owned(), data, map, windows }))
@@ -248,7 +249,7 @@ fn opening(name: &str, error: Errno) -> TransferError {
     TransferError::sys(format!("opening {name} in {STAGING}"), error)
 }
 
-fn windows(size: u64, window: u32) -> u32 {
+pub(crate) fn windows(size: u64, window: u32) -> u32 {
     u32::try_from(size.div_ceil(u64::from(window))).unwrap_or(u32::MAX)
 }
 
@@ -256,7 +257,46 @@ fn map_bytes(windows: u32) -> u64 {
     HEAD as u64 + u64::from(windows).div_ceil(8)
 }
 
-fn head(size: u64, window: u32) -> [u8; HEAD] {
+/// Whether `map` is the journal of a file of `size` bytes in windows of `window`.
+pub(crate) fn is_journal(map: &[u8], size: u64, window: u32) -> bool {
+    map.len() as u64 == map_bytes(windows(size, window)) && map[..HEAD] == head(size, window)
+}
+
+/// Whether a journal says that `window` is there.
+fn is_set(map: &[u8], window: u32) -> bool {
+    map[HEAD + window as usize / 8] & 1 << (window % 8) != 0
+}
+
+/// Notes in a journal that these windows are there.
+pub(crate) fn set(map: &mut [u8], windows: Range<u32>) {
+    let (mut at, end) = (windows.start, windows.end);
+    while at < end {
+        let byte = HEAD + at as usize / 8;
+        if at.is_multiple_of(8) && end - at >= 8 {
+            let whole = ((end - at) / 8) as usize;
+            map[byte..byte + whole].fill(0xff);
+            at += whole as u32 * 8;
+        } else {
+            map[byte] |= 1 << (at % 8);
+            at += 1;
+        }
+    }
+}
+
+/// The windows of `count` that a journal says are there, as runs in rising order.
+pub(crate) fn runs(map: &[u8], count: u32) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for window in (0..count).filter(|window| is_set(map, *window)) {
+        match runs.last_mut() {
+            Some(run) if run.end == window => run.end += 1,
+            _ => runs.push(window..window + 1),
+        }
+    }
+    runs
+}
+
+/// The head of the journal of a file of `size` bytes in windows of `window`.
+pub(crate) fn head(size: u64, window: u32) -> [u8; HEAD] {
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(&MAGIC);
     head[8..16].copy_from_slice(&size.to_le_bytes());
@@ -340,25 +380,9 @@ impl Part {
         self.windows
     }
 
-    pub(crate) fn is_done(&self, window: u32) -> bool {
-        let at = HEAD + window as usize / 8;
-        window < self.windows && self.map[at] & 1 << (window % 8) != 0
-    }
-
     /// Notes that these windows are written.
     pub(crate) fn set_done(&mut self, windows: &Range<u32>) {
-        let (mut at, end) = (windows.start, windows.end.min(self.windows));
-        while at < end {
-            let byte = HEAD + at as usize / 8;
-            if at % 8 == 0 && end - at >= 8 {
-                let whole = ((end - at) / 8) as usize;
-                self.map[byte..byte + whole].fill(0xff);
-                at += whole as u32 * 8;
-            } else {
-                self.map[byte] |= 1 << (at % 8);
-                at += 1;
-            }
-        }
+        set(&mut self.map, windows.start..windows.end.min(self.windows));
     }
 
     /// Forgets what is done.
@@ -368,14 +392,7 @@ impl Part {
 
     /// The windows that are done, as runs in rising order.
     pub(crate) fn done(&self) -> Vec<Range<u32>> {
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for window in (0..self.windows).filter(|window| self.is_done(*window)) {
-            match runs.last_mut() {
-                Some(run) if run.end == window => run.end += 1,
-                _ => runs.push(window..window + 1),
-            }
-        }
-        runs
+        runs(&self.map, self.windows)
     }
 }
 

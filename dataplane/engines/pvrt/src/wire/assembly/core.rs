@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::counters::LaneCounters;
 use super::partials::{At, Partial, Partials};
 use super::pool::Pool;
-use super::transfer::{Claim, Transfer};
+use super::transfer::{Claim, Refused, Transfer};
 use crate::program::Piece;
-use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Packed, Unpacker, check};
+use crate::wire::body::{BEYOND, Body, BodyError, CHECK, Check, Packed, Unpacker, check};
 use crate::wire::frame::{Header, Kind, TOTAL_MOST};
 
 /// Buffers are multiples of this.
@@ -168,9 +168,13 @@ impl Core {
             self.counters.late += 1;
             return None;
         }
-        let claim = Claim::new(transfer, window);
-        if claim.is_some() {
-            return claim;
+        match Claim::new(transfer, window) {
+            Ok(claim) => return Some(claim),
+            Err(Refused::Unroomed) => {
+                self.counters.unroomed += 1;
+                return None;
+            }
+            Err(Refused::Taken) => {}
         }
         // It may be this lane's own, in fragments.
         let Some(own) = self.partials.find(local, window) else {
@@ -179,7 +183,7 @@ impl Core {
         };
         self.counters.changed += 1;
         self.give_up(own);
-        Claim::new(transfer, window)
+        Claim::new(transfer, window).ok()
     }
 
     /// A buffer of `len` bytes or more, if need be from the body that was silent for longest.
@@ -218,7 +222,7 @@ impl Core {
             self.buffers.give(buffer);
             return;
         }
-        let want = u64::from_le_bytes(want);
+        let want = Check::from_le_bytes(want);
         if check(claim.bytes()) == want {
             self.counters.raw_windows += 1;
             self.done(transfer, claim, want);
@@ -257,7 +261,7 @@ impl Core {
     }
 
     #[inline]
-    fn done(&mut self, transfer: &Transfer, mut claim: Claim, check: u64) {
+    fn done(&mut self, transfer: &Transfer, mut claim: Claim, check: Check) {
         self.counters.windows += 1;
         self.counters.bytes += claim.bytes().len() as u64;
         let digest = super::window_digest(transfer.spec().id, claim.window(), check);

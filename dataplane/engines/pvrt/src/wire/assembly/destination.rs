@@ -1,13 +1,22 @@
-//! Where a file is put together.
+//! Where a file is put together: in place, or window by window in buffers that somebody else writes.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, PoisonError};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::fstatvfs;
 use thiserror::Error;
+
+use super::transfer::Filled;
+
+/// Most bytes that the buffers of windows under way take, of one stream.
+const STREAM_BYTES: usize = 64 << 20;
 
 /// A destination that cannot be had.
 #[derive(Debug, Error)]
@@ -33,12 +42,89 @@ pub enum DestinationError {
     Size(u64),
 }
 
-/// A file's bytes while they arrive: a mapped file, or memory.
+/// A file's bytes while they arrive: a mapped file, memory, or a stream of windows.
 #[derive(Debug)]
 pub struct Destination {
-    /// `None` for no bytes: there is nothing to map.
-    map: Option<MmapRaw>,
+    place: Place,
     size: usize,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// No bytes: there is nothing to map.
+    Nothing,
+    Map(MmapRaw),
+    Stream(Stream),
+}
+
+/// Windows that are handed over when they are whole.
+pub(super) struct Stream {
+    pub(super) give: Box<dyn Fn(Filled) + Send + Sync>,
+    buffers: Mutex<Buffers>,
+}
+
+/// Buffers of a stream's windows.
+#[derive(Default)]
+struct Buffers {
+    free: Vec<Vec<u8>>,
+    /// Bytes of all, free or not.
+    held: usize,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    fn buffers(&self) -> std::sync::MutexGuard<'_, Buffers> {
+        // A list of buffers is right whoever panicked.
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A buffer for a window of `len` bytes, of any content; `None` while too many are lent.
+    pub(super) fn take(&self, len: usize) -> Option<Vec<u8>> {
+        let mut buffers = self.buffers();
+        if let Some(mut buffer) = buffers.free.pop() {
+            buffers.held += len.saturating_sub(buffer.len());
+            drop(buffers);
+            buffer.resize(len.max(buffer.len()), 0);
+            return Some(buffer);
+        }
+        if buffers.held + len > STREAM_BYTES {
+            return None;
+        }
+        buffers.held += len;
+        drop(buffers);
+        Some(vec![0; len])
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        self.buffers().free.push(buffer);
+    }
+}
+
+/// Sizes `file` to `size` bytes, if the disk has room for those of them that it does not have yet, so
+/// that a disk which is full now is an error before anything arrives. Nothing is kept for it: who
+/// writes it may still find the disk full.
+///
+/// # Errors
+/// When there is no room, or the file cannot be sized.
+pub fn make_room(file: &File, size: u64) -> Result<(), DestinationError> {
+    if i64::try_from(size).is_err() {
+        return Err(DestinationError::Size(size));
+    }
+    let failed = |source| DestinationError::Map { size, source };
+    let has = file.metadata().map_err(failed)?.blocks() * 512;
+    let disk = fstatvfs(file).map_err(|errno| failed(errno.into()))?;
+    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    // A filesystem that does not say how large it is has its own ways.
+    if disk.blocks() > 0 && size.saturating_sub(has) > free {
+        return Err(DestinationError::Full { size, source: Errno::ENOSPC.into() });
+    }
+    file.set_len(size).map_err(failed)
 }
 
 impl Destination {
@@ -56,7 +142,7 @@ impl Destination {
         let map = |source| DestinationError::Map { size, source };
         file.set_len(size).map_err(map)?;
         if len == 0 {
-            return Ok(Self { map: None, size: 0 });
+            return Ok(Self { place: Place::Nothing, size: 0 });
         }
         match fallocate(file.as_fd(), FallocateFlags::empty(), 0, signed) {
             // A filesystem that cannot allocate ahead.
@@ -67,7 +153,24 @@ impl Destination {
             Err(errno) => return Err(map(errno.into())),
         }
         let mapped = MmapOptions::new().len(len).map_raw(file).map_err(map)?;
-        Ok(Self { map: Some(mapped), size: len })
+        Ok(Self { place: Place::Map(mapped), size: len })
+    }
+
+    /// A stream of windows, of `size` bytes together: each is put together in a buffer and given to
+    /// `give` by the lane that had its last fragment. It is done when `give`, or whoever it hands the
+    /// window on to, says so; dropped, it is asked for again. Costs less than a mapped file, whose
+    /// pages are cleared and faulted in one by one; [`Transfer::window`](super::Transfer::window)
+    /// gives nothing of it.
+    ///
+    /// # Errors
+    /// When this machine has no addresses for so many bytes.
+    pub fn stream(
+        size: u64,
+        give: impl Fn(Filled) + Send + Sync + 'static,
+    ) -> Result<Self, DestinationError> {
+        let len = usize::try_from(size).map_err(|_| DestinationError::Size(size))?;
+        let stream = Stream { give: Box::new(give), buffers: Mutex::default() };
+        Ok(Self { place: Place::Stream(stream), size: len })
     }
 
     /// Memory of `size` bytes, all 0.
@@ -77,11 +180,11 @@ impl Destination {
     pub fn memory(size: u64) -> Result<Self, DestinationError> {
         let len = usize::try_from(size).map_err(|_| DestinationError::Size(size))?;
         if len == 0 {
-            return Ok(Self { map: None, size: 0 });
+            return Ok(Self { place: Place::Nothing, size: 0 });
         }
         let mapped = MmapOptions::new().len(len).map_anon();
         let mapped = mapped.map_err(|source| DestinationError::Map { size, source })?;
-        Ok(Self { map: Some(mapped.into()), size: len })
+        Ok(Self { place: Place::Map(mapped.into()), size: len })
     }
 
     /// Has the kernel give all pages now, what they hold unchanged, so that no lane waits for one
@@ -90,7 +193,7 @@ impl Destination {
     /// # Errors
     /// When memory does not suffice, or the kernel is older than 5.14.
     pub fn populate(&self) -> io::Result<()> {
-        self.map.as_ref().map_or(Ok(()), |map| map.advise(Advice::PopulateWrite))
+        self.map().map_or(Ok(()), |map| map.advise(Advice::PopulateWrite))
     }
 
     /// Bytes of the file.
@@ -99,19 +202,30 @@ impl Destination {
         self.size as u64
     }
 
-    /// Writes what has arrived to disk, and waits for it; nothing for memory.
+    /// Writes what has arrived to disk, and waits for it; nothing for memory and streams.
     ///
     /// # Errors
     /// What the disk says.
     pub fn sync(&self) -> io::Result<()> {
-        self.map.as_ref().map_or(Ok(()), MmapRaw::flush)
+        self.map().map_or(Ok(()), MmapRaw::flush)
     }
 
-    /// Where the `len` bytes from `from` on are; `None` when they are not all in the file.
+    const fn map(&self) -> Option<&MmapRaw> {
+        if let Place::Map(map) = &self.place { Some(map) } else { None }
+    }
+
+    /// The stream, if it is one.
+    #[inline]
+    pub(super) const fn as_stream(&self) -> Option<&Stream> {
+        if let Place::Stream(stream) = &self.place { Some(stream) } else { None }
+    }
+
+    /// Where the `len` bytes from `from` on are; `None` when they are not all in the file, and of
+    /// a stream.
     #[inline]
     pub(super) fn at(&self, from: u64, len: usize) -> Option<*mut u8> {
         let from = usize::try_from(from).ok()?;
-        let map = self.map.as_ref()?;
+        let map = self.map()?;
         let inside = from.checked_add(len).is_some_and(|to| to <= self.size);
         // SAFETY: the mapping has `size` bytes, and `from` is not beyond them.
         inside.then(|| unsafe { map.as_mut_ptr().add(from) })
@@ -151,10 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn room_is_made_where_there_is_some() {
+        let file = tempfile::tempfile().expect("a folder for it");
+        io::Write::write_all(&mut &file, b"before").expect("room");
+        make_room(&file, 10_000).expect("room");
+        assert_eq!(file.metadata().expect("open").len(), 10_000);
+        let full = make_room(&file, 1 << 61);
+        assert!(matches!(full, Err(DestinationError::Full { .. })), "{full:?}");
+        assert_eq!(file.metadata().expect("open").len(), 10_000);
+    }
+
+    #[test]
     fn sizes_that_cannot_be_are_errors() {
         let file = tempfile::tempfile().expect("a folder for it");
         for size in [u64::MAX, 1 << 62] {
             assert!(Destination::file(&file, size).is_err(), "{size}");
+            assert!(make_room(&file, size).is_err(), "{size}");
             assert!(Destination::memory(size).is_err(), "{size}");
         }
     }

@@ -36,16 +36,18 @@ mod pool;
 mod table;
 mod transfer;
 
+use super::body::Check;
+
 pub use counters::{LaneCounters, Quantity};
-pub use destination::{Destination, DestinationError};
+pub use destination::{Destination, DestinationError, make_room};
 pub use lane::{Lane, LaneSettings};
 pub use table::Transfers;
-pub use transfer::{HeldSpace, Progress, Transfer, TransferError, TransferSpec};
+pub use transfer::{Filled, HeldSpace, Progress, Transfer, TransferError, TransferSpec};
 
 /// A number that stands for window `window` of transfer `id`, with the check `check`.
 #[must_use]
 #[inline]
-pub const fn window_digest(id: u32, window: u32, check: u64) -> u64 {
+pub const fn window_digest(id: u32, window: u32, Check(check): Check) -> u64 {
     // Odd constants spread; each place of each file counts differently.
     let place = ((id as u64) << 32 | window as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (check ^ place ^ (place >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)

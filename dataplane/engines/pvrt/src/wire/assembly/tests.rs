@@ -306,6 +306,51 @@ fn one(sealed: bool) -> (Sender, Lane, Arc<Transfer>) {
 const ALL: Wanted = Wanted::Windows { first: 0, count: 3, raw: false };
 
 #[test]
+fn windows_of_a_stream_are_done_when_they_are_kept() {
+    let bytes: Vec<u8> = (0..2_500_u32).map(|at| ((at * 7) >> 3) as u8).collect();
+    let (give, filled) = std::sync::mpsc::channel::<Filled>();
+    let stream = Destination::stream(2_500, move |filled| drop(give.send(filled)));
+    let spec = TransferSpec { id: 3, size: 2_500, window_bytes: 1_000, anchor: 0 };
+    let transfers = Arc::new(Transfers::new());
+    let transfer = Transfer::new(spec, HeldSpace::default(), stream.expect("few bytes"));
+    let transfer = transfers.register(transfer.expect("possible")).expect("its own number");
+    let mut lane = Lane::new(Arc::clone(&transfers), LaneSettings::default());
+    let mut framer = Framer::new(3, 600, None);
+    let mut send = |window: u32| {
+        let part = &bytes[window as usize * 1_000..][..spec.window_len(window) as usize];
+        let payload = Payload::Direct(part, body::check(part));
+        for fragment in 0..framer.fragments(&payload) {
+            let mut frame = Vec::new();
+            framer.fragment(window, &payload, fragment, &mut frame);
+            lane.batch([frame.as_slice()], 0);
+        }
+    };
+    for window in [2, 0, 1] {
+        send(window);
+        let filled = filled.try_recv().expect("the last fragment came");
+        assert_eq!((filled.window(), filled.transfer().spec().id), (window, 3));
+        assert!(bytes[window as usize * 1_000..].starts_with(filled.bytes()));
+        assert_eq!(filled.bytes().len(), spec.window_len(window) as usize);
+        assert!(!transfer.is_done(window) && transfer.window(window).is_none());
+        if window == 0 {
+            // Not kept: it comes again.
+            drop(filled);
+            let mut wanted = Vec::new();
+            transfer.wanted(0..3, 9, &mut wanted);
+            assert_eq!(wanted, [Wanted::Windows { first: 0, count: 2, raw: false }]);
+            continue;
+        }
+        filled.done();
+        assert!(transfer.is_done(window));
+    }
+    send(0);
+    send(0);
+    filled.try_recv().expect("once more").done();
+    assert!(transfer.is_complete() && filled.try_recv().is_err());
+    assert_eq!(lane.counters().late + lane.counters().elsewhere, 2);
+}
+
+#[test]
 fn each_cause_has_its_counter() {
     for sealed in [false, true] {
         let (mut sender, mut lane, transfer) = one(sealed);

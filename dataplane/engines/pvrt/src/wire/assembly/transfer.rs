@@ -380,24 +380,57 @@ impl Transfer {
 pub(super) struct Claim {
     transfer: Arc<Transfer>,
     window: u32,
-    begin: *mut u8,
-    len: usize,
+    bytes: ClaimBytes,
+}
+
+/// Where a claimed window is written.
+#[derive(Debug)]
+enum ClaimBytes {
+    /// In the destination.
+    Place(*mut u8, usize),
+    /// In a buffer of the stream, which may be longer.
+    Buffer(Vec<u8>, usize),
 }
 
 // SAFETY: the pointer is into the transfer's mapping, which any thread may write; which one does is
 // what the claim says.
 unsafe impl Send for Claim {}
 
+/// Why there is no claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The window is done or another lane's.
+    Taken,
+    /// All buffers of the stream are lent.
+    Unroomed,
+}
+
 impl Claim {
     /// Of window `window`, unless it is done or another lane's.
     #[inline]
-    pub(super) fn new(transfer: &Arc<Transfer>, window: u32) -> Option<Self> {
+    pub(super) fn new(transfer: &Arc<Transfer>, window: u32) -> Result<Self, Refused> {
         let spec = transfer.spec();
         let len = spec.window_len(window) as usize;
-        let begin = transfer.destination.at(spec.begin(window), len)?;
+        let bytes = match transfer.destination.as_stream() {
+            None => {
+                let begin = transfer.destination.at(spec.begin(window), len);
+                ClaimBytes::Place(begin.ok_or(Refused::Taken)?, len)
+            }
+            Some(_) if transfer.claimed.get(window, Ordering::Relaxed) => {
+                return Err(Refused::Taken);
+            }
+            Some(stream) => ClaimBytes::Buffer(stream.take(len).ok_or(Refused::Unroomed)?, len),
+        };
         // Pairs with the release in `drop`: the next owner's writes come after the last one's.
-        let new = transfer.claimed.set(window, Ordering::Acquire);
-        new.then(|| Self { transfer: Arc::clone(transfer), window, begin, len })
+        if transfer.claimed.set(window, Ordering::Acquire) {
+            return Ok(Self { transfer: Arc::clone(transfer), window, bytes });
+        }
+        if let (ClaimBytes::Buffer(buffer, _), Some(stream)) =
+            (bytes, transfer.destination.as_stream())
+        {
+            stream.give_back(buffer);
+        }
+        Err(Refused::Taken)
     }
 
     /// Its window.
@@ -406,18 +439,31 @@ impl Claim {
         self.window
     }
 
-    /// The window's bytes in the destination.
+    /// The window's bytes, where they are put together.
     #[inline]
     pub(super) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: inside the destination, which the transfer keeps. The window's bit in `claimed` is
-        // set by this claim and cleared by its end alone, so that no other claim has it; windows do not
-        // overlap; readers wait for the bit in `done`, which only `done` sets.
-        unsafe { std::slice::from_raw_parts_mut(self.begin, self.len) }
+        match &mut self.bytes {
+            // SAFETY: inside the destination, which the transfer keeps. The window's bit in `claimed`
+            // is set by this claim and cleared by its end alone, so that no other claim has it; windows
+            // do not overlap; readers wait for the bit in `done`, which only `done` sets.
+            ClaimBytes::Place(begin, len) => unsafe {
+                std::slice::from_raw_parts_mut(*begin, *len)
+            },
+            ClaimBytes::Buffer(buffer, len) => &mut buffer[..*len],
+        }
     }
 
-    /// The check has passed: nobody writes the window any more.
+    /// The check has passed: nobody writes the window any more, or it is given on.
     #[inline]
     pub(super) fn done(self) {
+        let transfer = Arc::clone(&self.transfer);
+        match transfer.destination.as_stream() {
+            Some(stream) => (stream.give)(Filled(self)),
+            None => self.finish(),
+        }
+    }
+
+    fn finish(self) {
         let new = self.transfer.done.set(self.window, Ordering::Release);
         self.transfer.done_count.fetch_add(u64::from(new), Ordering::Release);
         self.transfer.failed.clear(self.window, Ordering::Relaxed);
@@ -434,5 +480,44 @@ impl Drop for Claim {
         if !self.transfer.done.get(self.window, Ordering::Relaxed) {
             self.transfer.claimed.clear(self.window, Ordering::Release);
         }
+        if let (ClaimBytes::Buffer(buffer, _), Some(stream)) =
+            (&mut self.bytes, self.transfer.destination.as_stream())
+        {
+            stream.give_back(std::mem::take(buffer));
+        }
+    }
+}
+
+/// A whole window of a [stream](Destination::stream), whose check has passed. Dropped before it is
+/// [done](Self::done) it counts as missing.
+#[derive(Debug)]
+pub struct Filled(Claim);
+
+impl Filled {
+    /// Whose it is.
+    #[must_use]
+    pub fn transfer(&self) -> &Transfer {
+        &self.0.transfer
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn window(&self) -> u32 {
+        self.0.window
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0.bytes {
+            ClaimBytes::Buffer(buffer, len) => &buffer[..*len],
+            // Only windows of streams are given on.
+            ClaimBytes::Place(..) => &[],
+        }
+    }
+
+    /// Its bytes are kept: it need not come again.
+    pub fn done(self) {
+        self.0.finish();
     }
 }

@@ -43,10 +43,32 @@ const DICTIONARY: u64 = 2;
 
 /// The check of a window's bytes: CRC-64/NVME. It tells a wrong blob or older file from the right
 /// one, not an attacker from a friend: that is what a transfer's key and the file's hash are for.
+///
+/// A type of its own, as what stands beside it are offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check(pub u64);
+
+impl Check {
+    /// As it travels.
+    #[must_use]
+    #[inline]
+    pub const fn to_le_bytes(self) -> [u8; CHECK] {
+        self.0.to_le_bytes()
+    }
+
+    /// From how it travels.
+    #[must_use]
+    #[inline]
+    pub const fn from_le_bytes(bytes: [u8; CHECK]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+}
+
+/// The check of `bytes`.
 #[must_use]
 #[inline]
-pub fn check(bytes: &[u8]) -> u64 {
-    crc_fast::crc64_nvme(bytes)
+pub fn check(bytes: &[u8]) -> Check {
+    Check(crc_fast::crc64_nvme(bytes))
 }
 
 /// Bytes that make no window.
@@ -107,7 +129,7 @@ pub struct Body<'a> {
     /// Bytes that the raw pieces take.
     taken: u32,
     /// What [`check`] gives of the window.
-    pub check: u64,
+    pub check: Check,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +170,7 @@ impl<'a> Body<'a> {
         if !exact || empty {
             return Err(BodyError::Raw { taken, have: rest.len() });
         }
-        Ok(Self { coding, raw: rest, taken, check: u64::from_le_bytes(*check) })
+        Ok(Self { coding, raw: rest, taken, check: Check::from_le_bytes(*check) })
     }
 
     /// Makes the window from `pieces`, as [`Self::parse`] left them, in `out`, which has its length.

@@ -128,7 +128,9 @@ fn a_body_is_these_bytes() {
     ];
     let window = Window { pieces, raw: b"hi".to_vec() };
     let mut body = Vec::new();
-    BodyWriter::new(3).write(&window, 1_000, 0x0102_0304_0506_0708, &mut body).expect("whole");
+    BodyWriter::new(3)
+        .write(&window, 1_000, Check(0x0102_0304_0506_0708), &mut body)
+        .expect("whole");
     let want =
         b"\x10\xb0\x09\x00\x0b\x15\xff\x00\x02\x07\xb1\x14hi\x08\x07\x06\x05\x04\x03\x02\x01";
     assert_eq!(body, want);
@@ -136,7 +138,7 @@ fn a_body_is_these_bytes() {
 
 #[test]
 fn the_check_is_crc_64_nvme() {
-    assert_eq!(check(b"123456789"), 0xae8b_1486_0a79_9888);
+    assert_eq!(check(b"123456789"), Check(0xae8b_1486_0a79_9888));
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn a_whole_window_of_one_reference_is_short() {
         raw: Vec::new(),
     };
     let mut body = Vec::new();
-    BodyWriter::new(0).write(&window, Space::BESIDE + 65_536, 0, &mut body).expect("whole");
+    BodyWriter::new(0).write(&window, Space::BESIDE + 65_536, Check(0), &mut body).expect("whole");
     assert_eq!(body.len(), 3 + CHECK);
 }
 
@@ -186,7 +188,7 @@ fn hostile_bodies_are_refused() {
 fn windows_that_do_not_add_up_are_not_written() {
     let mut out = Vec::new();
     let mut write = |pieces: Vec<Piece>, raw: &[u8]| {
-        BodyWriter::new(0).write(&Window { pieces, raw: raw.to_vec() }, 0, 0, &mut out)
+        BodyWriter::new(0).write(&Window { pieces, raw: raw.to_vec() }, 0, Check(0), &mut out)
     };
     assert_eq!(write(vec![Piece::Raw(2)], b"x"), Err(WriteError::Raw { taken: 2, have: 1 }));
     assert_eq!(write(vec![Piece::Raw(0)], b""), Err(WriteError::Length(0)));

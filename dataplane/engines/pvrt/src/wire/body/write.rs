@@ -3,7 +3,7 @@
 use thiserror::Error;
 use zstd::zstd_safe::{CCtx, CDict};
 
-use super::{ADD, DICTIONARY, RAW, REF, STORED, XOR, ZSTD};
+use super::{ADD, Check, DICTIONARY, RAW, REF, STORED, XOR, ZSTD};
 use crate::program::{Piece, Transform, Window};
 use crate::wire::varint;
 
@@ -67,7 +67,7 @@ impl BodyWriter {
         &mut self,
         window: &Window,
         from: u64,
-        check: u64,
+        check: Check,
         out: &mut Vec<u8>,
     ) -> Result<(), WriteError> {
         let bytes = window.bytes();
