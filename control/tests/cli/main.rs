@@ -16,4 +16,5 @@ mod replies;
 mod run;
 mod smoke;
 mod token;
+mod transfer;
 mod tx;
