@@ -98,7 +98,7 @@ fn hosts_know_each_other_by_their_keys() {
     drop(other);
     // And a sender that is not let in.
     let other = start("b", &format!("--allow {} --listen {at} --once", "A".repeat(43) + "="));
-    send(&at, "").fails(1, &["closed the connection"]);
+    send(&at, "").fails(1, &["the other end: the sender's key", &own]);
     other.end().fails(1, &[&own, "is not known here", "authorized_keys"]);
 }
 

@@ -39,7 +39,9 @@ fn what_changed_goes_alone() {
     assert_eq!(changed["synced"], 1);
     assert!(changed["wire_bytes"]["total"].as_u64().expect("a number") < 20_000, "{changed}");
     let whole = places.send("--whole --compress off");
-    assert!(whole["wire_bytes"]["total"].as_u64().expect("a number") < 2_000, "{whole}");
+    assert_eq!((&whole["synced"], &whole["bytes"]), (&0.into(), &2_000_050.into()));
+    assert!(whole["wire_bytes"]["raw"].as_u64().expect("a number") > 2_000_050, "{whole}");
+    places.hold();
 }
 
 #[test]
