@@ -169,6 +169,17 @@ pub(crate) fn has_af_xdp() -> bool {
 /// Runs `test` with a folder on a full disk: a tmpfs of 64 KiB that holds `old`, an older file,
 /// and another that fills it; says why where that is not allowed.
 pub(crate) fn with_full_disk(test: impl FnOnce(&Path) + Send) {
+    with_disk("64k", |place| {
+        fs::write(place.join("old"), "older").expect("fits");
+        let mut filler = fs::File::create(place.join("filler")).expect("fits");
+        while filler.write_all(&[0; 4096]).is_ok() {}
+        test(place);
+    });
+}
+
+/// Runs `test` with a folder on a disk of its own, a tmpfs of `size`; says why where that is not
+/// allowed.
+pub(crate) fn with_disk(size: &str, test: impl FnOnce(&Path) + Send) {
     use nix::mount::{MsFlags, mount};
     let folder = folder();
     let place = folder.path();
@@ -176,18 +187,16 @@ pub(crate) fn with_full_disk(test: impl FnOnce(&Path) + Send) {
         let body = || {
             let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             let none = None::<&str>;
+            let size = format!("size={size}");
             // The mounts of this thread alone: they go with it.
             let mounted = unshare(CloneFlags::CLONE_NEWNS)
                 .and_then(|()| mount(none, "/", none, private, none))
                 .and_then(|()| {
-                    mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some("size=64k"))
+                    mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some(&*size))
                 });
             if let Err(errno) = mounted {
                 return println!("skipped: mounting a tmpfs: {errno}");
             }
-            fs::write(place.join("old"), "older").expect("fits");
-            let mut filler = fs::File::create(place.join("filler")).expect("fits");
-            while filler.write_all(&[0; 4096]).is_ok() {}
             test(place);
         };
         if let Err(panic) = scope.spawn(body).join() {

@@ -18,4 +18,5 @@ mod run;
 mod shell;
 mod smoke;
 mod token;
+mod transfer;
 mod tx;

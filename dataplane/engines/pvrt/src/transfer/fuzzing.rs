@@ -66,7 +66,7 @@ pub fn staging_journal(data: &[u8]) {
     }
     // Bits behind the last window mean nothing.
     let mut known = map.to_vec();
-    if count % 8 != 0
+    if !count.is_multiple_of(8)
         && let Some(byte) = known.last_mut()
     {
         *byte &= (1 << (count % 8)) - 1;
@@ -119,7 +119,7 @@ pub fn sync_messages(data: &[u8]) {
     if side % 2 == 0 {
         let receiver = sync::Receiver::new(&old, vec![Some(0), Some(1), None], KEY);
         let Ok(mut receiver) = receiver else { return };
-        while let Some(message) = messages.next() {
+        for message in messages {
             if !matches!(receiver.take(message, &mut Inside), Ok(Reply::None | Reply::Send(_))) {
                 return;
             }
