@@ -127,7 +127,7 @@ impl Ivf {
                 let centre = self.turned.row(list as usize);
                 let list = &mut self.lists[list as usize];
                 self.quantizer.encode(&mut turned, centre, &mut list.codes);
-                list.extra.encode(self.quantizer.measure(), &turned);
+                list.extra.encode(self.quantizer.measure(), &turned, centre);
                 list.places.push(first + at as u32);
             }
         }

@@ -266,18 +266,29 @@ unsafe fn products<S: Simd>(
     }
 }
 
-/// Levels of numbers, and the product of the numbers with the middles of their levels. The
-/// compiler makes vectors of it; sums are kept in sixteen lanes so that it may.
+/// Products with the middles of levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Levels {
+    /// That of the numbers whose levels they are.
+    pub own: f32,
+    /// That of the centre.
+    pub centre: f32,
+}
+
+/// Levels of numbers, and the products with the middles of these levels. The compiler makes
+/// vectors of it; sums are kept in sixteen lanes so that it may.
 #[inline(always)]
-pub(super) fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
-    let mut sums = [0.0_f32; 16];
+pub(super) fn levels(x: &[f32], centre: &[f32], by: f32, half: i32, out: &mut [u8]) -> Levels {
+    let (mut own, mut centred) = ([0.0_f32; 16], [0.0_f32; 16]);
     let (least, most) = (-half as f32, (half - 1) as f32);
-    for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
-        for ((x, out), sum) in x.iter().zip(out).zip(&mut sums) {
-            let level = (x * by).floor().clamp(least, most);
-            *out = level as i32 as u8;
-            *sum += x * (level + 0.5);
+    let rows = x.chunks_exact(16).zip(centre.chunks_exact(16));
+    for ((x, centre), out) in rows.zip(out.chunks_exact_mut(16)) {
+        for k in 0..16 {
+            let level = (x[k] * by).floor().clamp(least, most);
+            out[k] = level as i32 as u8;
+            own[k] += x[k] * (level + 0.5);
+            centred[k] += centre[k] * (level + 0.5);
         }
     }
-    sums.iter().sum()
+    Levels { own: own.iter().sum(), centre: centred.iter().sum() }
 }

@@ -23,7 +23,9 @@ use std::fmt;
 use std::sync::OnceLock;
 
 pub use codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
+pub use generic::Levels;
 pub use isa::Isa;
+pub use turn::Offset;
 
 /// What two vectors are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,18 +52,19 @@ struct Compiled {
     scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
     tile: unsafe fn(Many, Many, usize, &mut [f32]),
     round: Round,
-    signs: unsafe fn(&[f32], &mut [u32]) -> f32,
+    offset: unsafe fn(&[f32], &[f32], &mut [u32]) -> Offset,
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
     dot_u8: unsafe fn(&[u8], &[i8]) -> i32,
     dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
-    levels: unsafe fn(&[f32], f32, i32, &mut [u8]) -> f32,
+    levels: unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels,
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
 macro_rules! compiled {
     ($simd:ty, $codes:path $(, $features:literal)?) => {
-        use $crate::kernels::generic::{self, Column, Full, Half};
+        use $crate::kernels::generic::{self, Column, Full, Half, Levels};
+        use $crate::kernels::turn::Offset;
 
         $(#[target_feature(enable = $features)])?
         unsafe fn compare<C: Column, const L2: bool>(
@@ -115,9 +118,9 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn signs(x: &[f32], words: &mut [u32]) -> f32 {
+        unsafe fn offset(x: &[f32], centre: &[f32], words: &mut [u32]) -> Offset {
             // SAFETY: as above.
-            unsafe { $crate::kernels::turn::signs::<$simd>(x, words) }
+            unsafe { $crate::kernels::turn::offset::<$simd>(x, centre, words) }
         }
 
         $(#[target_feature(enable = $features)])?
@@ -133,8 +136,14 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
-            $crate::kernels::generic::levels(x, by, half, out)
+        unsafe fn levels(
+            x: &[f32],
+            centre: &[f32],
+            by: f32,
+            half: i32,
+            out: &mut [u8],
+        ) -> Levels {
+            $crate::kernels::generic::levels(x, centre, by, half, out)
         }
 
         $(#[target_feature(enable = $features)])?
@@ -153,7 +162,7 @@ macro_rules! compiled {
                 scan_i8,
                 tile,
                 round,
-                signs,
+                offset,
                 codes: $codes,
                 dot_u8,
                 dot_u4,
@@ -313,15 +322,16 @@ impl Kernels {
         unsafe { (self.compiled.round)(x, by, (from, power), folds) }
     }
 
-    /// Which of `x` are above 0, 32 a word, the first in the lowest bit; returns the sum of all
-    /// without their signs.
+    /// Which components of `x` are above those of `centre`, 32 a word, the first in the lowest bit;
+    /// returns what their differences come to.
     ///
     /// # Panics
-    /// When `words` does not have one place for each 32 of `x`.
-    pub fn signs(&self, x: &[f32], words: &mut [u32]) -> f32 {
+    /// When `words` does not have one place for each 32 of `x`, or `centre` another length.
+    pub fn offset(&self, x: &[f32], centre: &[f32], words: &mut [u32]) -> Offset {
         assert_eq!(x.len(), 32 * words.len(), "32 signs a word");
+        assert_eq!(x.len(), centre.len(), "components of the centre");
         // SAFETY: the level is available; lengths as asserted.
-        unsafe { (self.compiled.signs)(x, words) }
+        unsafe { (self.compiled.offset)(x, centre, words) }
     }
 
     /// Exact dot product of unsigned bytes and signed ones.
@@ -350,15 +360,16 @@ impl Kernels {
     }
 
     /// Writes the low eight bits of the whole part, towards minus infinity, of each number times
-    /// `by`, held within `-half..half`; returns the product of the numbers with the middles of
-    /// the levels so chosen.
+    /// `by`, held within `-half..half`; returns the products of the numbers and of `centre` with
+    /// the middles of the levels so chosen.
     ///
     /// # Panics
-    /// When `out` is not as long as `x`, or that no multiple of 16.
-    pub fn levels(&self, x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
+    /// When `out` or `centre` is not as long as `x`, or that no multiple of 16.
+    pub fn levels(&self, x: &[f32], centre: &[f32], by: f32, half: i32, out: &mut [u8]) -> Levels {
         check(x.len(), out.len(), 16);
+        check(x.len(), centre.len(), 16);
         // SAFETY: the level is available.
-        unsafe { (self.compiled.levels)(x, by, half, out) }
+        unsafe { (self.compiled.levels)(x, centre, by, half, out) }
     }
 
     /// Writes the tables that [`CodeScan`] looks sums up in; returns its [`CodeScan::unit`].

@@ -66,6 +66,10 @@ impl Simd for Portable {
         a.iter().enumerate().map(|(k, &value)| u32::from(value > 0.0) << k).sum()
     }
     #[inline(always)]
+    unsafe fn signed(a: [f32; 8], by: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| if by[k] > 0.0 { a[k] } else { -a[k] })
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> [i32; 8] {
         [0; 8]
     }

@@ -46,6 +46,8 @@ pub(super) trait Simd: Copy {
     unsafe fn abs(a: Self::F) -> Self::F;
     /// Bit `k` says that lane `k` is above 0.
     unsafe fn positive(a: Self::F) -> u32;
+    /// Lane by lane `a` where `by` is above 0, and `-a` elsewhere.
+    unsafe fn signed(a: Self::F, by: Self::F) -> Self::F;
 
     /// All 0.
     unsafe fn zero_i() -> Self::I;

@@ -91,6 +91,11 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn signed(a: float32x4_t, by: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vbslq_f32(vcgtzq_f32(by), a, vnegq_f32(a)) }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> int32x4_t {
         // SAFETY: see above.
         unsafe { vdupq_n_s32(0) }

@@ -97,6 +97,14 @@ impl Simd for Avx2 {
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, _mm256_setzero_ps())) as u32 }
     }
     #[inline(always)]
+    unsafe fn signed(a: __m256, by: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let above = _mm256_cmp_ps::<_CMP_GT_OQ>(by, _mm256_setzero_ps());
+            _mm256_xor_ps(a, _mm256_andnot_ps(above, _mm256_set1_ps(-0.0)))
+        }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_setzero_si256() }

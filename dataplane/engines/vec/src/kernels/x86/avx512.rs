@@ -95,6 +95,14 @@ impl Simd for Avx512 {
         unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_setzero_ps())) }
     }
     #[inline(always)]
+    unsafe fn signed(a: __m512, by: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(by, _mm512_setzero_ps());
+            _mm512_mask_xor_ps(a, !above, a, _mm512_set1_ps(-0.0))
+        }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_setzero_si512() }
