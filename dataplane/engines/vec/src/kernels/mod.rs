@@ -395,6 +395,19 @@ impl Kernels {
     }
 }
 
+/// Asks for the cache line at `ptr`, where the processor can be asked.
+#[inline(always)]
+pub(crate) fn prefetch<T>(ptr: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that could fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = ptr;
+}
+
 #[inline]
 fn check(rows: usize, query: usize, multiple: usize) {
     assert!(

@@ -188,14 +188,9 @@ impl ExtraView<'_> {
     /// Asks for the memory that [`Self::refine`] of code `at` will read.
     #[inline]
     pub fn prefetch(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
         for line in self.rows[at * self.stride..][..self.stride].chunks(64) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing that could fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+            crate::kernels::prefetch(line.as_ptr());
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
     }
 }
 

@@ -127,11 +127,28 @@ impl RaBitQ {
     #[must_use]
     pub fn query(&self, query: &[f32]) -> QueryTables {
         let mut turned = Rows::new(self.padded());
-        turned.push(&vec![0.0; self.padded()]);
+        turned.resize_zeroed(1);
         self.rotation.rotate(query, turned.row_mut(0));
+        self.tables(turned)
+    }
+
+    /// Prepares a query that is rotated already.
+    ///
+    /// # Panics
+    /// When it has another dimension.
+    #[must_use]
+    pub(crate) fn query_turned(&self, query: &[f32]) -> QueryTables {
+        let mut turned = Rows::new(self.padded());
+        turned.push(query);
+        self.tables(turned)
+    }
+
+    fn tables(&self, turned: Rows<f32>) -> QueryTables {
         let mut tables = vec![0; self.words() * TABLE_BYTES];
         let unit = self.kernels.tables(turned.row(0), &mut tables);
-        let (bytes, byte) = bytes(turned.row(0));
+        let mut bytes = Rows::new(turned.dim().next_multiple_of(128));
+        bytes.resize_zeroed(1);
+        let byte = to_bytes(turned.row(0), &mut bytes.row_mut(0)[..turned.dim()]);
         let sum = turned.row(0).iter().sum();
         QueryTables { turned, bytes, byte, sum, tables, unit }
     }
@@ -147,16 +164,14 @@ impl RaBitQ {
     }
 }
 
-/// Components as bytes of one unit, which is given too.
-fn bytes(query: &[f32]) -> (Rows<i8>, f32) {
-    let most = query.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    let mut rows = Rows::new(query.len().next_multiple_of(128));
-    rows.push(&vec![0; rows.dim()]);
-    for (byte, value) in rows.row_mut(0).iter_mut().zip(query) {
+/// Writes components as bytes of one unit, which is returned.
+pub(crate) fn to_bytes(vector: &[f32], bytes: &mut [i8]) -> f32 {
+    let most = vector.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    for (byte, value) in bytes.iter_mut().zip(vector) {
         // Rounded away from 0 at halves; towards 0 the rest falls off.
         *byte = (value * (127.0 / most) + 0.5_f32.copysign(*value)) as i8;
     }
-    (rows, most / 127.0)
+    most / 127.0
 }
 
 impl QueryTables {

@@ -1,0 +1,178 @@
+//! The walk from vertex to vertex.
+
+use super::beam::{Beam, Seen};
+use super::cell::Cell;
+use super::{GraphView, Starts};
+use crate::index::{Answer, Search};
+use crate::kernels::{Found, Kernels, Measure};
+use crate::quantize::{CodesView, QueryTables};
+use crate::topk::TopK;
+
+/// Vertices that a search begins at.
+const BEGIN: usize = 4;
+
+/// Searches a graph with a beam of [`Search::candidates`] vertices, and ranks those that were
+/// visited.
+///
+/// The filter says what may be hit, not where the walk may go: with one that allows few, a beam
+/// that is much wider than `k` is needed.
+///
+/// # Panics
+/// When query and graph have different dimensions.
+#[must_use]
+pub fn search_graph(
+    kernels: &Kernels,
+    search: &Search<'_>,
+    query: &QueryTables,
+    graph: &GraphView<'_>,
+) -> Answer {
+    let mut best = TopK::new(search.k, search.least);
+    let mut walk = Walk::new(kernels, query, graph, search.candidates.max(search.k));
+    walk.run(|_, place, score| {
+        if search.filter.is_none_or(|filter| filter.allows(place)) {
+            best.offer(place, score);
+        }
+    });
+    Answer { hits: best.sorted(), estimated: walk.estimated, computed: walk.computed }
+}
+
+/// A walk over a graph towards a query.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    kernels: &'a Kernels,
+    query: &'a QueryTables,
+    graph: &'a GraphView<'a>,
+    beam: Beam,
+    seen: Seen,
+    found: Found,
+    exact: Exact<'a>,
+    /// Codes whose score was estimated.
+    pub(super) estimated: u64,
+    /// Vertices that were visited.
+    pub(super) computed: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that begins with a beam of `width`.
+    pub(super) fn new(
+        kernels: &'a Kernels,
+        query: &'a QueryTables,
+        graph: &'a GraphView<'a>,
+        width: usize,
+    ) -> Self {
+        let blocks = graph.starts.codes.blocks().max(graph.shape.degree / crate::kernels::BLOCK);
+        let mut walk = Self {
+            kernels,
+            query,
+            graph,
+            beam: Beam::new(width),
+            seen: Seen::new(2 * width),
+            found: Found::with_room(blocks),
+            exact: Exact::new(kernels, query, graph.measure),
+            estimated: 0,
+            computed: 0,
+        };
+        walk.begin();
+        walk
+    }
+
+    /// Puts the most promising starts into the beam.
+    fn begin(&mut self) {
+        let Starts { codes, vertices } = self.graph.starts;
+        let constant = match self.graph.measure {
+            Measure::Dot => 0.0,
+            Measure::L2 => -self.exact.squares,
+        };
+        self.scan(&codes, f32::NEG_INFINITY);
+        let mut top = TopK::new(BEGIN, f32::NEG_INFINITY);
+        self.found.iter().for_each(|(at, score)| top.offer(at, score));
+        for hit in top.hits() {
+            if let Some(&vertex) = vertices.get(hit.at as usize) {
+                self.beam.push(vertex & !(1 << 31), hit.score + constant);
+            }
+        }
+    }
+
+    fn scan(&mut self, codes: &CodesView<'_>, floor: f32) {
+        codes.scan(self.kernels, self.query, 0..codes.blocks(), floor, &mut self.found);
+        self.estimated += codes.len as u64;
+    }
+
+    /// Goes on until all of the beam was visited; tells number, place and score of each visited
+    /// vertex.
+    pub(super) fn run(&mut self, mut visited: impl FnMut(u32, u32, f32)) {
+        // One vertex ahead: its memory comes while the one before it is worked on.
+        let mut ahead = self.take();
+        while let Some((vertex, cell)) = ahead {
+            ahead = self.take();
+            let score = self.exact.score(&cell);
+            self.computed += 1;
+            visited(vertex, cell.place(), score);
+            self.neighbours(&cell, score);
+            ahead = ahead.or_else(|| self.take());
+        }
+    }
+
+    /// The next vertex to be visited.
+    #[inline]
+    fn take(&mut self) -> Option<(u32, Cell<'a>)> {
+        while let Some(vertex) = self.beam.take() {
+            if let Some(cell) = self.graph.cell(vertex)
+                && self.seen.insert(vertex)
+            {
+                cell.prefetch();
+                return Some((vertex, cell));
+            }
+        }
+        None
+    }
+
+    /// Puts the neighbours of a vertex that promise enough into the beam.
+    #[inline]
+    fn neighbours(&mut self, cell: &Cell<'_>, score: f32) {
+        self.scan(&cell.codes(), self.beam.floor() - score);
+        let vertices = cell.neighbours();
+        for (at, estimate) in self.found.iter() {
+            let vertex = vertices[at as usize] & !(1 << 31);
+            if !self.seen.has(vertex) {
+                self.beam.push(vertex, estimate + score);
+            }
+        }
+    }
+}
+
+/// Scores of visited vertices.
+#[derive(Debug)]
+struct Exact<'a> {
+    kernels: &'a Kernels,
+    measure: Measure,
+    /// The query's components.
+    bytes: &'a [i8],
+    /// What one of them counts.
+    byte: f32,
+    /// What the vertices' bytes have too much, since 128 stands for 0.
+    bias: i32,
+    /// The query's squared length.
+    squares: f32,
+}
+
+impl<'a> Exact<'a> {
+    fn new(kernels: &'a Kernels, query: &'a QueryTables, measure: Measure) -> Self {
+        let (bytes, byte) = query.bytes();
+        let bytes = &bytes[..query.turned().len()];
+        let bias = 128 * bytes.iter().map(|&value| i32::from(value)).sum::<i32>();
+        let squares = kernels.compare_f32(Measure::Dot, query.turned(), query.turned());
+        Self { kernels, measure, bytes, byte, bias, squares }
+    }
+
+    #[inline]
+    fn score(&self, cell: &Cell<'_>) -> f32 {
+        let dot = self.kernels.dot_u8(cell.components(), self.bytes) - self.bias;
+        let (unit, squares) = cell.unit();
+        let product = dot as f32 * (self.byte * unit);
+        match self.measure {
+            Measure::Dot => product,
+            Measure::L2 => 2.0 * product - squares - self.squares,
+        }
+    }
+}
