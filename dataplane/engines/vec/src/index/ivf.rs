@@ -4,7 +4,7 @@
 use super::lists::{ListView, search_lists};
 use super::{Answer, Search};
 use crate::kernels::{Kernels, Measure};
-use crate::kmeans;
+use crate::kmeans::{self, Effort};
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
 use crate::topk::{Hit, TopK};
@@ -57,7 +57,10 @@ impl Ivf {
     /// When there are no lists, or `sample` has fewer vectors than there are to be lists.
     #[must_use]
     pub fn train(sample: &Rows<f32>, settings: &IvfSettings) -> Self {
-        let centres = kmeans::train(&Kernels::best(), sample, settings.lists, settings.seed);
+        let centres = {
+            let IvfSettings { lists, seed, .. } = *settings;
+            kmeans::train(&Kernels::best(), sample, lists, seed, Effort::FULL)
+        };
         Self::about(centres, settings)
     }
 

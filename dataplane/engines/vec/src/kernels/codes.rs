@@ -111,10 +111,10 @@ pub(super) unsafe fn scan_portable(scan: &CodeScan<'_>, found: &mut Found) {
     }
 }
 
-/// Sums of each four components by which bits are set, as bytes of one unit; returns what makes a
-/// sum of them the product with signs.
+/// What makes of a sum of looked-up bytes the product with signs; before it, what makes a sum of
+/// components a byte.
 #[inline(always)]
-pub(super) fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+pub(super) fn unit(query: &[f32]) -> (f32, (f32, f32)) {
     let (mut whole, mut most) = (0.0, f32::MIN_POSITIVE);
     for four in query.chunks_exact(4) {
         let spread: f32 = four.iter().map(|value| value.abs()).sum();
@@ -122,20 +122,34 @@ pub(super) fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
         most = spread.max(most);
     }
     let per_unit = 255.0 / most;
-    for (word, tables) in query.chunks_exact(32).zip(tables.chunks_exact_mut(TABLE_BYTES)) {
-        for (group, four) in word.chunks_exact(4).enumerate() {
-            let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
-            let at = 64 * (group % 2) + 16 * (group / 2);
-            for (bits, entry) in tables[at..at + 16].iter_mut().enumerate() {
-                let mut sum = -least;
-                for (k, value) in four.iter().enumerate() {
-                    sum += if bits >> k & 1 == 1 { *value } else { 0.0 };
-                }
-                // Rounded; at least 0 and at most 255 but for rounding, which saturates.
-                *entry = sum.mul_add(per_unit, 0.5) as u8;
+    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
+    (per_unit, (2.0 / per_unit, -whole))
+}
+
+/// Where the table of the four components from `4 * group` on begins.
+#[inline(always)]
+pub(super) const fn table(group: usize) -> usize {
+    TABLE_BYTES * (group / 8) + 64 * (group % 2) + 16 * (group % 8 / 2)
+}
+
+/// Sums of each four components by which bits are set, as bytes of one unit; returns what makes a
+/// sum of them the product with signs.
+///
+/// # Safety
+/// None beyond the lengths; unsafe as all levels' functions are.
+pub(super) unsafe fn tables_portable(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+    let (per_unit, unit) = unit(query);
+    for (group, four) in query.chunks_exact(4).enumerate() {
+        let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
+        let at = table(group);
+        for (bits, entry) in tables[at..at + 16].iter_mut().enumerate() {
+            let mut sum = -least;
+            for (k, value) in four.iter().enumerate() {
+                sum += if bits >> k & 1 == 1 { *value } else { 0.0 };
             }
+            // Rounded; at least 0 and at most 255 but for rounding, which saturates.
+            *entry = sum.mul_add(per_unit, 0.5) as u8;
         }
     }
-    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
-    (2.0 / per_unit, -whole)
+    unit
 }

@@ -56,13 +56,14 @@ struct Compiled {
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
     dot_u8: unsafe fn(&[u8], &[i8]) -> i32,
     dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
+    bytes: unsafe fn(&[f32], &mut [i8]) -> f32,
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
     levels: unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels,
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
 macro_rules! compiled {
-    ($simd:ty, $codes:path $(, $features:literal)?) => {
+    ($simd:ty, $codes:path, $tables:path $(, $features:literal)?) => {
         use $crate::kernels::generic::{self, Column, Full, Half, Levels};
         use $crate::kernels::turn::Offset;
 
@@ -147,8 +148,8 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
-            $crate::kernels::codes::tables(query, tables)
+        unsafe fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
+            generic::bytes(x, out)
         }
 
         /// This level's functions; to be called only where it is available.
@@ -166,7 +167,8 @@ macro_rules! compiled {
                 codes: $codes,
                 dot_u8,
                 dot_u4,
-                tables,
+                bytes,
+                tables: $tables,
                 levels,
             };
     };
@@ -370,6 +372,17 @@ impl Kernels {
         check(x.len(), centre.len(), 16);
         // SAFETY: the level is available.
         unsafe { (self.compiled.levels)(x, centre, by, half, out) }
+    }
+
+    /// Writes numbers as bytes of one unit, which it returns: rounded to the nearest, halves away
+    /// from 0, the largest as 127 or -127.
+    ///
+    /// # Panics
+    /// When `out` is not as long as `x`, or that no multiple of 16.
+    pub fn bytes(&self, x: &[f32], out: &mut [i8]) -> f32 {
+        check(x.len(), out.len(), 16);
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.bytes)(x, out) }
     }
 
     /// Writes the tables that [`CodeScan`] looks sums up in; returns its [`CodeScan::unit`].

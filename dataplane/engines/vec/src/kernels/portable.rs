@@ -101,9 +101,13 @@ impl Simd for Portable {
         std::array::from_fn(|k| acc[k] + i32::from(row[k]) * i32::from(query[k]))
     }
     #[inline(always)]
+    unsafe fn add_i(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        std::array::from_fn(|k| a[k] + b[k])
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: [i32; 8]) -> i32 {
         a.iter().sum()
     }
 }
 
-crate::kernels::compiled!(Portable, super::codes::scan_portable);
+crate::kernels::compiled!(Portable, super::codes::scan_portable, super::codes::tables_portable);

@@ -64,6 +64,8 @@ pub(super) trait Simd: Copy {
     unsafe fn high_halves(a: Self::B) -> Self::B;
     /// `acc` and the products of `BYTES` unsigned bytes with signed ones.
     unsafe fn dot_u8(acc: Self::I, row: Self::B, query: *const i8) -> Self::I;
+    /// `a + b`.
+    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Sum of the lanes.
     unsafe fn sum_i(a: Self::I) -> i32;
     /// Asks for the cache line at `ptr`, which need not be readable.

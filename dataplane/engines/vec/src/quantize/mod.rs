@@ -4,5 +4,4 @@ mod extra;
 mod rabitq;
 
 pub use extra::{ExtraBits, ExtraCodes, ExtraView};
-pub(crate) use rabitq::to_bytes;
 pub use rabitq::{Codes, CodesView, QueryTables, RaBitQ};

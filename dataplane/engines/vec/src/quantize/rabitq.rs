@@ -148,7 +148,7 @@ impl RaBitQ {
         let unit = self.kernels.tables(turned.row(0), &mut tables);
         let mut bytes = Rows::new(turned.dim().next_multiple_of(128));
         bytes.resize_zeroed(1);
-        let byte = to_bytes(turned.row(0), &mut bytes.row_mut(0)[..turned.dim()]);
+        let byte = self.kernels.bytes(turned.row(0), &mut bytes.row_mut(0)[..turned.dim()]);
         let sum = turned.row(0).iter().sum();
         QueryTables { turned, bytes, byte, sum, tables, unit }
     }
@@ -162,16 +162,6 @@ impl RaBitQ {
     pub fn constant(&self, query: &QueryTables, centre: &[f32]) -> f32 {
         self.kernels.compare_f32(self.measure, query.turned.row(0), centre)
     }
-}
-
-/// Writes components as bytes of one unit, which is returned.
-pub(crate) fn to_bytes(vector: &[f32], bytes: &mut [i8]) -> f32 {
-    let most = vector.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    for (byte, value) in bytes.iter_mut().zip(vector) {
-        // Rounded away from 0 at halves; towards 0 the rest falls off.
-        *byte = (value * (127.0 / most) + 0.5_f32.copysign(*value)) as i8;
-    }
-    most / 127.0
 }
 
 impl QueryTables {

@@ -36,11 +36,13 @@ impl Beam {
             return;
         }
         let held = order(value) << 32 | u64::from(vertex);
-        let at = self.held.partition_point(|other| *other > held);
-        if self.held.len() == self.width {
-            self.held.pop();
+        if self.held.len() < self.width {
+            self.held.push(held);
         }
-        self.held.insert(at, held);
+        let last = self.held.len() - 1;
+        let at = self.held[..last].partition_point(|other| *other > held);
+        self.held.copy_within(at..last, at + 1);
+        self.held[at] = held;
         self.from = self.from.min(at);
         if self.held.len() == self.width {
             self.floor = score((self.held[self.width - 1] >> 32) as u32);

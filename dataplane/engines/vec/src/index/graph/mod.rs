@@ -83,7 +83,8 @@ impl<'a> GraphView<'a> {
         starts: Starts<'a>,
     ) -> Result<Self, BadGraph> {
         let Shape { degree, words } = shape;
-        let fits = degree > 0 && degree.is_multiple_of(Shape::DEGREES) && (1..=128).contains(&words);
+        let fits =
+            degree > 0 && degree.is_multiple_of(Shape::DEGREES) && (1..=128).contains(&words);
         if !fits || degree > 1024 {
             return Err(BadGraph::Shape { degree, words });
         }

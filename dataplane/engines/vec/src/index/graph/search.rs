@@ -28,12 +28,25 @@ pub fn search_graph(
 ) -> Answer {
     let mut best = TopK::new(search.k, search.least);
     let mut walk = Walk::new(kernels, query, graph, search.candidates.max(search.k));
-    walk.run(|_, place, score| {
-        if search.filter.is_none_or(|filter| filter.allows(place)) {
-            best.offer(place, score);
+    walk.run(|seen| {
+        if search.filter.is_none_or(|filter| filter.allows(seen.place)) {
+            best.offer(seen.place, seen.score);
         }
     });
     Answer { hits: best.sorted(), estimated: walk.estimated, computed: walk.computed }
+}
+
+/// A vertex that was visited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visited {
+    /// Its number.
+    pub(super) vertex: u32,
+    /// What a hit is told by.
+    pub(super) place: u32,
+    /// Its dot product with the query.
+    pub(super) product: f32,
+    /// Its score.
+    pub(super) score: f32,
 }
 
 /// A walk over a graph towards a query.
@@ -98,18 +111,26 @@ impl<'a> Walk<'a> {
         self.estimated += codes.len as u64;
     }
 
-    /// Goes on until all of the beam was visited; tells number, place and score of each visited
-    /// vertex.
-    pub(super) fn run(&mut self, mut visited: impl FnMut(u32, u32, f32)) {
+    /// Goes on until all of the beam was visited; tells what was.
+    pub(super) fn run(&mut self, mut visited: impl FnMut(Visited)) {
         // One vertex ahead: its memory comes while the one before it is worked on.
         let mut ahead = self.take();
         while let Some((vertex, cell)) = ahead {
             ahead = self.take();
-            let score = self.exact.score(&cell);
+            let (product, score) = self.exact.score(&cell);
             self.computed += 1;
-            visited(vertex, cell.place(), score);
-            self.neighbours(&cell, score);
-            ahead = ahead.or_else(|| self.take());
+            visited(Visited { vertex, place: cell.place(), product, score });
+            self.scan(&cell.codes(), self.beam.floor() - score);
+            if let Some((_, ahead)) = &ahead {
+                ahead.prefetch(true);
+            }
+            self.push(&cell, score);
+            if ahead.is_none() {
+                ahead = self.take();
+                if let Some((_, ahead)) = &ahead {
+                    ahead.prefetch(true);
+                }
+            }
         }
     }
 
@@ -120,17 +141,16 @@ impl<'a> Walk<'a> {
             if let Some(cell) = self.graph.cell(vertex)
                 && self.seen.insert(vertex)
             {
-                cell.prefetch();
+                cell.prefetch(false);
                 return Some((vertex, cell));
             }
         }
         None
     }
 
-    /// Puts the neighbours of a vertex that promise enough into the beam.
+    /// Puts the neighbours that a scan found into the beam.
     #[inline]
-    fn neighbours(&mut self, cell: &Cell<'_>, score: f32) {
-        self.scan(&cell.codes(), self.beam.floor() - score);
+    fn push(&mut self, cell: &Cell<'_>, score: f32) {
         let vertices = cell.neighbours();
         for (at, estimate) in self.found.iter() {
             let vertex = vertices[at as usize] & !(1 << 31);
@@ -165,14 +185,15 @@ impl<'a> Exact<'a> {
         Self { kernels, measure, bytes, byte, bias, squares }
     }
 
+    /// A vertex's product with the query, and its score.
     #[inline]
-    fn score(&self, cell: &Cell<'_>) -> f32 {
+    fn score(&self, cell: &Cell<'_>) -> (f32, f32) {
         let dot = self.kernels.dot_u8(cell.components(), self.bytes) - self.bias;
         let (unit, squares) = cell.unit();
         let product = dot as f32 * (self.byte * unit);
         match self.measure {
-            Measure::Dot => product,
-            Measure::L2 => 2.0 * product - squares - self.squares,
+            Measure::Dot => (product, product),
+            Measure::L2 => (product, 2.0 * product - squares - self.squares),
         }
     }
 }

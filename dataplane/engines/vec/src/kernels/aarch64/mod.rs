@@ -139,10 +139,15 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: see above.
+        unsafe { vaddq_s32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: int32x4_t) -> i32 {
         // SAFETY: see above.
         unsafe { vaddvq_s32(a) }
     }
 }
 
-crate::kernels::compiled!(Neon, super::codes::scan_portable, "neon");
+crate::kernels::compiled!(Neon, super::codes::scan_portable, super::codes::tables_portable, "neon");

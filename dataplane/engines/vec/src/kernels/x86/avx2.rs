@@ -142,6 +142,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: __m256i) -> i32 {
         // SAFETY: see above.
         unsafe {
@@ -157,4 +162,9 @@ impl Simd for Avx2 {
     }
 }
 
-crate::kernels::compiled!(Avx2, super::codes::scan_avx2, "avx2,fma");
+crate::kernels::compiled!(
+    Avx2,
+    super::codes::scan_avx2,
+    crate::kernels::codes::tables_portable,
+    "avx2,fma"
+);

@@ -137,6 +137,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_dpbusd_epi32(acc, row, _mm512_loadu_si512(query.cast())) }
     }
     #[inline(always)]
+    unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: __m512i) -> i32 {
         // SAFETY: see above.
         unsafe { _mm512_reduce_add_epi32(a) }
@@ -151,5 +156,6 @@ impl Simd for Avx512 {
 crate::kernels::compiled!(
     Avx512,
     super::codes::scan_avx512,
+    super::codes::tables_avx512,
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512vpopcntdq,avx2,fma"
 );

@@ -5,14 +5,14 @@ use super::parallel::each;
 use super::points::Points;
 use super::prune::Near;
 use crate::kernels::Measure;
-use crate::kmeans;
+use crate::kmeans::{self, Effort};
 use crate::pool::Pool;
 use crate::rows::Rows;
 
 /// Vectors of a list on average.
 const LIST: usize = 128;
 /// Lists that the nearest are looked for in.
-const PROBES: usize = 8;
+const PROBES: usize = 4;
 
 /// For each vector those near to it, nearest first; and for each list the vector that is nearest
 /// to its centre.
@@ -21,7 +21,8 @@ pub(super) fn near(points: &Points<'_>, settings: &GraphSettings) -> (Vec<Vec<Ne
         return (Vec::new(), Vec::new());
     }
     let count = points.len().div_ceil(LIST);
-    let centres = kmeans::train(&points.kernels, points.vectors, count, settings.seed);
+    let centres =
+        kmeans::train(&points.kernels, points.vectors, count, settings.seed, Effort::ROUGH);
     let lists = Lists::new(points, &centres);
     let probes = lists.near_lists(&centres);
     let parts = each(settings.threads, count, |list| lists.nearest(list, &probes[list], settings));
@@ -77,24 +78,23 @@ impl<'a> Lists<'a> {
     fn nearest(&self, list: usize, probes: &[u32], settings: &GraphSettings) -> Vec<Vec<Near>> {
         let mut dots = Vec::new();
         let near = |&vertex: &u32| {
-            let mut pool = Pool::new(settings.candidates);
+            let mut pool = Pool::new(settings.candidates / 2);
             for &probe in probes {
                 let members = &self.members[probe as usize];
                 dots.resize(members.len(), 0);
                 let row = self.points.bytes.row(vertex as usize);
                 self.points.kernels.scan_i8(self.bytes[probe as usize].as_slice(), row, &mut dots);
                 for (&other, &dot) in members.iter().zip(&dots) {
-                    let off = -self.points.of_product(vertex as usize, other as usize, dot);
+                    let product = self.points.product(vertex, other, dot);
+                    let off = -self.points.distance(vertex, other, product);
                     if off > pool.floor() && other != vertex {
                         pool.push(off, other);
                     }
                 }
             }
             pool.settle();
-            let mut near: Vec<Near> = pool
-                .iter()
-                .map(|(off, other)| Near { distance: -off, vertex: other })
-                .collect();
+            let mut near: Vec<Near> =
+                pool.iter().map(|(off, other)| Near { distance: -off, vertex: other }).collect();
             Near::order(&mut near);
             near
         };

@@ -42,7 +42,7 @@ impl GraphSettings {
     /// What serves most vectors well, compared by `measure`.
     #[must_use]
     pub const fn new(measure: Measure) -> Self {
-        Self { measure, degree: 32, candidates: 96, rounds: 1, seed: 0, threads: 1 }
+        Self { measure, degree: 32, candidates: 96, rounds: 2, seed: 0, threads: 1 }
     }
 }
 
@@ -67,20 +67,24 @@ impl Graph {
         let codes = quantizer.codes();
         let kernels = Kernels::best();
         let mut graph = Self { quantizer, shape, cells, codes, starts: Vec::new(), kernels };
-        let (near, centres) = lists::near(&points, settings);
-        graph.start_at(&points, &centres);
+        let (near, mut starts) = lists::near(&points, settings);
+        graph.start_at(&points, &starts);
         let mut links = Links::choose(&points, &near, settings);
-        graph.link(&points, first, &links, settings.threads);
-        for _ in 0..settings.rounds {
-            let near = graph.walk_all(&points, &links, settings);
-            links = Links::choose(&points, &near, settings);
+        for round in 1..=settings.rounds {
             graph.link(&points, first, &links, settings.threads);
+            // The last walk is to be good; those before it only make a graph for it.
+            let width = (settings.candidates * round).div_ceil(settings.rounds);
+            let near = graph.walk_all(&points, &links, width, settings.threads);
+            links = Links::choose(&points, &near, settings);
         }
-        reach::all(&mut graph, &points);
+        let begun = starts.len();
+        reach::all(&points, &mut links, &mut starts, degree);
+        graph.start_at(&points, &starts[begun..]);
+        graph.link(&points, first, &links, settings.threads);
         graph
     }
 
-    /// Makes the vertices at `near` the starts.
+    /// Makes these vertices starts too.
     fn start_at(&mut self, points: &Points<'_>, vertices: &[u32]) {
         let zero = vec![0.0; self.quantizer.padded()];
         for &vertex in vertices {
@@ -103,6 +107,9 @@ impl Graph {
             let mut code = [0; 128];
             let code = &mut code[..shape.words];
             for (at, near) in neighbours.iter().enumerate() {
+                if let Some(next) = neighbours.get(at + 1) {
+                    points.prefetch_turned(next.vertex);
+                }
                 let turned = points.turned(near.vertex);
                 let factors = quantizer.code(turned, points.turned(vertex), code);
                 cell.set(at, near.vertex, code, factors);
@@ -116,17 +123,19 @@ impl Graph {
         &self,
         points: &Points<'_>,
         links: &Links,
-        settings: &GraphSettings,
+        width: usize,
+        threads: usize,
     ) -> Vec<Vec<Near>> {
         let view = self.view();
-        each(settings.threads, points.len(), |vertex| {
+        each(threads, points.len(), |vertex| {
             let vertex = vertex as u32;
             let query = self.quantizer.query_turned(points.turned(vertex));
             let mut near = links.of(vertex).to_vec();
-            let mut walk = Walk::new(&self.kernels, &query, &view, settings.candidates);
-            walk.run(|other, _, _| {
-                if other != vertex {
-                    near.push(Near { distance: points.distance(vertex, other), vertex: other });
+            let mut walk = Walk::new(&self.kernels, &query, &view, width);
+            walk.run(|seen| {
+                if seen.vertex != vertex {
+                    let distance = points.distance(vertex, seen.vertex, seen.product);
+                    near.push(Near { distance, vertex: seen.vertex });
                 }
             });
             Near::order(&mut near);

@@ -30,7 +30,9 @@ pub(super) fn each<T: Send>(
     let mut parts: Vec<(usize, Vec<T>)> = thread::scope(|scope| {
         let started: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         let ended = started.into_iter().map(thread::ScopedJoinHandle::join);
-        ended.flat_map(|parts| parts.unwrap_or_else(|cause| std::panic::resume_unwind(cause))).collect()
+        ended
+            .flat_map(|parts| parts.unwrap_or_else(|cause| std::panic::resume_unwind(cause)))
+            .collect()
     });
     parts.sort_unstable_by_key(|part| part.0);
     parts.into_iter().flat_map(|part| part.1).collect()
@@ -46,7 +48,9 @@ pub(super) fn each_chunk<T: Send>(
     let share = (rows.len() / stride).div_ceil(threads.max(1)).max(1);
     let work = &work;
     let run = |(part, rows): (usize, &mut [T])| {
-        rows.chunks_exact_mut(stride).enumerate().for_each(|(at, row)| work(part * share + at, row));
+        rows.chunks_exact_mut(stride)
+            .enumerate()
+            .for_each(|(at, row)| work(part * share + at, row));
     };
     if threads <= 1 {
         return rows.chunks_mut(share * stride).enumerate().for_each(run);

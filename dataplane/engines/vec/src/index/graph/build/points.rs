@@ -1,7 +1,7 @@
 //! The vectors of a graph that is built.
 
 use super::GraphSettings;
-use crate::kernels::{Kernels, Measure};
+use crate::kernels::{Kernels, Measure, prefetch};
 use crate::quantize::RaBitQ;
 use crate::rows::Rows;
 
@@ -35,7 +35,7 @@ impl<'a> Points<'a> {
         let mut row = vec![0_i8; padded];
         for at in 0..vectors.len() {
             quantizer.rotate(&vectors.row(at)[..vectors.dim()], turned.row_mut(at));
-            unit.push(crate::quantize::to_bytes(turned.row(at), &mut row));
+            unit.push(kernels.bytes(turned.row(at), &mut row));
             squares.push(kernels.compare_f32(Measure::Dot, turned.row(at), turned.row(at)));
             bytes.push(&row);
         }
@@ -63,17 +63,28 @@ impl<'a> Points<'a> {
         (self.bytes.row(at), self.unit[at], self.squares[at])
     }
 
-    /// The squared distance of two.
+    /// Asks for the bytes of a vector.
     #[inline]
-    pub(super) fn distance(&self, a: u32, b: u32) -> f32 {
-        let dot = self.kernels.dot_i8(self.bytes.row(a as usize), self.bytes.row(b as usize));
-        self.of_product(a as usize, b as usize, dot)
+    pub(super) fn prefetch(&self, vertex: u32) {
+        self.bytes.row(vertex as usize).chunks(64).for_each(|line| prefetch(line.as_ptr()));
     }
 
-    /// The squared distance of two whose bytes' product is `dot`.
+    /// Asks for a vector, rotated.
     #[inline]
-    pub(super) fn of_product(&self, a: usize, b: usize, dot: i32) -> f32 {
-        let product = dot as f32 * self.unit[a] * self.unit[b];
+    pub(super) fn prefetch_turned(&self, vertex: u32) {
+        self.turned(vertex).chunks(16).for_each(|line| prefetch(line.as_ptr()));
+    }
+
+    /// The product of two whose bytes' product is `dot`.
+    #[inline]
+    pub(super) fn product(&self, a: u32, b: u32, dot: i32) -> f32 {
+        dot as f32 * (self.unit[a as usize] * self.unit[b as usize])
+    }
+
+    /// The squared distance of two with this product.
+    #[inline]
+    pub(super) fn distance(&self, a: u32, b: u32, product: f32) -> f32 {
+        let (a, b) = (a as usize, b as usize);
         let lift = self.lift[a] - self.lift[b];
         (self.squares[a] + self.squares[b] - 2.0 * product + lift * lift).max(0.0)
     }

@@ -1,7 +1,60 @@
 //! Every vertex can be reached from a start.
 
-use super::super::Graph;
 use super::points::Points;
+use super::prune::{Links, Near};
 
-/// Makes vertices that no walk could come to reachable.
-pub(super) fn all(_graph: &mut Graph, _points: &Points<'_>) {}
+/// What leads to a vertex that nothing leads to.
+const NOTHING: u32 = u32::MAX;
+/// What leads to a start.
+const START: u32 = u32::MAX - 1;
+
+/// Makes those that no walk from `starts` could come to reachable: by an edge from one of their
+/// neighbours in the place of one that nothing depends on, or else as a start of their own.
+pub(super) fn all(points: &Points<'_>, links: &mut Links, starts: &mut Vec<u32>, degree: usize) {
+    // By which edge each vertex was reached; those edges stay.
+    let mut from = vec![NOTHING; points.len()];
+    for &start in &*starts {
+        follow(links, &mut from, start, START);
+    }
+    for vertex in 0..points.len() as u32 {
+        if from[vertex as usize] != NOTHING {
+            continue;
+        }
+        let neighbours = links.of(vertex).to_vec();
+        let leads = |near: &&Near| lead(links, &from, near, vertex, degree);
+        if let Some(near) = neighbours.iter().find(leads) {
+            let link = Near { distance: near.distance, vertex };
+            links.replace(near.vertex, link, degree, |other| from[other as usize] == near.vertex);
+            follow(links, &mut from, vertex, near.vertex);
+        } else {
+            starts.push(vertex);
+            follow(links, &mut from, vertex, START);
+        }
+    }
+}
+
+/// Whether an edge from `near` to `vertex` can be had.
+fn lead(links: &Links, from: &[u32], near: &Near, vertex: u32, degree: usize) -> bool {
+    let of = links.of(near.vertex);
+    debug_assert!(of.iter().all(|other| other.vertex != vertex), "then it were reached");
+    let free = |other: &Near| from[other.vertex as usize] != near.vertex;
+    from[near.vertex as usize] != NOTHING && (of.len() < degree || of.iter().any(free))
+}
+
+/// Reaches `first` by `by`, and all that can be reached from it.
+fn follow(links: &Links, from: &mut [u32], first: u32, by: u32) {
+    if from[first as usize] != NOTHING {
+        return;
+    }
+    from[first as usize] = by;
+    let mut open = vec![first];
+    while let Some(vertex) = open.pop() {
+        for near in links.of(vertex) {
+            let reached = &mut from[near.vertex as usize];
+            if *reached == NOTHING {
+                *reached = vertex;
+                open.push(near.vertex);
+            }
+        }
+    }
+}
