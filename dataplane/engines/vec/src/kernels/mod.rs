@@ -40,6 +40,7 @@ type Compare<T> = unsafe fn(*const T, *const f32, usize) -> f32;
 /// Rows with how many they are.
 type Many = (*const f32, usize);
 type Round = unsafe fn(&mut [f32], &[f32], (usize, usize), bool);
+type LevelsOf = unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels;
 type Scan<T> = unsafe fn(*const T, *const f32, usize, &mut [f32]);
 
 /// Functions that are compiled for one level's features.
@@ -58,7 +59,7 @@ struct Compiled {
     dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
     bytes: unsafe fn(&[f32], &mut [i8]) -> f32,
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
-    levels: unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels,
+    levels: LevelsOf,
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.

@@ -1,6 +1,6 @@
 //! The walk from vertex to vertex.
 
-use super::beam::{Beam, Seen};
+use super::beam::{Beam, Seen, VERTEX};
 use super::cell::Cell;
 use super::{GraphView, Starts};
 use crate::index::{Answer, Search};
@@ -8,14 +8,17 @@ use crate::kernels::{Found, Kernels, Measure};
 use crate::quantize::{CodesView, QueryTables};
 use crate::topk::TopK;
 
-/// Vertices that a search begins at.
+/// Least vertices that a walk begins at.
 const BEGIN: usize = 4;
+/// A walk begins at one for so many of its beam.
+const BEGIN_SHARE: usize = 8;
 
 /// Searches a graph with a beam of [`Search::candidates`] vertices, and ranks those that were
 /// visited.
 ///
-/// The filter says what may be hit, not where the walk may go: with one that allows few, a beam
-/// that is much wider than `k` is needed.
+/// A filter says what may be hit, not where the walk may go. As long as it let fewer vertices pass
+/// than the beam is to have, the walk is taken again with a wider one: a filter that allows next to
+/// nothing makes it go over the whole graph.
 ///
 /// # Panics
 /// When query and graph have different dimensions.
@@ -26,15 +29,31 @@ pub fn search_graph(
     query: &QueryTables,
     graph: &GraphView<'_>,
 ) -> Answer {
+    let wanted = search.candidates.max(search.k).min(graph.len());
     let mut best = TopK::new(search.k, search.least);
-    let mut walk = Walk::new(kernels, query, graph, search.candidates.max(search.k));
-    walk.run(|seen| {
-        if search.filter.is_none_or(|filter| filter.allows(seen.place)) {
-            best.offer(seen.place, seen.score);
+    let mut answer = Answer::default();
+    let mut width = wanted;
+    loop {
+        let (mut walk, mut passed) = (Walk::new(kernels, query, graph, width), 0);
+        walk.run(|seen| {
+            if search.filter.is_none_or(|filter| filter.allows(seen.place)) {
+                best.offer(seen.place, seen.score);
+                passed += 1;
+            }
+        });
+        answer.estimated += walk.estimated;
+        answer.computed += walk.computed;
+        if passed >= wanted || search.filter.is_none() || width >= graph.len() {
+            answer.hits = best.sorted();
+            return answer;
         }
-    });
-    Answer { hits: best.sorted(), estimated: walk.estimated, computed: walk.computed }
+        best.reset(search.k, search.least);
+        width = (WIDER * width).min(graph.len());
+    }
 }
+
+/// Times as wide as the last that the next walk's beam is.
+const WIDER: usize = 4;
 
 /// A vertex that was visited.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +75,7 @@ pub(super) struct Walk<'a> {
     query: &'a QueryTables,
     graph: &'a GraphView<'a>,
     beam: Beam,
+    /// What was in the beam.
     seen: Seen,
     found: Found,
     exact: Exact<'a>,
@@ -79,29 +99,29 @@ impl<'a> Walk<'a> {
             query,
             graph,
             beam: Beam::new(width),
-            seen: Seen::new(2 * width),
+            seen: Seen::new(8 * width),
             found: Found::with_room(blocks),
             exact: Exact::new(kernels, query, graph.measure),
             estimated: 0,
             computed: 0,
         };
-        walk.begin();
+        walk.begin((width / BEGIN_SHARE).max(BEGIN));
         walk
     }
 
-    /// Puts the most promising starts into the beam.
-    fn begin(&mut self) {
+    /// Puts the `count` most promising starts into the beam.
+    fn begin(&mut self, count: usize) {
         let Starts { codes, vertices } = self.graph.starts;
         let constant = match self.graph.measure {
             Measure::Dot => 0.0,
             Measure::L2 => -self.exact.squares,
         };
         self.scan(&codes, f32::NEG_INFINITY);
-        let mut top = TopK::new(BEGIN, f32::NEG_INFINITY);
+        let mut top = TopK::new(count, f32::NEG_INFINITY);
         self.found.iter().for_each(|(at, score)| top.offer(at, score));
         for hit in top.hits() {
             if let Some(&vertex) = vertices.get(hit.at as usize) {
-                self.beam.push(vertex & !(1 << 31), hit.score + constant);
+                self.push(vertex, hit.score + constant);
             }
         }
     }
@@ -124,7 +144,7 @@ impl<'a> Walk<'a> {
             if let Some((_, ahead)) = &ahead {
                 ahead.prefetch(true);
             }
-            self.push(&cell, score);
+            self.push_found(&cell, score);
             if ahead.is_none() {
                 ahead = self.take();
                 if let Some((_, ahead)) = &ahead {
@@ -138,9 +158,7 @@ impl<'a> Walk<'a> {
     #[inline]
     fn take(&mut self) -> Option<(u32, Cell<'a>)> {
         while let Some(vertex) = self.beam.take() {
-            if let Some(cell) = self.graph.cell(vertex)
-                && self.seen.insert(vertex)
-            {
+            if let Some(cell) = self.graph.cell(vertex) {
                 cell.prefetch(false);
                 return Some((vertex, cell));
             }
@@ -150,13 +168,19 @@ impl<'a> Walk<'a> {
 
     /// Puts the neighbours that a scan found into the beam.
     #[inline]
-    fn push(&mut self, cell: &Cell<'_>, score: f32) {
+    fn push_found(&mut self, cell: &Cell<'_>, score: f32) {
         let vertices = cell.neighbours();
-        for (at, estimate) in self.found.iter() {
-            let vertex = vertices[at as usize] & !(1 << 31);
-            if !self.seen.has(vertex) {
-                self.beam.push(vertex, estimate + score);
-            }
+        for at in 0..self.found.len {
+            let vertex = vertices[self.found.at[at] as usize];
+            self.push(vertex, self.found.score[at] + score);
+        }
+    }
+
+    /// Puts a vertex into the beam that never was in it.
+    #[inline]
+    fn push(&mut self, vertex: u32, score: f32) {
+        if score > self.beam.floor() && self.seen.insert(vertex & VERTEX) {
+            self.beam.push(vertex & VERTEX, score);
         }
     }
 }

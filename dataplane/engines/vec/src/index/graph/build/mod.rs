@@ -42,7 +42,7 @@ impl GraphSettings {
     /// What serves most vectors well, compared by `measure`.
     #[must_use]
     pub const fn new(measure: Measure) -> Self {
-        Self { measure, degree: 32, candidates: 96, rounds: 2, seed: 0, threads: 1 }
+        Self { measure, degree: 32, candidates: 128, rounds: 2, seed: 0, threads: 1 }
     }
 }
 

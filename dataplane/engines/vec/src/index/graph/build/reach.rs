@@ -21,7 +21,7 @@ pub(super) fn all(points: &Points<'_>, links: &mut Links, starts: &mut Vec<u32>,
             continue;
         }
         let neighbours = links.of(vertex).to_vec();
-        let leads = |near: &&Near| lead(links, &from, near, vertex, degree);
+        let leads = |near: &&Near| lead(links, &from, near, degree);
         if let Some(near) = neighbours.iter().find(leads) {
             let link = Near { distance: near.distance, vertex };
             links.replace(near.vertex, link, degree, |other| from[other as usize] == near.vertex);
@@ -33,10 +33,9 @@ pub(super) fn all(points: &Points<'_>, links: &mut Links, starts: &mut Vec<u32>,
     }
 }
 
-/// Whether an edge from `near` to `vertex` can be had.
-fn lead(links: &Links, from: &[u32], near: &Near, vertex: u32, degree: usize) -> bool {
+/// Whether an edge from `near` to another vertex can be had.
+fn lead(links: &Links, from: &[u32], near: &Near, degree: usize) -> bool {
     let of = links.of(near.vertex);
-    debug_assert!(of.iter().all(|other| other.vertex != vertex), "then it were reached");
     let free = |other: &Near| from[other.vertex as usize] != near.vertex;
     from[near.vertex as usize] != NOTHING && (of.len() < degree || of.iter().any(free))
 }
