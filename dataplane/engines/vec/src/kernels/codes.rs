@@ -19,9 +19,9 @@ pub struct CodeScan<'a> {
     pub words: usize,
     /// All lines of block 0, then those of block 1, …; sixteen words a line.
     pub lines: &'a [u32],
-    /// For each code what its product counts for.
+    /// For each code what its product counts for; empty where products are scores.
     pub scale: &'a [f32],
-    /// For each code what is added.
+    /// For each code what is added; empty where products are scores.
     pub add: &'a [f32],
     /// [`TABLE_BYTES`] for each line: sixteen sums for the low half of byte 0, of byte 1, 2 and 3,
     /// then for their high halves.
@@ -52,6 +52,16 @@ impl Found {
         Self { at: vec![0; room], score: vec![0.0; room], len: 0 }
     }
 
+    /// Keeps a place whose score exceeds the floor.
+    #[inline]
+    pub(crate) fn offer(&mut self, at: u32, score: f32, floor: f32) {
+        if score > floor {
+            self.at[self.len] = at;
+            self.score[self.len] = score;
+            self.len += 1;
+        }
+    }
+
     /// Places with their scores, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
         self.at[..self.len].iter().copied().zip(self.score[..self.len].iter().copied())
@@ -61,14 +71,15 @@ impl Found {
 impl CodeScan<'_> {
     /// Blocks that the lines make.
     pub(super) fn blocks(&self) -> usize {
-        self.scale.len() / BLOCK
+        self.lines.len() / (BLOCK * self.words)
     }
 
     /// Lengths that a kernel can rely on.
     pub(super) fn check(&self, found: &Found) {
-        let blocks = self.blocks();
         assert!(self.words > 0 && self.words <= 1024, "{} words a code", self.words);
-        assert!(self.scale.len() == self.add.len() && self.scale.len() == blocks * BLOCK);
+        let blocks = self.blocks();
+        let factors = if self.scale.is_empty() { 0 } else { blocks * BLOCK };
+        assert!(self.scale.len() == factors && self.add.len() == factors, "factors of all codes");
         assert_eq!(self.lines.len(), blocks * BLOCK * self.words, "lines of {blocks} blocks");
         assert_eq!(self.tables.len(), self.words * TABLE_BYTES, "tables of a query");
         let room = (blocks + 1) * BLOCK;
@@ -79,13 +90,11 @@ impl CodeScan<'_> {
     pub(super) fn keep(&self, block: usize, sums: &[i32; BLOCK], found: &mut Found) {
         for (k, &sum) in sums.iter().enumerate() {
             let at = block * BLOCK + k;
-            let product = (sum as f32).mul_add(self.unit.0, self.unit.1);
-            let score = self.scale[at].mul_add(product, self.add[at]);
-            if score > self.floor {
-                found.at[found.len] = at as u32;
-                found.score[found.len] = score;
-                found.len += 1;
+            let mut score = (sum as f32).mul_add(self.unit.0, self.unit.1);
+            if !self.scale.is_empty() {
+                score = self.scale[at].mul_add(score, self.add[at]);
             }
+            found.offer(at as u32, score, self.floor);
         }
     }
 }
@@ -128,7 +137,7 @@ pub(super) fn unit(query: &[f32]) -> (f32, (f32, f32)) {
 
 /// Where the table of the four components from `4 * group` on begins.
 #[inline(always)]
-pub(super) const fn table(group: usize) -> usize {
+pub(crate) const fn table(group: usize) -> usize {
     TABLE_BYTES * (group / 8) + 64 * (group % 2) + 16 * (group % 8 / 2)
 }
 

@@ -8,6 +8,7 @@ mod codes;
 mod generic;
 mod isa;
 pub mod oracle;
+mod parts;
 mod portable;
 mod simd;
 #[cfg(test)]
@@ -22,9 +23,11 @@ mod x86;
 use std::fmt;
 use std::sync::OnceLock;
 
+pub(crate) use codes::table;
 pub use codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
 pub use generic::Levels;
 pub use isa::Isa;
+pub use parts::{Parts, SIX_BLOCK, SixScan};
 pub use turn::Offset;
 
 /// What two vectors are compared by.
@@ -60,11 +63,13 @@ struct Compiled {
     bytes: unsafe fn(&[f32], &mut [i8]) -> f32,
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
     levels: LevelsOf,
+    nearest: unsafe fn(&Parts<'_>, &mut [u8]),
+    six: unsafe fn(&SixScan<'_>, &mut Found),
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
 macro_rules! compiled {
-    ($simd:ty, $codes:path, $tables:path $(, $features:literal)?) => {
+    ($simd:ty, $codes:path, $tables:path, $six:path $(, $features:literal)?) => {
         use $crate::kernels::generic::{self, Column, Full, Half, Levels};
         use $crate::kernels::turn::Offset;
 
@@ -149,6 +154,12 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
+        unsafe fn nearest(parts: &$crate::kernels::Parts<'_>, out: &mut [u8]) {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::parts::nearest::<$simd>(parts, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
         unsafe fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
             generic::bytes(x, out)
         }
@@ -170,6 +181,8 @@ macro_rules! compiled {
                 dot_u4,
                 bytes,
                 tables: $tables,
+                nearest,
+                six: $six,
                 levels,
             };
     };
@@ -406,6 +419,28 @@ impl Kernels {
         found.len = 0;
         // SAFETY: the level is available; lengths as checked.
         unsafe { (self.compiled.codes)(scan, found) }
+    }
+
+    /// Writes the number of the entry that is nearest to each vector's part into `out`; the first
+    /// one among equals.
+    ///
+    /// # Panics
+    /// When the parts do not fit each other, or there are not as many vectors as `out` has places.
+    pub fn nearest(&self, parts: &Parts<'_>, out: &mut [u8]) {
+        parts.check(out.len());
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.nearest)(parts, out) }
+    }
+
+    /// Finds the codes of six bits a part whose scores exceed the floor.
+    ///
+    /// # Panics
+    /// When the scan's parts do not fit each other, or `found` has too little room.
+    pub fn scan_six(&self, scan: &SixScan<'_>, found: &mut Found) {
+        scan.check(found);
+        found.len = 0;
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.six)(scan, found) }
     }
 }
 

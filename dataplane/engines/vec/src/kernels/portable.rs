@@ -66,6 +66,14 @@ impl Simd for Portable {
         a.iter().enumerate().map(|(k, &value)| u32::from(value > 0.0) << k).sum()
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 8] {
+        [value; 8]
+    }
+    #[inline(always)]
+    unsafe fn above(a: [f32; 8], b: [f32; 8], x: [f32; 8], y: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| if a[k] > b[k] { x[k] } else { y[k] })
+    }
+    #[inline(always)]
     unsafe fn signed(a: [f32; 8], by: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|k| if by[k] > 0.0 { a[k] } else { -a[k] })
     }
@@ -110,4 +118,9 @@ impl Simd for Portable {
     }
 }
 
-crate::kernels::compiled!(Portable, super::codes::scan_portable, super::codes::tables_portable);
+crate::kernels::compiled!(
+    Portable,
+    super::codes::scan_portable,
+    super::codes::tables_portable,
+    crate::kernels::parts::six_portable
+);

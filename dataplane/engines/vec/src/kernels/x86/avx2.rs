@@ -97,6 +97,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, _mm256_setzero_ps())) as u32 }
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn above(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
     unsafe fn signed(a: __m256, by: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe {
@@ -166,5 +176,6 @@ crate::kernels::compiled!(
     Avx2,
     super::codes::scan_avx2,
     crate::kernels::codes::tables_portable,
+    crate::kernels::parts::six_portable,
     "avx2,fma"
 );

@@ -74,13 +74,15 @@ unsafe fn blocks_avx512<const N: usize>(scan: &CodeScan<'_>, block: usize, found
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
 unsafe fn keep(scan: &CodeScan<'_>, first: usize, sums: __m512i, found: &mut Found) {
     let (by, plus) = (_mm512_set1_ps(scan.unit.0), _mm512_set1_ps(scan.unit.1));
-    let product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), by, plus);
-    // SAFETY: sixteen factors of each kind follow `first`; `found.len <= first`, and there is
-    // room for a block more than all codes.
+    let mut score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), by, plus);
+    // SAFETY: sixteen factors of each kind follow `first` if there are any; `found.len <= first`,
+    // and there is room for a block more than all codes.
     unsafe {
-        let scale = _mm512_loadu_ps(scan.scale.as_ptr().add(first));
-        let add = _mm512_loadu_ps(scan.add.as_ptr().add(first));
-        let score = _mm512_fmadd_ps(scale, product, add);
+        if !scan.scale.is_empty() {
+            let scale = _mm512_loadu_ps(scan.scale.as_ptr().add(first));
+            let add = _mm512_loadu_ps(scan.add.as_ptr().add(first));
+            score = _mm512_fmadd_ps(scale, score, add);
+        }
         let kept = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(score, _mm512_set1_ps(scan.floor));
         if kept != 0 {
             let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
