@@ -3,7 +3,8 @@
 Usage: peers.py FILE.npy [NAME...]
 
 The last 1,000 rows are queries. Rates are per second of this process's CPU time; recall is of the
-ten nearest against exact search. Settings rise until one reaches 0.97.
+ten nearest against exact search. Settings rise until one reaches 0.97;
+the fastest of three passes counts.
 """
 
 import json
@@ -30,7 +31,8 @@ def report(name, **values):
 
 def sweep(name, truth, settings, search, **values):
     for setting in settings:
-        found, seconds = timed(lambda: search(setting))
+        (found, seconds), *again = [timed(lambda: search(setting)) for _ in range(3)]
+        seconds = min(seconds, *(other for _, other in again))
         common = sum(len(set(a) & set(b)) for a, b in zip(found, truth, strict=True))
         recall = common / truth.size
         report(name, setting=setting, recall=recall, qps=len(truth) / seconds, **values)
@@ -82,7 +84,7 @@ def usearch(base, queries, truth):
             index.expansion_search = ef
             return [index.search(q, 10, threads=1).keys for q in queries]
 
-        sweep(f"usearch {dtype}", truth, (32, 40, 48, 56, 64, 80, 96, 128, 192), search,
+        sweep(f"usearch {dtype}", truth, (12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128), search,
               add_per_s=len(base) / add)
 
 
@@ -98,7 +100,7 @@ def hnswlib(base, queries, truth):
         index.set_ef(ef)
         return [index.knn_query(q, k=10, num_threads=1)[0][0] for q in queries]
 
-    sweep("hnswlib f32", truth, (32, 40, 48, 56, 64, 80, 96, 128, 192), search, add_per_s=len(base) / add)
+    sweep("hnswlib f32", truth, (12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128), search, add_per_s=len(base) / add)
 
 
 def symqg(base, queries, truth):

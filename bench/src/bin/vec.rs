@@ -30,8 +30,8 @@ struct Args {
     /// Leave the peers out.
     #[arg(long)]
     alone: bool,
-    /// Passes of ours: half before the peers and half after; the best figures are reported.
-    #[arg(long, default_value_t = 2)]
+    /// Passes of ours and of the peers, by turns; the best figures are reported.
+    #[arg(long, default_value_t = 1)]
     rounds: usize,
     /// Write the report as JSON to this file.
     #[arg(long)]

@@ -25,11 +25,11 @@ pub struct Settings {
     pub venv: Option<PathBuf>,
     /// The peers' script.
     pub script: PathBuf,
-    /// Passes of ours, half of them before the peers' and half after; the best figures count.
+    /// Passes of ours and of the peers, by turns; the best figures count.
     pub rounds: usize,
 }
 
-/// Measures ours, the peers, and ours again.
+/// Measures ours and the peers.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
     let mut report = Report::new("vec");
@@ -42,16 +42,14 @@ pub fn run(settings: &Settings) -> Report {
         }
     };
     let (rounds, mut lines, mut peers) = (settings.rounds.max(1), Vec::new(), Vec::new());
-    for round in 0..rounds {
-        if round == rounds / 2
-            && let Some(venv) = &settings.venv
-        {
+    for _ in 0..rounds {
+        merge(&mut lines, ours::lines(&data));
+        if let Some(venv) = &settings.venv {
             match peers::measure(venv, &settings.script, &settings.data) {
-                Ok(measured) => peers = measured,
+                Ok(measured) => peers::merge(&mut peers, measured),
                 Err(error) => report.notes.push(error),
             }
         }
-        merge(&mut lines, ours::lines(&data));
     }
     check(&mut report, &lines);
     report.tables = tables(&data, &lines, &peers);
@@ -139,89 +137,116 @@ fn own<'a>(lines: &'a [Line], what: &str, recall: f64) -> Option<&'a Line> {
     lines.iter().find(|line| line.what == what && line.recall >= recall)
 }
 
-/// The best figure of a peer.
-fn theirs(peers: &[Peer], name: &str, figure: impl Fn(&Peer) -> Option<f64>) -> Option<f64> {
-    let of = peers.iter().filter(|peer| peer.peer == name).filter_map(figure);
-    of.max_by(f64::total_cmp)
+/// Vectors a second that a peer looks at.
+fn scanned(peers: &[Peer], name: &str) -> Option<f64> {
+    peers.iter().find(|peer| peer.peer == name)?.vectors_per_s
 }
 
-/// Of a peer, queries a second where it first reaches the recall.
+/// Vectors a second that a peer takes in.
+fn added(peers: &[Peer], name: &str) -> Option<f64> {
+    peers.iter().find(|peer| peer.peer == name)?.add_per_s
+}
+
+/// Queries a second of a peer where it first reaches the recall.
 fn reached(peers: &[Peer], name: &str) -> Option<f64> {
     let at = |peer: &&Peer| peer.peer == name && peer.recall.is_some_and(|r| r >= RECALL);
     peers.iter().find(at)?.qps
 }
 
 type Figure = fn(&Line) -> f64;
+type PeerFigure = fn(&[Peer], &str) -> Option<f64>;
 
-/// What, our line, its figure, least recall, times, and whose figure or which.
-const FIXED: [(&str, &str, Figure, f64, f64); 5] = [
-    ("i8 exact scan", "i8 exact", |line| line.scanned, 0.0, 50e6),
-    ("1-bit encode, rotation included", "1 bit", |line| line.added, 0.0, 1e6),
-    ("insert, flat codes", "flat codes, 1 + 4 bits", |line| line.added, 0.0, 600e3),
-    ("insert, list assignment", "lists, 1 + 4 bits", |line| line.added, 0.0, 160e3),
-    ("exact scan, one query", "exact, one query", |line| line.scanned, 0.0, 0.0),
+/// What, our line, its figure, and what it is to be.
+const FIXED: [(&str, &str, Figure, f64); 4] = [
+    ("i8 exact scan", "i8 exact", |line| line.scanned, 50e6),
+    ("1-bit encode, rotation included", "1 bit", |line| line.added, 1e6),
+    ("insert, flat codes", "flat codes, 1 + 4 bits", |line| line.added, 600e3),
+    ("insert, list assignment", LISTS, |line| line.added, 160e3),
+];
+
+const LISTS: &str = "lists, 1 + 4 bits";
+const GRAPH: &str = "graph of 32";
+const SYMQG: &str = "rabitqlib SymphonyQG 32";
+
+/// What, our line, its figure and least recall, and how many times which peer's figure it is to be.
+const BESIDE: [(&str, &str, Figure, f64, f64, &str, PeerFigure); 10] = [
+    ("exact, batch", "exact, batch", |line| line.scanned, 0.0, 1.0, "faiss flat, batch", scanned),
+    (
+        "exact, one query",
+        "exact, one query",
+        |line| line.scanned,
+        0.0,
+        1.05,
+        "faiss flat, one query",
+        scanned,
+    ),
+    ("PQ 48 x 8 encode", "PQ 48 x 8", |line| line.added, 0.0, 3.5, "faiss PQ48x8", added),
+    (
+        "48 bytes, 4 bits a part: scan",
+        "PQ 96 x 4",
+        |line| line.scanned,
+        0.0,
+        1.5,
+        "faiss PQ96x4fs",
+        scanned,
+    ),
+    (
+        "48 bytes, 6 bits a part: scan",
+        "PQ 64 x 6",
+        |line| line.scanned,
+        0.0,
+        1.5,
+        "faiss PQ96x4fs",
+        scanned,
+    ),
+    (
+        "queries at recall 0.95, graph",
+        GRAPH,
+        |line| line.queries,
+        RECALL,
+        4.0,
+        "usearch bf16",
+        reached,
+    ),
+    ("queries at recall 0.95, graph", GRAPH, |line| line.queries, RECALL, 1.0, SYMQG, reached),
+    (
+        "queries at recall 0.95, lists",
+        LISTS,
+        |line| line.queries,
+        RECALL,
+        4.0,
+        "usearch bf16",
+        reached,
+    ),
+    ("queries at recall 0.95, lists", LISTS, |line| line.queries, RECALL, 1.0, SYMQG, reached),
+    ("insert, graph", GRAPH, |line| line.added, 0.0, 1.1, "usearch i8", added),
 ];
 
 fn targets(lines: &[Line], peers: &[Peer]) -> Vec<Target> {
     let mut targets = Vec::new();
-    let mut add = |what: &str, wanted: String, figure: Option<f64>, least: Option<f64>| {
-        if let (Some(figure), Some(least)) = (figure, least) {
-            targets.push(Target::at_least(
-                what,
-                wanted,
-                format!("{}/s", rate(figure)),
-                figure,
-                least,
-            ));
+    let mut add = |what: &str, wanted: String, figure: f64, least: f64| {
+        targets.push(Target::at_least(what, wanted, format!("{}/s", rate(figure)), figure, least));
+    };
+    for (what, line, figure, least) in FIXED {
+        if let Some(line) = own(lines, line, 0.0) {
+            add(what, format!("{}/s", rate(least)), figure(line), least);
         }
-    };
+    }
     let bandwidth = own(lines, "read bandwidth", 0.0).map(|line| 0.95 * line.scanned);
-    for (what, line, figure, recall, fixed) in FIXED {
-        let least = if fixed > 0.0 { Some(fixed) } else { bandwidth };
-        let of = if fixed > 0.0 { "" } else { "0.95 of the read bandwidth, " };
-        let wanted = format!("{of}{}/s", rate(least.unwrap_or_default()));
-        add(what, wanted, own(lines, line, recall).map(figure), least);
+    if let (Some(line), Some(least)) = (own(lines, "exact, one query", 0.0), bandwidth) {
+        let wanted = format!("0.95 of the read bandwidth, {}/s", rate(least));
+        add("exact, one query", wanted, line.scanned, least);
     }
-    let scanned = |name| theirs(peers, name, |peer| peer.vectors_per_s);
-    let added = |name| theirs(peers, name, |peer| peer.add_per_s);
-    let times = |times: f64, name: &str, figure: Option<f64>| {
-        (
-            format!("{times} x {name}'s {}/s", rate(figure.unwrap_or_default())),
-            figure.map(|f| times * f),
-        )
-    };
-    let mut beside = |what: &str, mine: Option<f64>, by: f64, name: &str, figure: Option<f64>| {
-        let (wanted, least) = times(by, name, figure);
-        add(what, wanted, mine, least);
-    };
-    let at = |what: &str, figure: Figure| own(lines, what, 0.0).map(figure);
-    let batch = at("exact, batch", |line| line.scanned);
-    beside("exact scan, batch", batch, 1.0, "faiss flat", scanned("faiss flat, batch"));
-    let encode = at("PQ 48 x 8", |line| line.added);
-    beside("PQ 48 x 8 encode", encode, 3.5, "faiss", added("faiss PQ48x8"));
-    for what in ["PQ 96 x 4", "PQ 64 x 6", "1 bit"] {
-        let mine = at(what, |line| line.scanned);
-        let what = format!("{what} scan, the best ten kept");
-        beside(&what, mine, 1.5, "faiss PQ96x4fs", scanned("faiss PQ96x4fs"));
+    for (what, line, figure, recall, times, peer, of) in BESIDE {
+        if let (Some(line), Some(theirs)) = (own(lines, line, recall), of(peers, peer)) {
+            let wanted = format!("{times} x {peer}'s {}/s", rate(theirs));
+            add(what, wanted, figure(line), times * theirs);
+        }
     }
-    for what in ["graph of 32", "lists, 1 + 4 bits"] {
-        let mine = own(lines, what, RECALL).map(|line| line.queries);
-        let what = format!("queries at recall 0.95, {what}");
-        beside(&what, mine, 4.0, "usearch bf16", reached(peers, "usearch bf16"));
-        let symqg = "rabitqlib SymphonyQG 32";
-        beside(&what, mine, 1.0, symqg, reached(peers, symqg));
-    }
-    let built = at("graph of 32", |line| line.added);
-    beside("insert, graph", built, 1.1, "usearch i8", added("usearch i8"));
-    if let Some(line) = own(lines, "lists, 1 + 4 bits", RECALL) {
+    if let Some(line) = own(lines, LISTS, RECALL) {
         let (what, measured) = ("memory at recall 0.95, lists", format!("{:.0} B", line.bytes));
-        targets.push(Target::at_most(
-            what,
-            "300 B a vector".to_owned(),
-            measured,
-            line.bytes,
-            300.0,
-        ));
+        let wanted = "300 B a vector".to_owned();
+        targets.push(Target::at_most(what, wanted, measured, line.bytes, 300.0));
     }
     targets
 }

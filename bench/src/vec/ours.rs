@@ -207,7 +207,8 @@ fn sweep(
 }
 
 fn lists(data: &Data) -> Vec<Line> {
-    let lists = (data.base.len() / LIST).max(1);
+    // Of many vectors the lists grow too, or finding the nearest ones took longest.
+    let lists = (data.base.len() / LIST).min(4 * data.base.len().isqrt()).max(1);
     let settings = IvfSettings { measure: Measure::Dot, lists, extra: ExtraBits::Four, seed: 1 };
     let before = live_bytes();
     let mut index = Ivf::train(&data.base, &settings);

@@ -22,6 +22,21 @@ pub struct Peer {
     pub vectors_per_s: Option<f64>,
 }
 
+/// Keeps the best figures of each line.
+pub fn merge(peers: &mut Vec<Peer>, round: Vec<Peer>) {
+    let most = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+    for line in round {
+        let same = |other: &&mut Peer| (&other.peer, other.setting) == (&line.peer, line.setting);
+        if let Some(other) = peers.iter_mut().find(same) {
+            other.qps = most(other.qps, line.qps);
+            other.add_per_s = most(other.add_per_s, line.add_per_s);
+            other.vectors_per_s = most(other.vectors_per_s, line.vectors_per_s);
+        } else {
+            peers.push(line);
+        }
+    }
+}
+
 /// Runs the script with the interpreter of `venv`.
 ///
 /// # Errors

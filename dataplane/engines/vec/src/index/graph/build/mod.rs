@@ -42,7 +42,7 @@ impl GraphSettings {
     /// What serves most vectors well, compared by `measure`.
     #[must_use]
     pub const fn new(measure: Measure) -> Self {
-        Self { measure, degree: 32, candidates: 128, rounds: 2, seed: 0, threads: 1 }
+        Self { measure, degree: 32, candidates: 88, rounds: 2, seed: 0, threads: 1 }
     }
 }
 
@@ -73,7 +73,8 @@ impl Graph {
         for round in 1..=settings.rounds {
             graph.link(&points, first, &links, settings.threads);
             // The last walk is to be good; those before it only make a graph for it.
-            let width = (settings.candidates * round).div_ceil(settings.rounds);
+            let last = round == settings.rounds;
+            let width = if last { settings.candidates } else { settings.candidates / 3 };
             let near = graph.walk_all(&points, &links, width, settings.threads);
             links = Links::choose(&points, &near, settings);
         }
