@@ -89,7 +89,7 @@ pub struct PqView<'a> {
     pub parts: usize,
     /// How many there are; in their last block there may be fewer than it has room for.
     pub len: usize,
-    /// Blocks of codes, as the [module](self) lays them out.
+    /// Blocks of codes, as the [module](crate::quantize::pq) lays them out.
     pub lines: &'a [u32],
 }
 

@@ -28,7 +28,7 @@ fn decoded(pq: &Pq, code: &[u8]) -> Vec<f32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn codes_are_the_nearest_and_scans_agree(
