@@ -16,4 +16,5 @@ pub mod rx;
 pub mod spec;
 pub mod stats;
 pub mod token;
+pub mod vec;
 pub mod veth;

@@ -3,7 +3,8 @@
 Usage: peers.py FILE.npy [NAME...]
 
 The last 1,000 rows are queries. Rates are per second of this process's CPU time; recall is of the
-ten nearest against exact search. Settings rise until one reaches 0.98.
+ten nearest against exact search. Settings rise until one reaches 0.97;
+the fastest of three passes counts.
 """
 
 import json
@@ -30,11 +31,12 @@ def report(name, **values):
 
 def sweep(name, truth, settings, search, **values):
     for setting in settings:
-        found, seconds = timed(lambda: search(setting))
+        (found, seconds), *again = [timed(lambda: search(setting)) for _ in range(3)]
+        seconds = min(seconds, *(other for _, other in again))
         common = sum(len(set(a) & set(b)) for a, b in zip(found, truth, strict=True))
         recall = common / truth.size
         report(name, setting=setting, recall=recall, qps=len(truth) / seconds, **values)
-        if recall >= 0.98:
+        if recall >= 0.97:
             break
 
 
@@ -82,7 +84,8 @@ def usearch(base, queries, truth):
             index.expansion_search = ef
             return [index.search(q, 10, threads=1).keys for q in queries]
 
-        sweep(f"usearch {dtype}", truth, (32, 64, 96, 128, 192), search, add_per_s=len(base) / add)
+        sweep(f"usearch {dtype}", truth, (12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128), search,
+              add_per_s=len(base) / add)
 
 
 def hnswlib(base, queries, truth):
@@ -97,7 +100,7 @@ def hnswlib(base, queries, truth):
         index.set_ef(ef)
         return [index.knn_query(q, k=10, num_threads=1)[0][0] for q in queries]
 
-    sweep("hnswlib f32", truth, (32, 64, 96, 128, 192), search, add_per_s=len(base) / add)
+    sweep("hnswlib f32", truth, (12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128), search, add_per_s=len(base) / add)
 
 
 def symqg(base, queries, truth):
@@ -105,7 +108,7 @@ def symqg(base, queries, truth):
 
     index = rabitqlib.SymqgIndex(base.shape[1], 32, "l2")
     _, build = timed(lambda: index.build(base, 200, 1))
-    sweep("rabitqlib SymphonyQG 32", truth, (20, 30, 40, 60, 80, 100, 150),
+    sweep("rabitqlib SymphonyQG 32", truth, (20, 24, 26, 28, 30, 34, 40, 60, 80, 100),
           lambda ef: [index.search(q[None], 10, ef)[0][0] for q in queries],
           add_per_s=len(base) / build)
 

@@ -4,7 +4,7 @@
 use super::lists::{ListView, search_lists};
 use super::{Answer, Search};
 use crate::kernels::{Kernels, Measure};
-use crate::kmeans;
+use crate::kmeans::{self, Effort};
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
 use crate::topk::{Hit, TopK};
@@ -29,12 +29,11 @@ pub struct IvfSettings {
 #[derive(Debug)]
 pub struct Ivf {
     quantizer: RaBitQ,
-    /// As vectors are, to assign them.
-    centres: Rows<f32>,
+    dim: usize,
+    /// Centres, rotated: vectors are assigned after they were rotated too.
+    turned: Rows<f32>,
     /// Half the squared length of each centre.
     halves: Vec<f32>,
-    /// Rotated.
-    turned: Rows<f32>,
     /// Rotated, in bytes that count as much as each centre's entry in `byte`.
     bytes: Rows<i8>,
     byte: Vec<f32>,
@@ -57,7 +56,10 @@ impl Ivf {
     /// When there are no lists, or `sample` has fewer vectors than there are to be lists.
     #[must_use]
     pub fn train(sample: &Rows<f32>, settings: &IvfSettings) -> Self {
-        let centres = kmeans::train(&Kernels::best(), sample, settings.lists, settings.seed);
+        let centres = {
+            let IvfSettings { lists, seed, .. } = *settings;
+            kmeans::train(&Kernels::best(), sample, lists, seed, Effort::FULL)
+        };
         Self::about(centres, settings)
     }
 
@@ -93,8 +95,8 @@ impl Ivf {
             places: Vec::new(),
         };
         let lists = (0..centres.len()).map(|_| list()).collect();
-        let halves = kmeans::halves(&kernels, &centres);
-        Self { quantizer, centres, halves, turned, bytes, byte, lists, len: 0, kernels }
+        let (dim, halves) = (centres.dim(), kmeans::halves(&kernels, &turned));
+        Self { quantizer, dim, turned, halves, bytes, byte, lists, len: 0, kernels }
     }
 
     /// Vectors that are there.
@@ -114,21 +116,24 @@ impl Ivf {
     /// # Panics
     /// When they have another dimension, or places would end beyond 2^32.
     pub fn add(&mut self, vectors: &Rows<f32>, first: u32) {
-        assert_eq!(vectors.dim(), self.centres.dim(), "components");
+        assert_eq!(vectors.dim(), self.dim, "components");
         assert!(vectors.len() <= (u32::MAX - first) as usize, "places end at 2^32");
-        let mut turned = vec![0.0; self.quantizer.padded()];
+        let mut batch = Rows::new(self.quantizer.padded());
+        batch.resize_zeroed(BATCH);
         let mut nearest = vec![0; BATCH];
         for from in (0..vectors.len()).step_by(BATCH) {
-            let to = vectors.len().min(from + BATCH);
-            let nearest = &mut nearest[..to - from];
-            kmeans::nearest(&self.kernels, &self.centres, &self.halves, vectors, from, nearest);
-            for (at, &list) in (from..to).zip(&*nearest) {
-                self.quantizer.rotate(&vectors.row(at)[..vectors.dim()], &mut turned);
-                let centre = self.turned.row(list as usize);
+            let count = BATCH.min(vectors.len() - from);
+            for at in 0..count {
+                self.quantizer.rotate(&vectors.row(from + at)[..self.dim], batch.row_mut(at));
+            }
+            let nearest = &mut nearest[..count];
+            kmeans::nearest(&self.kernels, &self.turned, &self.halves, &batch, 0, nearest);
+            for (at, &list) in nearest.iter().enumerate() {
+                let (centre, vector) = (self.turned.row(list as usize), batch.row_mut(at));
                 let list = &mut self.lists[list as usize];
-                self.quantizer.encode(&mut turned, centre, &mut list.codes);
-                list.extra.encode(self.quantizer.measure(), &turned);
-                list.places.push(first + at as u32);
+                self.quantizer.encode(vector, centre, &mut list.codes);
+                list.extra.encode(self.quantizer.measure(), vector, centre);
+                list.places.push(first + (from + at) as u32);
             }
         }
         self.len += vectors.len();
@@ -181,7 +186,7 @@ impl Ivf {
     /// Bytes of memory that lists and centres hold.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let centres = self.centres.bytes() + self.turned.bytes() + self.bytes.bytes();
+        let centres = self.turned.bytes() + self.bytes.bytes();
         let list = |list: &List| {
             list.codes.bytes() + list.extra.bytes() + 4 * list.places.capacity() + size_of::<List>()
         };

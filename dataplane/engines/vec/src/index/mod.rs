@@ -2,9 +2,13 @@
 //!
 //! All work on places, 0 to 2^32 - 1, which the caller gives meaning.
 
+mod exact;
+pub mod graph;
 mod ivf;
 mod lists;
 
+pub use exact::{search_exact, search_exact_batch};
+pub use graph::{Graph, GraphSettings};
 pub use ivf::{Ivf, IvfSettings};
 pub use lists::{ListView, search_lists};
 
