@@ -126,6 +126,15 @@ impl<T: Component> Rows<T> {
         self.row_mut(self.len - 1).copy_from_slice(row);
     }
 
+    /// Adds a row of zeros.
+    pub fn push_zeros(&mut self) {
+        if self.len == self.room {
+            self.grow(self.len + 1);
+        }
+        self.len += 1;
+        self.row_mut(self.len - 1).fill(T::default());
+    }
+
     /// Bytes of memory that they hold.
     #[must_use]
     pub const fn bytes(&self) -> usize {
