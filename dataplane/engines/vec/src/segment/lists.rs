@@ -171,7 +171,7 @@ pub(super) fn search(
         lists.push((view(mapped, shape, list)?, constant));
     }
     let has_raw = mapped.footer.raw < 3;
-    let again = if has_raw { again(probe.k).min(candidates) } else { probe.k };
+    let again = if has_raw { again(probe.k) } else { probe.k }.min(candidates);
     let query = &probe.padded[..shape.settings.dim];
     let least = if has_raw { f32::NEG_INFINITY } else { probe.least };
     let filter = select.filter();

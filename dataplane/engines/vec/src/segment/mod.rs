@@ -128,7 +128,8 @@ impl Segment {
         let (probes, factor) = match probe.effort {
             Effort::Exact => return (lists, self.rows() as usize),
             Effort::Probes { probes, candidates } => {
-                return (probes.clamp(1, lists), candidates.max(probe.k).max(1));
+                let candidates = candidates.max(probe.k).clamp(1, self.rows() as usize);
+                return (probes.clamp(1, lists), candidates);
             }
             Effort::Recall(wanted) => calibrate::effort(self, wanted),
         };
