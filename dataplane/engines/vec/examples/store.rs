@@ -1,7 +1,7 @@
-//! Measures a collection on a file of vectors: `store VECTORS.npy FOLDER [QUERIES]`.
+//! Measures a collection on a file of vectors: `store VECTORS.npy FOLDER [QUERIES [insert]]`.
 //!
 //! The file is a `.npy` of f32 rows of which the last QUERIES (1000) are queries. FOLDER is removed
-//! first. Rates are per second of this thread's processor time, but for those of syncs, which are
+//! first; with `insert` nothing but insertion is measured, ten times. Rates are per second of this thread's processor time, but for those of syncs, which are
 //! by the clock. Recall is of ten hits, against exact search in the collection.
 
 use std::error::Error;
@@ -113,7 +113,11 @@ fn insert(
     }
     let (by_cpu, by_clock) = ((cpu() - from).as_secs_f64(), clock.elapsed().as_secs_f64());
     let rate = |time: f64| at as f64 / time / 1e3;
-    println!("insert, {size} a batch: {:.0} k/s cpu, {:.0} k/s clock", rate(by_cpu), rate(by_clock));
+    println!(
+        "insert, {size} a batch: {:.0} k/s cpu, {:.0} k/s clock",
+        rate(by_cpu),
+        rate(by_clock)
+    );
     Ok(())
 }
 
@@ -123,11 +127,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let queries: usize = args.get(3).map_or(Ok(1000), |count| count.parse())?;
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder)?;
-    wal(folder)?;
+    let only_insert = args.get(4).is_some_and(|only| only == "insert");
+    if !only_insert {
+        wal(folder)?;
+    }
     let (all, dim) = load(vectors)?;
     let (rows, asked) = all.split_at(all.len() - queries * dim);
     let asked: Vec<&[f32]> = asked.chunks_exact(dim).collect();
     let options = Options { fsync: Fsync::Never, ..Options::default() };
+    if only_insert {
+        for _ in 0..10 {
+            let path = folder.join("insert");
+            insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, 1000)?;
+            std::fs::remove_dir_all(&path)?;
+        }
+        return Ok(());
+    }
     for size in [1, 10, 100, 1000] {
         let path = folder.join(format!("insert-{size}"));
         insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, size)?;
@@ -138,7 +153,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = folder.join("insert-1000");
     let collection = Collection::open(&path, options)?;
     let exact = |query: &&[f32]| {
-        let answer = collection.search(&Query { effort: Effort::Exact, ..Query::new(query, 10) })?;
+        let answer =
+            collection.search(&Query { effort: Effort::Exact, ..Query::new(query, 10) })?;
         Ok(answer.hits.into_iter().map(|hit| hit.id).collect())
     };
     let from = cpu();

@@ -21,6 +21,9 @@ use crate::record::row::{EdgeRow, Row};
 /// What stands for "no earlier row".
 const NONE: u32 = u32::MAX;
 
+/// Bytes of address space that are taken for vectors to come, at most.
+const MOST_RESERVED: usize = 256 << 20;
+
 /// Records and associations that are not yet in a segment.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -125,6 +128,10 @@ impl Memory {
     }
 
     fn add_vector(&mut self, bytes: &[u8]) {
+        if self.codes.is_empty() {
+            let most = MOST_RESERVED / (4 * self.vector.len());
+            self.raw.reserve(self.shape.settings.memory_rows.min(most));
+        }
         self.raw.push(bytes);
         raw::read(self.shape.settings.raw.logged(), bytes, &mut self.vector);
         let quantizer = &self.shape.quantizer;

@@ -17,8 +17,8 @@ pub(crate) fn write(element: Element, vector: &[f32], out: &mut Vec<u8>) {
         Element::Bf16 => {
             let at = out.len();
             out.resize(at + 2 * vector.len(), 0);
-            for (to, v) in out[at..].chunks_exact_mut(2).zip(vector) {
-                to.copy_from_slice(&bf16_of(*v).to_le_bytes());
+            for (to, v) in out[at..].as_chunks_mut::<2>().0.iter_mut().zip(vector) {
+                *to = bf16_of(*v).to_le_bytes();
             }
         }
         Element::I8 => {
@@ -36,13 +36,13 @@ pub(crate) fn write(element: Element, vector: &[f32], out: &mut Vec<u8>) {
 pub(crate) fn read(element: Element, bytes: &[u8], out: &mut [f32]) {
     match element {
         Element::F32 => {
-            for (to, v) in out.iter_mut().zip(bytes.chunks_exact(4)) {
-                *to = f32::from_le_bytes([v[0], v[1], v[2], v[3]]);
+            for (to, v) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *to = f32::from_le_bytes(*v);
             }
         }
         Element::Bf16 => {
-            for (to, v) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-                *to = f32_of_bf16(u16::from_le_bytes([v[0], v[1]]));
+            for (to, v) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *to = f32_of_bf16(u16::from_le_bytes(*v));
             }
         }
         Element::I8 => {
@@ -70,6 +70,15 @@ impl RawRows {
         }
     }
 
+    /// For up to `rows` rows that are to come: none of it is touched before they do.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        match self {
+            Self::F32(held) => held.reserve(rows),
+            Self::Bf16(held) => held.reserve(rows),
+            Self::I8(held, _) => held.reserve(rows),
+        }
+    }
+
     /// Adds a vector as [`write`] wrote it.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         match self {
@@ -79,8 +88,8 @@ impl RawRows {
             }
             Self::Bf16(rows) => {
                 let at = grow(rows);
-                for (to, v) in rows.row_mut(at).iter_mut().zip(bytes.chunks_exact(2)) {
-                    *to = u16::from_le_bytes([v[0], v[1]]);
+                for (to, v) in rows.row_mut(at).iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *to = u16::from_le_bytes(*v);
                 }
             }
             Self::I8(rows, units) => {
