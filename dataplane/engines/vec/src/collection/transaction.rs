@@ -1,6 +1,6 @@
 //! Changes that come one after the other and are made together.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::Collection;
 use super::error::StoreError;
@@ -69,7 +69,7 @@ impl Transaction<'_> {
         let mut writer = collection.writer();
         let parts = writer.open.get(&self.id).ok_or(StoreError::Transaction(self.id))?;
         {
-            let (state, mut coming) = (collection.state(), HashSet::new());
+            let (state, mut coming) = (collection.state(), HashMap::new());
             for part in parts {
                 collection.check_ids(&state, part, &mut coming)?;
             }

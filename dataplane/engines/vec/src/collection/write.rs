@@ -1,6 +1,6 @@
 //! Writing: into the log, then into level 0.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::Collection;
 use super::error::StoreError;
@@ -80,7 +80,7 @@ impl Collection {
         state: &State,
         batches: impl Iterator<Item = &'a Batch>,
     ) -> Result<(), StoreError> {
-        let mut coming: HashSet<&[u8]> = HashSet::new();
+        let mut coming = HashMap::new();
         let batches: Vec<&Batch> = batches.collect();
         for batch in &batches {
             if !std::sync::Arc::ptr_eq(&batch.shape, &self.shape) {
@@ -95,28 +95,25 @@ impl Collection {
         Ok(())
     }
 
-    /// Refuses an association of records that are neither there nor among those that are coming.
+    /// Refuses an association of records that are neither there nor written before it; `coming`
+    /// says of ids whether the changes so far leave them there.
     pub(crate) fn check_ids<'a>(
         &self,
         state: &State,
         payload: &'a [u8],
-        coming: &mut HashSet<&'a [u8]>,
+        coming: &mut HashMap<&'a [u8], bool>,
     ) -> Result<(), StoreError> {
-        let mut gone: HashSet<&[u8]> = HashSet::new();
         for change in Changes::of(payload, self.shape.logged_bytes()) {
             match change {
-                Change::Put(put) => {
-                    coming.insert(put.id);
-                    gone.remove(put.id);
-                }
-                Change::Delete(id) => {
-                    coming.remove(id);
-                    gone.insert(id);
-                }
+                Change::Put(put) => drop(coming.insert(put.id, true)),
+                Change::Delete(id) => drop(coming.insert(id, false)),
                 Change::Associate { ids: (source, target), .. } => {
                     for id in [source, target] {
-                        let there = || state.find(self.shape.hash(id), id, state.now());
-                        if gone.contains(id) || (!coming.contains(id) && there()?.is_none()) {
+                        let is_there = match coming.get(id) {
+                            Some(is_there) => *is_there,
+                            None => state.find(self.shape.hash(id), id, state.now())?.is_some(),
+                        };
+                        if !is_there {
                             let id = String::from_utf8_lossy(id).into_owned();
                             return Err(StoreError::Unknown(id));
                         }
