@@ -10,7 +10,7 @@ use super::error::{IoContext, StoreError};
 /// process ends however it does.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -27,7 +27,7 @@ impl Lock {
             Ok(()) => {
                 file.set_len(0).doing("writing", &path)?;
                 writeln!(file, "{}", std::process::id()).doing("writing", &path)?;
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
@@ -37,5 +37,13 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => Err(error).doing("locking", &path),
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is just starting has the file too,
+        // until it runs its own program. Where this fails, its end frees the lock.
+        let _ = self.file.unlock();
     }
 }
