@@ -3,10 +3,22 @@
 use crate::kernels::{Kernels, Measure};
 use crate::rows::Rows;
 
-/// Vectors of the sample for each centre; more change little.
-const SAMPLE: usize = 64;
-/// Rounds of moving centres; later ones change little.
-const ROUNDS: usize = 10;
+/// How much work centres are worth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Vectors of the sample for each centre.
+    sample: usize,
+    /// Rounds of moving centres.
+    rounds: usize,
+}
+
+impl Effort {
+    /// Centres that stay: more sample and later rounds change little.
+    pub(crate) const FULL: Self = Self { sample: 64, rounds: 10 };
+    /// Centres that only bring together what is near.
+    pub(crate) const ROUGH: Self = Self { sample: 32, rounds: 4 };
+}
+
 /// Vectors that are compared with all centres at once.
 const BATCH: usize = 48;
 
@@ -54,13 +66,19 @@ fn best(dots: &[f32], halves: &[f32]) -> u32 {
 ///
 /// # Panics
 /// When `count` is 0 or above the number of rows.
-pub(crate) fn train(kernels: &Kernels, rows: &Rows<f32>, count: usize, seed: u64) -> Rows<f32> {
+pub(crate) fn train(
+    kernels: &Kernels,
+    rows: &Rows<f32>,
+    count: usize,
+    seed: u64,
+    effort: Effort,
+) -> Rows<f32> {
     assert!(count > 0 && count <= rows.len(), "{count} centres of {} vectors", rows.len());
-    let sample = shuffled(rows, count.saturating_mul(SAMPLE), seed);
+    let sample = shuffled(rows, count.saturating_mul(effort.sample), seed);
     let mut centres = Rows::new(rows.dim());
     (0..count).for_each(|at| centres.push(&sample.row(at)[..rows.dim()]));
     let mut assigned = vec![0; sample.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..effort.rounds {
         let halves = halves(kernels, &centres);
         nearest(kernels, &centres, &halves, &sample, 0, &mut assigned);
         move_centres(&mut centres, &sample, &assigned);

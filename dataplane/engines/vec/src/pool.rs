@@ -60,14 +60,14 @@ impl Pool {
 
 /// A number that orders as the score does.
 #[inline]
-fn order(score: f32) -> u64 {
+pub(crate) fn order(score: f32) -> u64 {
     let bits = score.to_bits();
     u64::from(if bits >> 31 == 0 { bits | 1 << 31 } else { !bits })
 }
 
 /// The score of that number.
 #[inline]
-const fn score(order: u32) -> f32 {
+pub(crate) const fn score(order: u32) -> f32 {
     f32::from_bits(if order >> 31 == 1 { order & !(1 << 31) } else { !order })
 }
 

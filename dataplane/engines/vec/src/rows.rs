@@ -26,6 +26,8 @@ unsafe impl Component for f32 {}
 // SAFETY: zeros are 0; nothing is dropped.
 unsafe impl Component for u16 {}
 // SAFETY: zeros are 0; nothing is dropped.
+unsafe impl Component for u32 {}
+// SAFETY: zeros are 0; nothing is dropped.
 unsafe impl Component for i8 {}
 // SAFETY: zeros are 0; nothing is dropped.
 unsafe impl Component for u8 {}
@@ -145,6 +147,20 @@ impl<T: Component> Rows<T> {
         unsafe {
             let at = self.start.as_ptr().add(self.len * self.stride);
             std::slice::from_raw_parts_mut(at.cast(), self.stride)
+        }
+    }
+
+    /// All rows with their padding, to be changed; padding is to stay 0.
+    pub(crate) const fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as [`Self::as_slice`], borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len * self.stride) }
+    }
+
+    /// Adds rows of zeros until there are `len`.
+    pub(crate) fn resize_zeroed(&mut self, len: usize) {
+        self.reserve(len.saturating_sub(self.len));
+        while self.len < len {
+            self.push_zeros();
         }
     }
 

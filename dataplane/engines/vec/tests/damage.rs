@@ -245,5 +245,5 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let collection = Collection::open(&folder, OPTIONS).expect("opens");
     assert_eq!(collection.len(), written);
     assert_eq!(ask_all(&collection, 0..50), (60, 0));
-    assert_eq!(files(&folder, "segments", ".tmp"), [PathBuf::new(); 0]);
+    assert!(files(&folder, "segments", ".tmp").is_empty());
 }

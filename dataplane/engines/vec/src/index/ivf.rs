@@ -4,7 +4,7 @@
 use super::lists::{ListView, search_lists};
 use super::{Answer, Search};
 use crate::kernels::{Kernels, Measure};
-use crate::kmeans;
+use crate::kmeans::{self, Effort};
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
 use crate::topk::{Hit, TopK};
@@ -57,7 +57,10 @@ impl Ivf {
     /// When there are no lists, or `sample` has fewer vectors than there are to be lists.
     #[must_use]
     pub fn train(sample: &Rows<f32>, settings: &IvfSettings) -> Self {
-        let centres = kmeans::train(&Kernels::best(), sample, settings.lists, settings.seed);
+        let centres = {
+            let IvfSettings { lists, seed, .. } = *settings;
+            kmeans::train(&Kernels::best(), sample, lists, seed, Effort::FULL)
+        };
         Self::about(centres, settings)
     }
 
@@ -127,7 +130,7 @@ impl Ivf {
                 let centre = self.turned.row(list as usize);
                 let list = &mut self.lists[list as usize];
                 self.quantizer.encode(&mut turned, centre, &mut list.codes);
-                list.extra.encode(self.quantizer.measure(), &turned);
+                list.extra.encode(self.quantizer.measure(), &turned, centre);
                 list.places.push(first + at as u32);
             }
         }

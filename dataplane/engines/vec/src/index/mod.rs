@@ -2,9 +2,11 @@
 //!
 //! All work on places, 0 to 2^32 - 1, which the caller gives meaning.
 
+pub mod graph;
 mod ivf;
 mod lists;
 
+pub use graph::{Graph, GraphSettings};
 pub use ivf::{Ivf, IvfSettings};
 pub use lists::{ListView, search_lists};
 

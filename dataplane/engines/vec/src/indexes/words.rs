@@ -21,6 +21,9 @@ pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
     }
 }
 
+/// Gives the rows of a word, or of those that begin so.
+pub(crate) type Look<'a, E> = dyn FnMut(&str, bool) -> Result<Vec<u32>, E> + 'a;
+
 /// Which texts are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Words {
@@ -50,7 +53,7 @@ impl Words {
     /// Which rows are meant, ascending; `look` gives those of one word or prefix, `all` every row.
     pub(crate) fn rows<E>(
         &self,
-        look: &mut dyn FnMut(&str, bool) -> Result<Vec<u32>, E>,
+        look: &mut Look<'_, E>,
         all: &dyn Fn() -> Vec<u32>,
     ) -> Result<Vec<u32>, E> {
         match self {

@@ -19,9 +19,9 @@ pub struct CodeScan<'a> {
     pub words: usize,
     /// All lines of block 0, then those of block 1, …; sixteen words a line.
     pub lines: &'a [u32],
-    /// For each code what its product counts for.
+    /// For each code what its product counts for; empty where products are scores.
     pub scale: &'a [f32],
-    /// For each code what is added.
+    /// For each code what is added; empty where products are scores.
     pub add: &'a [f32],
     /// [`TABLE_BYTES`] for each line: sixteen sums for the low half of byte 0, of byte 1, 2 and 3,
     /// then for their high halves.
@@ -52,6 +52,16 @@ impl Found {
         Self { at: vec![0; room], score: vec![0.0; room], len: 0 }
     }
 
+    /// Keeps a place whose score exceeds the floor.
+    #[inline]
+    pub(crate) fn offer(&mut self, at: u32, score: f32, floor: f32) {
+        if score > floor {
+            self.at[self.len] = at;
+            self.score[self.len] = score;
+            self.len += 1;
+        }
+    }
+
     /// Places with their scores, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
         self.at[..self.len].iter().copied().zip(self.score[..self.len].iter().copied())
@@ -61,14 +71,15 @@ impl Found {
 impl CodeScan<'_> {
     /// Blocks that the lines make.
     pub(super) fn blocks(&self) -> usize {
-        self.scale.len() / BLOCK
+        self.lines.len() / (BLOCK * self.words)
     }
 
     /// Lengths that a kernel can rely on.
     pub(super) fn check(&self, found: &Found) {
-        let blocks = self.blocks();
         assert!(self.words > 0 && self.words <= 1024, "{} words a code", self.words);
-        assert!(self.scale.len() == self.add.len() && self.scale.len() == blocks * BLOCK);
+        let blocks = self.blocks();
+        let factors = if self.scale.is_empty() { 0 } else { blocks * BLOCK };
+        assert!(self.scale.len() == factors && self.add.len() == factors, "factors of all codes");
         assert_eq!(self.lines.len(), blocks * BLOCK * self.words, "lines of {blocks} blocks");
         assert_eq!(self.tables.len(), self.words * TABLE_BYTES, "tables of a query");
         let room = (blocks + 1) * BLOCK;
@@ -79,13 +90,11 @@ impl CodeScan<'_> {
     pub(super) fn keep(&self, block: usize, sums: &[i32; BLOCK], found: &mut Found) {
         for (k, &sum) in sums.iter().enumerate() {
             let at = block * BLOCK + k;
-            let product = (sum as f32).mul_add(self.unit.0, self.unit.1);
-            let score = self.scale[at].mul_add(product, self.add[at]);
-            if score > self.floor {
-                found.at[found.len] = at as u32;
-                found.score[found.len] = score;
-                found.len += 1;
+            let mut score = (sum as f32).mul_add(self.unit.0, self.unit.1);
+            if !self.scale.is_empty() {
+                score = self.scale[at].mul_add(score, self.add[at]);
             }
+            found.offer(at as u32, score, self.floor);
         }
     }
 }
@@ -111,10 +120,10 @@ pub(super) unsafe fn scan_portable(scan: &CodeScan<'_>, found: &mut Found) {
     }
 }
 
-/// Sums of each four components by which bits are set, as bytes of one unit; returns what makes a
-/// sum of them the product with signs.
+/// What makes of a sum of looked-up bytes the product with signs; before it, what makes a sum of
+/// components a byte.
 #[inline(always)]
-pub(super) fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+pub(super) fn unit(query: &[f32]) -> (f32, (f32, f32)) {
     let (mut whole, mut most) = (0.0, f32::MIN_POSITIVE);
     for four in query.chunks_exact(4) {
         let spread: f32 = four.iter().map(|value| value.abs()).sum();
@@ -122,20 +131,34 @@ pub(super) fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
         most = spread.max(most);
     }
     let per_unit = 255.0 / most;
-    for (word, tables) in query.chunks_exact(32).zip(tables.chunks_exact_mut(TABLE_BYTES)) {
-        for (group, four) in word.chunks_exact(4).enumerate() {
-            let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
-            let at = 64 * (group % 2) + 16 * (group / 2);
-            for (bits, entry) in tables[at..at + 16].iter_mut().enumerate() {
-                let mut sum = -least;
-                for (k, value) in four.iter().enumerate() {
-                    sum += if bits >> k & 1 == 1 { *value } else { 0.0 };
-                }
-                // Rounded; at least 0 and at most 255 but for rounding, which saturates.
-                *entry = sum.mul_add(per_unit, 0.5) as u8;
+    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
+    (per_unit, (2.0 / per_unit, -whole))
+}
+
+/// Where the table of the four components from `4 * group` on begins.
+#[inline(always)]
+pub(crate) const fn table(group: usize) -> usize {
+    TABLE_BYTES * (group / 8) + 64 * (group % 2) + 16 * (group % 8 / 2)
+}
+
+/// Sums of each four components by which bits are set, as bytes of one unit; returns what makes a
+/// sum of them the product with signs.
+///
+/// # Safety
+/// None beyond the lengths; unsafe as all levels' functions are.
+pub(super) unsafe fn tables_portable(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+    let (per_unit, unit) = unit(query);
+    for (group, four) in query.chunks_exact(4).enumerate() {
+        let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
+        let at = table(group);
+        for (bits, entry) in tables[at..at + 16].iter_mut().enumerate() {
+            let mut sum = -least;
+            for (k, value) in four.iter().enumerate() {
+                sum += if bits >> k & 1 == 1 { *value } else { 0.0 };
             }
+            // Rounded; at least 0 and at most 255 but for rounding, which saturates.
+            *entry = sum.mul_add(per_unit, 0.5) as u8;
         }
     }
-    // Twice the sum of the set components less the sum of all: the least sums make up the rest.
-    (2.0 / per_unit, -whole)
+    unit
 }

@@ -125,7 +125,7 @@ pub(super) unsafe fn dot_i8<S: Simd>(row: *const i8, query: *const i8, n: usize,
         if at < n {
             acc[0] = S::dot_i8(acc[0], row.add(at), query.add(at));
         }
-        S::sum_i(acc[0]).wrapping_add(S::sum_i(acc[1])).wrapping_sub(bias)
+        S::sum_i(S::add_i(acc[0], acc[1])).wrapping_sub(bias)
     }
 }
 
@@ -165,12 +165,19 @@ pub(super) unsafe fn scan_i8<S: Simd>(rows: *const i8, query: &[i8], out: &mut [
 pub(super) unsafe fn dot_u8<S: Simd>(row: &[u8], query: &[i8]) -> i32 {
     // SAFETY: 64 is a multiple of BYTES; the rest is the caller's promise.
     unsafe {
+        let (n, row, query) = (query.len(), row.as_ptr(), query.as_ptr());
         let mut acc = [S::zero_i(); 2];
-        for (at, acc_at) in (0..query.len()).step_by(S::BYTES).zip([0, 1].into_iter().cycle()) {
-            let (row, query) = (row.as_ptr().add(at), query.as_ptr().add(at));
-            acc[acc_at] = S::dot_u8(acc[acc_at], S::load_i(row), query);
+        let mut at = 0;
+        while at + 2 * S::BYTES <= n {
+            acc[0] = S::dot_u8(acc[0], S::load_i(row.add(at)), query.add(at));
+            let next = at + S::BYTES;
+            acc[1] = S::dot_u8(acc[1], S::load_i(row.add(next)), query.add(next));
+            at += 2 * S::BYTES;
         }
-        S::sum_i(acc[0]).wrapping_add(S::sum_i(acc[1]))
+        if at < n {
+            acc[0] = S::dot_u8(acc[0], S::load_i(row.add(at)), query.add(at));
+        }
+        S::sum_i(S::add_i(acc[0], acc[1]))
     }
 }
 
@@ -191,7 +198,7 @@ pub(super) unsafe fn dot_u4<S: Simd>(row: &[u8], query: &[i8]) -> i32 {
                 high = S::dot_u8(high, S::high_halves(both), query.add(64));
             }
         }
-        S::sum_i(low).wrapping_add(S::sum_i(high))
+        S::sum_i(S::add_i(low, high))
     }
 }
 
@@ -266,18 +273,49 @@ unsafe fn products<S: Simd>(
     }
 }
 
-/// Levels of numbers, and the product of the numbers with the middles of their levels. The
-/// compiler makes vectors of it; sums are kept in sixteen lanes so that it may.
+/// Products with the middles of levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Levels {
+    /// That of the numbers whose levels they are.
+    pub own: f32,
+    /// That of the centre.
+    pub centre: f32,
+}
+
+/// Levels of numbers, and the products with the middles of these levels. The compiler makes
+/// vectors of it; sums are kept in sixteen lanes so that it may.
 #[inline(always)]
-pub(super) fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
-    let mut sums = [0.0_f32; 16];
+pub(super) fn levels(x: &[f32], centre: &[f32], by: f32, half: i32, out: &mut [u8]) -> Levels {
+    let (mut own, mut centred) = ([0.0_f32; 16], [0.0_f32; 16]);
     let (least, most) = (-half as f32, (half - 1) as f32);
-    for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
-        for ((x, out), sum) in x.iter().zip(out).zip(&mut sums) {
-            let level = (x * by).floor().clamp(least, most);
-            *out = level as i32 as u8;
-            *sum += x * (level + 0.5);
+    let rows = x.chunks_exact(16).zip(centre.chunks_exact(16));
+    for ((x, centre), out) in rows.zip(out.chunks_exact_mut(16)) {
+        for k in 0..16 {
+            let level = (x[k] * by).floor().clamp(least, most);
+            out[k] = level as i32 as u8;
+            own[k] += x[k] * (level + 0.5);
+            centred[k] += centre[k] * (level + 0.5);
         }
     }
-    sums.iter().sum()
+    Levels { own: own.iter().sum(), centre: centred.iter().sum() }
+}
+
+/// Numbers as bytes of one unit, which it returns.
+#[inline(always)]
+pub(super) fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
+    let mut most = [f32::MIN_POSITIVE; 16];
+    for x in x.chunks_exact(16) {
+        for (most, x) in most.iter_mut().zip(x) {
+            *most = if x.abs() > *most { x.abs() } else { *most };
+        }
+    }
+    let most = most.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let by = 127.0 / most;
+    for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
+        for (x, out) in x.iter().zip(out) {
+            // The whole part of what is a half farther from 0.
+            *out = (x * by + 0.5_f32.copysign(*x)) as i32 as i8;
+        }
+    }
+    most / 127.0
 }

@@ -8,6 +8,7 @@ mod codes;
 mod generic;
 mod isa;
 pub mod oracle;
+mod parts;
 mod portable;
 mod simd;
 #[cfg(test)]
@@ -22,8 +23,12 @@ mod x86;
 use std::fmt;
 use std::sync::OnceLock;
 
+pub(crate) use codes::table;
 pub use codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
+pub use generic::Levels;
 pub use isa::Isa;
+pub use parts::{Parts, SIX_BLOCK, SixScan};
+pub use turn::Offset;
 
 /// What two vectors are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +43,7 @@ type Compare<T> = unsafe fn(*const T, *const f32, usize) -> f32;
 /// Rows with how many they are.
 type Many = (*const f32, usize);
 type Round = unsafe fn(&mut [f32], &[f32], (usize, usize), bool);
+type LevelsOf = unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels;
 type Scan<T> = unsafe fn(*const T, *const f32, usize, &mut [f32]);
 
 /// Functions that are compiled for one level's features.
@@ -50,18 +56,22 @@ struct Compiled {
     scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
     tile: unsafe fn(Many, Many, usize, &mut [f32]),
     round: Round,
-    signs: unsafe fn(&[f32], &mut [u32]) -> f32,
+    offset: unsafe fn(&[f32], &[f32], &mut [u32]) -> Offset,
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
     dot_u8: unsafe fn(&[u8], &[i8]) -> i32,
     dot_u4: unsafe fn(&[u8], &[i8]) -> i32,
+    bytes: unsafe fn(&[f32], &mut [i8]) -> f32,
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
-    levels: unsafe fn(&[f32], f32, i32, &mut [u8]) -> f32,
+    levels: LevelsOf,
+    nearest: unsafe fn(&Parts<'_>, &mut [u8]),
+    six: unsafe fn(&SixScan<'_>, &mut Found),
 }
 
 /// Compiles the generic loops for a [`simd::Simd`] instance, in the module where it stands.
 macro_rules! compiled {
-    ($simd:ty, $codes:path $(, $features:literal)?) => {
-        use $crate::kernels::generic::{self, Column, Full, Half};
+    ($simd:ty, $codes:path, $tables:path, $six:path $(, $features:literal)?) => {
+        use $crate::kernels::generic::{self, Column, Full, Half, Levels};
+        use $crate::kernels::turn::Offset;
 
         $(#[target_feature(enable = $features)])?
         unsafe fn compare<C: Column, const L2: bool>(
@@ -115,9 +125,9 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn signs(x: &[f32], words: &mut [u32]) -> f32 {
+        unsafe fn offset(x: &[f32], centre: &[f32], words: &mut [u32]) -> Offset {
             // SAFETY: as above.
-            unsafe { $crate::kernels::turn::signs::<$simd>(x, words) }
+            unsafe { $crate::kernels::turn::offset::<$simd>(x, centre, words) }
         }
 
         $(#[target_feature(enable = $features)])?
@@ -133,13 +143,25 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn levels(x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
-            $crate::kernels::generic::levels(x, by, half, out)
+        unsafe fn levels(
+            x: &[f32],
+            centre: &[f32],
+            by: f32,
+            half: i32,
+            out: &mut [u8],
+        ) -> Levels {
+            $crate::kernels::generic::levels(x, centre, by, half, out)
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn tables(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
-            $crate::kernels::codes::tables(query, tables)
+        unsafe fn nearest(parts: &$crate::kernels::Parts<'_>, out: &mut [u8]) {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::parts::nearest::<$simd>(parts, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
+            generic::bytes(x, out)
         }
 
         /// This level's functions; to be called only where it is available.
@@ -153,11 +175,14 @@ macro_rules! compiled {
                 scan_i8,
                 tile,
                 round,
-                signs,
+                offset,
                 codes: $codes,
                 dot_u8,
                 dot_u4,
-                tables,
+                bytes,
+                tables: $tables,
+                nearest,
+                six: $six,
                 levels,
             };
     };
@@ -313,15 +338,16 @@ impl Kernels {
         unsafe { (self.compiled.round)(x, by, (from, power), folds) }
     }
 
-    /// Which of `x` are above 0, 32 a word, the first in the lowest bit; returns the sum of all
-    /// without their signs.
+    /// Which components of `x` are above those of `centre`, 32 a word, the first in the lowest bit;
+    /// returns what their differences come to.
     ///
     /// # Panics
-    /// When `words` does not have one place for each 32 of `x`.
-    pub fn signs(&self, x: &[f32], words: &mut [u32]) -> f32 {
+    /// When `words` does not have one place for each 32 of `x`, or `centre` another length.
+    pub fn offset(&self, x: &[f32], centre: &[f32], words: &mut [u32]) -> Offset {
         assert_eq!(x.len(), 32 * words.len(), "32 signs a word");
+        assert_eq!(x.len(), centre.len(), "components of the centre");
         // SAFETY: the level is available; lengths as asserted.
-        unsafe { (self.compiled.signs)(x, words) }
+        unsafe { (self.compiled.offset)(x, centre, words) }
     }
 
     /// Exact dot product of unsigned bytes and signed ones.
@@ -350,15 +376,27 @@ impl Kernels {
     }
 
     /// Writes the low eight bits of the whole part, towards minus infinity, of each number times
-    /// `by`, held within `-half..half`; returns the product of the numbers with the middles of
-    /// the levels so chosen.
+    /// `by`, held within `-half..half`; returns the products of the numbers and of `centre` with
+    /// the middles of the levels so chosen.
+    ///
+    /// # Panics
+    /// When `out` or `centre` is not as long as `x`, or that no multiple of 16.
+    pub fn levels(&self, x: &[f32], centre: &[f32], by: f32, half: i32, out: &mut [u8]) -> Levels {
+        check(x.len(), out.len(), 16);
+        check(x.len(), centre.len(), 16);
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.levels)(x, centre, by, half, out) }
+    }
+
+    /// Writes numbers as bytes of one unit, which it returns: rounded to the nearest, halves away
+    /// from 0, the largest as 127 or -127.
     ///
     /// # Panics
     /// When `out` is not as long as `x`, or that no multiple of 16.
-    pub fn levels(&self, x: &[f32], by: f32, half: i32, out: &mut [u8]) -> f32 {
+    pub fn bytes(&self, x: &[f32], out: &mut [i8]) -> f32 {
         check(x.len(), out.len(), 16);
         // SAFETY: the level is available.
-        unsafe { (self.compiled.levels)(x, by, half, out) }
+        unsafe { (self.compiled.bytes)(x, out) }
     }
 
     /// Writes the tables that [`CodeScan`] looks sums up in; returns its [`CodeScan::unit`].
@@ -382,6 +420,41 @@ impl Kernels {
         // SAFETY: the level is available; lengths as checked.
         unsafe { (self.compiled.codes)(scan, found) }
     }
+
+    /// Writes the number of the entry that is nearest to each vector's part into `out`; the first
+    /// one among equals.
+    ///
+    /// # Panics
+    /// When the parts do not fit each other, or there are not as many vectors as `out` has places.
+    pub fn nearest(&self, parts: &Parts<'_>, out: &mut [u8]) {
+        parts.check(out.len());
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.nearest)(parts, out) }
+    }
+
+    /// Finds the codes of six bits a part whose scores exceed the floor.
+    ///
+    /// # Panics
+    /// When the scan's parts do not fit each other, or `found` has too little room.
+    pub fn scan_six(&self, scan: &SixScan<'_>, found: &mut Found) {
+        scan.check(found);
+        found.len = 0;
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.six)(scan, found) }
+    }
+}
+
+/// Asks for the cache line at `ptr`, where the processor can be asked.
+#[inline(always)]
+pub(crate) fn prefetch<T>(ptr: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that could fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = ptr;
 }
 
 #[inline]

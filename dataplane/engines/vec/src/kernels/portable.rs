@@ -66,6 +66,18 @@ impl Simd for Portable {
         a.iter().enumerate().map(|(k, &value)| u32::from(value > 0.0) << k).sum()
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 8] {
+        [value; 8]
+    }
+    #[inline(always)]
+    unsafe fn above(a: [f32; 8], b: [f32; 8], x: [f32; 8], y: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| if a[k] > b[k] { x[k] } else { y[k] })
+    }
+    #[inline(always)]
+    unsafe fn signed(a: [f32; 8], by: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|k| if by[k] > 0.0 { a[k] } else { -a[k] })
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> [i32; 8] {
         [0; 8]
     }
@@ -97,9 +109,18 @@ impl Simd for Portable {
         std::array::from_fn(|k| acc[k] + i32::from(row[k]) * i32::from(query[k]))
     }
     #[inline(always)]
+    unsafe fn add_i(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        std::array::from_fn(|k| a[k] + b[k])
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: [i32; 8]) -> i32 {
         a.iter().sum()
     }
 }
 
-crate::kernels::compiled!(Portable, super::codes::scan_portable);
+crate::kernels::compiled!(
+    Portable,
+    super::codes::scan_portable,
+    super::codes::tables_portable,
+    crate::kernels::parts::six_portable
+);

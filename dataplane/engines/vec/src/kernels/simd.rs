@@ -46,6 +46,30 @@ pub(super) trait Simd: Copy {
     unsafe fn abs(a: Self::F) -> Self::F;
     /// Bit `k` says that lane `k` is above 0.
     unsafe fn positive(a: Self::F) -> u32;
+    /// All lanes `value`.
+    unsafe fn splat(value: f32) -> Self::F;
+    /// Lane by lane `x` where `a` is above `b`, and `y` elsewhere.
+    unsafe fn above(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// Lane `k` stands for number `at + k`: the least number whose `value` is the greatest.
+    #[inline(always)]
+    unsafe fn argmax(value: Self::F, at: Self::F) -> u32 {
+        let (mut values, mut numbers) = ([0.0; 16], [0.0; 16]);
+        // SAFETY: both have room for LANES numbers.
+        unsafe {
+            Self::store(values.as_mut_ptr(), value);
+            Self::store(numbers.as_mut_ptr(), at);
+        }
+        let mut best = (f32::NEG_INFINITY, u32::MAX);
+        for k in 0..Self::LANES {
+            let number = numbers[k] as u32 + k as u32;
+            if values[k] > best.0 || (values[k] == best.0 && number < best.1) {
+                best = (values[k], number);
+            }
+        }
+        best.1
+    }
+    /// Lane by lane `a` where `by` is above 0, and `-a` elsewhere.
+    unsafe fn signed(a: Self::F, by: Self::F) -> Self::F;
 
     /// All 0.
     unsafe fn zero_i() -> Self::I;
@@ -62,6 +86,8 @@ pub(super) trait Simd: Copy {
     unsafe fn high_halves(a: Self::B) -> Self::B;
     /// `acc` and the products of `BYTES` unsigned bytes with signed ones.
     unsafe fn dot_u8(acc: Self::I, row: Self::B, query: *const i8) -> Self::I;
+    /// `a + b`.
+    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Sum of the lanes.
     unsafe fn sum_i(a: Self::I) -> i32;
     /// Asks for the cache line at `ptr`, which need not be readable.

@@ -75,24 +75,42 @@ pub(super) unsafe fn round<S: Simd>(
     }
 }
 
-/// Which of `x` are above 0, 32 a word, and the sum of all without their signs. `x` is a multiple
-/// of 32 long.
+/// What an offset from a centre comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Offset {
+    /// Its squared length.
+    pub squares: f32,
+    /// Sum of its components without their signs.
+    pub spread: f32,
+    /// Its dot product with the centre.
+    pub along: f32,
+    /// Dot product of the centre with 1 where a component is above 0 and -1 elsewhere.
+    pub signed: f32,
+}
+
+/// Which components of `x` are above the centre's, 32 a word, and what their differences come to.
 ///
 /// # Safety
-/// `S` must be available; `words` has a place for each 32 numbers.
+/// `S` must be available; `x` and `centre` are 32 numbers for each of `words`.
 #[inline(always)]
-pub(super) unsafe fn signs<S: Simd>(x: &[f32], words: &mut [u32]) -> f32 {
-    // SAFETY: chunks of 32 are multiples of LANES.
+pub(super) unsafe fn offset<S: Simd>(x: &[f32], centre: &[f32], words: &mut [u32]) -> Offset {
+    // SAFETY: 32 numbers a word are multiples of LANES, as many in `x` as in `centre`.
     unsafe {
-        let mut sum = S::zero();
-        for (chunk, word) in x.chunks_exact(32).zip(words) {
+        let (mut squares, mut spread) = (S::zero(), S::zero());
+        let (mut along, mut signed) = (S::zero(), S::zero());
+        for (k, word) in words.iter_mut().enumerate() {
             *word = 0;
             for at in (0..32).step_by(S::LANES) {
-                let v = S::load(chunk.as_ptr().add(at));
-                *word |= S::positive(v) << at;
-                sum = S::add(sum, S::abs(v));
+                let c = S::load(centre.as_ptr().add(32 * k + at));
+                let off = S::sub(S::load(x.as_ptr().add(32 * k + at)), c);
+                *word |= S::positive(off) << at;
+                squares = S::fma(squares, off, off);
+                spread = S::add(spread, S::abs(off));
+                along = S::fma(along, off, c);
+                signed = S::add(signed, S::signed(c, off));
             }
         }
-        S::sum(sum)
+        let [squares, spread, along, signed] = [squares, spread, along, signed].map(|v| S::sum(v));
+        Offset { squares, spread, along, signed }
     }
 }

@@ -53,6 +53,7 @@ pub struct ExtraCodes {
     bits: ExtraBits,
     rows: Rows<u8>,
     scale: Vec<f32>,
+    add: Vec<f32>,
     kernels: Kernels,
 }
 
@@ -64,6 +65,7 @@ impl ExtraCodes {
             bits,
             rows: Rows::new(bits.row_bytes(words)),
             scale: Vec::new(),
+            add: Vec::new(),
             kernels: Kernels::best(),
         }
     }
@@ -83,30 +85,36 @@ impl ExtraCodes {
     /// Bytes of memory that they hold.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.rows.bytes() + 4 * self.scale.capacity()
+        self.rows.bytes() + 4 * (self.scale.capacity() + self.add.capacity())
     }
 
     /// Gives memory back that is not needed as long as nothing is added.
     pub fn shrink(&mut self) {
         self.rows.shrink();
         self.scale.shrink_to_fit();
+        self.add.shrink_to_fit();
     }
 
     /// Adds the levels of a vector as [`RaBitQ::encode`](super::RaBitQ::encode) leaves it: rotated,
-    /// less its centre. `measure` is the quantizer's.
+    /// less its centre, which is rotated too. `measure` is the quantizer's.
     ///
     /// # Panics
-    /// When it has another dimension, or one above 4096.
-    pub fn encode(&mut self, measure: Measure, rotated: &[f32]) {
+    /// When one of them has another dimension, or one above 4096.
+    pub fn encode(&mut self, measure: Measure, rotated: &[f32], centre: &[f32]) {
         let squares = self.kernels.compare_f32(Measure::Dot, rotated, rotated);
         let deviation = (squares / rotated.len() as f32).sqrt().max(f32::MIN_POSITIVE);
         let mut levels = [0; 4096];
         let levels = &mut levels[..rotated.len().next_multiple_of(128)];
         let by = 1.0 / (self.bits.step() * deviation);
         let (used, half) = (&mut levels[..rotated.len()], self.bits.half());
-        let product = self.kernels.levels(rotated, by, half, used);
-        let scale = if product > 0.0 { squares / product } else { 0.0 };
-        self.scale.push(if measure == Measure::L2 { 2.0 * scale } else { scale });
+        let products = self.kernels.levels(rotated, centre, by, half, used);
+        let scale = if products.own > 0.0 { squares / products.own } else { 0.0 };
+        let (scale, add) = match measure {
+            Measure::Dot => (scale, self.kernels.compare_f32(Measure::Dot, rotated, centre)),
+            Measure::L2 => (2.0 * scale, -squares),
+        };
+        self.scale.push(scale);
+        self.add.push(scale.mul_add(-products.centre, add));
         if matches!(self.bits, ExtraBits::Eight) {
             self.rows.push(&levels[..self.rows.dim()]);
             return;
@@ -124,7 +132,7 @@ impl ExtraCodes {
     #[must_use]
     pub fn view(&self) -> ExtraView<'_> {
         let (rows, stride) = (self.rows.as_slice(), self.rows.stride());
-        ExtraView { bits: self.bits, rows, stride, scale: &self.scale }
+        ExtraView { bits: self.bits, rows, stride, scale: &self.scale, add: &self.add }
     }
 }
 
@@ -139,6 +147,8 @@ pub struct ExtraView<'a> {
     pub stride: usize,
     /// For each vector what a product counts for.
     pub scale: &'a [f32],
+    /// For each vector what is then added.
+    pub add: &'a [f32],
 }
 
 impl ExtraView<'_> {
@@ -172,7 +182,7 @@ impl ExtraView<'_> {
         let half = self.bits.half() as f32 / 2.0;
         let product =
             (dot as f32).mul_add(query.byte, half.mul_add(signs, (0.5 - half) * query.sum));
-        self.scale[at].mul_add(product, add)
+        self.scale[at].mul_add(product, self.add[at])
     }
 
     /// Writes what code `at` and its levels say of the rotated vector, less its centre, into `out`.
@@ -207,14 +217,9 @@ impl ExtraView<'_> {
     /// Asks for the memory that [`Self::refine`] of code `at` will read.
     #[inline]
     pub fn prefetch(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
         for line in self.rows[at * self.stride..][..self.stride].chunks(64) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing that could fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+            crate::kernels::prefetch(line.as_ptr());
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
     }
 }
 
@@ -230,15 +235,16 @@ mod tests {
         for (dim, measure) in [(384, Measure::Dot), (100, Measure::L2), (768, Measure::L2)] {
             let quantizer = RaBitQ::new(dim, measure, 3);
             let (mut codes, mut turned) = (quantizer.codes(), vec![0.0; quantizer.padded()]);
-            let centre = vec![0.0; quantizer.padded()];
+            let mut centre = vec![0.0; quantizer.padded()];
+            quantizer.rotate(&noise(77, dim), &mut centre);
             let mut four = ExtraCodes::new(ExtraBits::Four, quantizer.words());
             let mut eight = ExtraCodes::new(ExtraBits::Eight, quantizer.words());
             let vectors: Vec<Vec<f32>> = (0..200).map(|at| noise(at, dim)).collect();
             for vector in &vectors {
                 quantizer.rotate(vector, &mut turned);
                 quantizer.encode(&mut turned, &centre, &mut codes);
-                four.encode(measure, &turned);
-                eight.encode(measure, &turned);
+                four.encode(measure, &turned, &centre);
+                eight.encode(measure, &turned, &centre);
             }
             let query = noise(999, dim);
             let tables = quantizer.query(&query);

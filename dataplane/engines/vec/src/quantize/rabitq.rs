@@ -3,11 +3,12 @@
 //! After Gao and Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound"
 //! (SIGMOD 2024). A vector is rotated, and a centre, rotated too, is taken off; the code is the
 //! signs of what is left. The signs, taken as a unit vector, stand for the direction of what is
-//! left; their product with a query, divided by their product with what is left itself, is an
-//! unbiased estimate of the product of that with the query, with an error of the order of
-//! 1 / √dimension. The query is the same for all centres.
+//! left; their product with a query less the centre, divided by their product with what is left
+//! itself, is an unbiased estimate of the product of the two offsets, with an error of the order of
+//! their lengths / √dimension. The query's tables are the same for all centres: the centre's own
+//! product with the signs is known when a vector is encoded.
 
-use crate::kernels::{BLOCK, CodeScan, Found, Kernels, Measure, TABLE_BYTES};
+use crate::kernels::{BLOCK, CodeScan, Found, Kernels, Measure, Offset, TABLE_BYTES};
 use crate::rotation::Rotation;
 use crate::rows::Rows;
 
@@ -93,28 +94,35 @@ impl RaBitQ {
         self.rotation.undo(rotated, out);
     }
 
-    /// Adds the code of a rotated vector, of which `centre`, rotated, is taken off.
+    /// Adds the code of a rotated vector, and takes `centre`, rotated, off it.
     ///
     /// # Panics
     /// When vector, centre or codes have another dimension.
     pub fn encode(&self, vector: &mut [f32], centre: &[f32], codes: &mut Codes) {
         assert_eq!(codes.words, self.words(), "codes of the same dimension");
         assert_eq!((vector.len(), centre.len()), (self.padded(), self.padded()), "components");
-        vector.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
-        let squares = self.kernels.compare_f32(Measure::Dot, vector, vector);
         let mut words = [0_u32; 128];
         let words = &mut words[..self.words()];
-        let sum = self.kernels.signs(vector, words);
-        // The code's product with the vector is the sum of its components without signs.
-        let scale = if sum > 0.0 { squares / sum } else { 0.0 };
-        let (scale, add) = match self.measure {
-            Measure::Dot => (scale, 0.0),
-            Measure::L2 => {
-                let along = self.kernels.compare_f32(Measure::Dot, vector, centre);
-                (2.0 * scale, -squares - 2.0 * along)
-            }
-        };
+        let (scale, add) = self.code(vector, centre, words);
         codes.push(words, scale, add);
+        vector.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
+    }
+
+    /// Writes the code of `vector` about `centre`, both rotated, into `words`; returns what its
+    /// product with a query counts for, and what is then to be added.
+    ///
+    /// # Panics
+    /// When one of them has another dimension.
+    pub(crate) fn code(&self, vector: &[f32], centre: &[f32], words: &mut [u32]) -> (f32, f32) {
+        let Offset { squares, spread, along, signed } = self.kernels.offset(vector, centre, words);
+        // The code's product with the offset is the sum of its components without signs.
+        let scale = if spread > 0.0 { squares / spread } else { 0.0 };
+        // What is estimated is the product of the offset with the query's own offset from the
+        // centre, of which the centre's part is known here: so the error shrinks with both.
+        match self.measure {
+            Measure::Dot => (scale, scale.mul_add(-signed, along)),
+            Measure::L2 => (2.0 * scale, (-2.0 * scale).mul_add(signed, -squares)),
+        }
     }
 
     /// Prepares `query`.
@@ -124,11 +132,28 @@ impl RaBitQ {
     #[must_use]
     pub fn query(&self, query: &[f32]) -> QueryTables {
         let mut turned = Rows::new(self.padded());
-        turned.push(&vec![0.0; self.padded()]);
+        turned.resize_zeroed(1);
         self.rotation.rotate(query, turned.row_mut(0));
+        self.tables(turned)
+    }
+
+    /// Prepares a query that is rotated already.
+    ///
+    /// # Panics
+    /// When it has another dimension.
+    #[must_use]
+    pub(crate) fn query_turned(&self, query: &[f32]) -> QueryTables {
+        let mut turned = Rows::new(self.padded());
+        turned.push(query);
+        self.tables(turned)
+    }
+
+    fn tables(&self, turned: Rows<f32>) -> QueryTables {
         let mut tables = vec![0; self.words() * TABLE_BYTES];
         let unit = self.kernels.tables(turned.row(0), &mut tables);
-        let (bytes, byte) = bytes(turned.row(0));
+        let mut bytes = Rows::new(turned.dim().next_multiple_of(128));
+        bytes.resize_zeroed(1);
+        let byte = self.kernels.bytes(turned.row(0), &mut bytes.row_mut(0)[..turned.dim()]);
         let sum = turned.row(0).iter().sum();
         QueryTables { turned, bytes, byte, sum, tables, unit }
     }
@@ -142,18 +167,6 @@ impl RaBitQ {
     pub fn constant(&self, query: &QueryTables, centre: &[f32]) -> f32 {
         self.kernels.compare_f32(self.measure, query.turned.row(0), centre)
     }
-}
-
-/// Components as bytes of one unit, which is given too.
-fn bytes(query: &[f32]) -> (Rows<i8>, f32) {
-    let most = query.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    let mut rows = Rows::new(query.len().next_multiple_of(128));
-    rows.push(&vec![0; rows.dim()]);
-    for (byte, value) in rows.row_mut(0).iter_mut().zip(query) {
-        // Rounded away from 0 at halves; towards 0 the rest falls off.
-        *byte = (value * (127.0 / most) + 0.5_f32.copysign(*value)) as i8;
-    }
-    (rows, most / 127.0)
 }
 
 impl QueryTables {

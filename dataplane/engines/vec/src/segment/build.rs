@@ -165,7 +165,7 @@ impl Plan {
             let pick = self.rows[at * rows / taken];
             self.vector(shape, pick, &mut logged, sample.row_mut(at))?;
         }
-        centres = kmeans::train(&shape.kernels, &sample, lists, self.id);
+        centres = kmeans::train(&shape.kernels, &sample, lists, self.id, kmeans::Effort::FULL);
         drop(sample);
         let assigned = self.assign(shape, &centres)?;
         let mut counts = vec![0_u32; lists];
@@ -230,7 +230,7 @@ impl Plan {
             quantizer.rotate(&vector, &mut turned);
             quantizer.encode(&mut turned, centre, &mut codes);
             if let Some(levels) = &mut levels {
-                levels.encode(quantizer.measure(), &turned);
+                levels.encode(quantizer.measure(), &turned, centre);
             }
         }
         let view = codes.view();
@@ -240,8 +240,10 @@ impl Plan {
         if let Some(levels) = &levels {
             let view = levels.view();
             bytes.extend_from_slice(view.rows);
-            bytes.extend_from_slice(bytemuck::cast_slice(view.scale));
-            bytes.resize(bytes.len().next_multiple_of(64), 0);
+            for factors in [view.scale, view.add] {
+                bytes.extend_from_slice(bytemuck::cast_slice(factors));
+                bytes.resize(bytes.len().next_multiple_of(64), 0);
+            }
         }
         let places: Vec<u32> = rows.collect();
         bytes.extend_from_slice(bytemuck::cast_slice(&places));

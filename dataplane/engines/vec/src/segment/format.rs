@@ -177,12 +177,12 @@ impl Footer {
         }
         let table = 4 * self.blocks() as u64;
         let whole = self.data.checked_add(table).and_then(|end| end.checked_add(FOOTER as u64));
-        if self.data >= len || self.data % 64 != 0 || whole != Some(len) {
+        if self.data >= len || !self.data.is_multiple_of(64) || whole != Some(len) {
             return Err("its length is not what its footer says");
         }
         let fits = |extent: &Extent| {
             let end = extent.at.checked_add(extent.bytes);
-            extent.at % 64 == 0 && end.is_some_and(|end| end <= self.data)
+            extent.at.is_multiple_of(64) && end.is_some_and(|end| end <= self.data)
         };
         if !self.extents.iter().all(fits) {
             return Err("a region lies outside of it");

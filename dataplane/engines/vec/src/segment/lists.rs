@@ -1,8 +1,8 @@
 //! Lists of codes in a segment.
 //!
 //! A list is one stretch of [`Region::ListData`] that begins at a multiple of 64: the lines of its
-//! blocks, their factors (scale, then addend), levels of each row, what these count, and the row
-//! that each code stands for; every part is padded to 64 bytes. A segment without levels has one
+//! blocks, their factors (scale, then addend), levels of each row, their factors, and the row that
+//! each code stands for; every part is padded to 64 bytes. A segment without levels has one
 //! list about 0, whose rows follow each other.
 
 use bytemuck::{Pod, Zeroable};
@@ -59,7 +59,7 @@ impl Parts {
     }
 
     pub(super) const fn bytes(&self) -> usize {
-        self.lines + 2 * self.factors + self.levels + self.units + self.places
+        self.lines + 2 * self.factors + self.levels + 2 * self.units + self.places
     }
 }
 
@@ -108,7 +108,8 @@ fn view<'a>(mapped: &'a Mapped, shape: &Shape, list: u32) -> Result<ListView<'a>
         add: mapped.cast(region, take(parts.factors))?,
     };
     let levels = take(parts.levels);
-    let units: &[f32] = mapped.cast(region, take(parts.units))?;
+    let scale: &[f32] = mapped.cast(region, take(parts.units))?;
+    let add: &[f32] = mapped.cast(region, take(parts.units))?;
     let places: &[u32] = mapped.cast(region, take(parts.places))?;
     let places = &places[..rows];
     if places.iter().any(|place| *place >= mapped.footer.rows) {
@@ -120,7 +121,8 @@ fn view<'a>(mapped: &'a Mapped, shape: &Shape, list: u32) -> Result<ListView<'a>
         bits: bits.unwrap_or(ExtraBits::Four),
         rows: levels,
         stride: parts.stride,
-        scale: units,
+        scale,
+        add,
     };
     Ok(ListView { codes, extra, places })
 }

@@ -91,6 +91,21 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vdupq_n_f32(value) }
+    }
+    #[inline(always)]
+    unsafe fn above(a: float32x4_t, b: float32x4_t, x: float32x4_t, y: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vbslq_f32(vcgtq_f32(a, b), x, y) }
+    }
+    #[inline(always)]
+    unsafe fn signed(a: float32x4_t, by: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vbslq_f32(vcgtzq_f32(by), a, vnegq_f32(a)) }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> int32x4_t {
         // SAFETY: see above.
         unsafe { vdupq_n_s32(0) }
@@ -134,10 +149,21 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: see above.
+        unsafe { vaddq_s32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: int32x4_t) -> i32 {
         // SAFETY: see above.
         unsafe { vaddvq_s32(a) }
     }
 }
 
-crate::kernels::compiled!(Neon, super::codes::scan_portable, "neon");
+crate::kernels::compiled!(
+    Neon,
+    super::codes::scan_portable,
+    super::codes::tables_portable,
+    crate::kernels::parts::six_portable,
+    "neon"
+);

@@ -97,6 +97,24 @@ impl Simd for Avx2 {
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, _mm256_setzero_ps())) as u32 }
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn above(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    unsafe fn signed(a: __m256, by: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let above = _mm256_cmp_ps::<_CMP_GT_OQ>(by, _mm256_setzero_ps());
+            _mm256_xor_ps(a, _mm256_andnot_ps(above, _mm256_set1_ps(-0.0)))
+        }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m256i {
         // SAFETY: see above.
         unsafe { _mm256_setzero_si256() }
@@ -134,6 +152,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: __m256i) -> i32 {
         // SAFETY: see above.
         unsafe {
@@ -149,4 +172,10 @@ impl Simd for Avx2 {
     }
 }
 
-crate::kernels::compiled!(Avx2, super::codes::scan_avx2, "avx2,fma");
+crate::kernels::compiled!(
+    Avx2,
+    super::codes::scan_avx2,
+    crate::kernels::codes::tables_portable,
+    crate::kernels::parts::six_portable,
+    "avx2,fma"
+);

@@ -95,6 +95,35 @@ impl Simd for Avx512 {
         unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, _mm512_setzero_ps())) }
     }
     #[inline(always)]
+    unsafe fn splat(value: f32) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn above(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), x) }
+    }
+    #[inline(always)]
+    unsafe fn argmax(value: __m512, at: __m512) -> u32 {
+        // SAFETY: see above.
+        unsafe {
+            let most = _mm512_set1_ps(_mm512_reduce_max_ps(value));
+            let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(value, most);
+            let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let number = _mm512_add_epi32(_mm512_cvttps_epi32(at), ramp);
+            _mm512_mask_reduce_min_epu32(equal, number)
+        }
+    }
+    #[inline(always)]
+    unsafe fn signed(a: __m512, by: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(by, _mm512_setzero_ps());
+            _mm512_mask_xor_ps(a, !above, a, _mm512_set1_ps(-0.0))
+        }
+    }
+    #[inline(always)]
     unsafe fn zero_i() -> __m512i {
         // SAFETY: see above.
         unsafe { _mm512_setzero_si512() }
@@ -129,6 +158,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_dpbusd_epi32(acc, row, _mm512_loadu_si512(query.cast())) }
     }
     #[inline(always)]
+    unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn sum_i(a: __m512i) -> i32 {
         // SAFETY: see above.
         unsafe { _mm512_reduce_add_epi32(a) }
@@ -143,5 +177,7 @@ impl Simd for Avx512 {
 crate::kernels::compiled!(
     Avx512,
     super::codes::scan_avx512,
+    super::codes::tables_avx512,
+    super::six::six_avx512,
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512vpopcntdq,avx2,fma"
 );

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::codes::{BLOCK, CodeScan, Found, TABLE_BYTES};
+use super::super::codes::{BLOCK, CodeScan, Found, TABLE_BYTES, table, unit};
 
 /// Blocks that share what is loaded of the tables.
 const TOGETHER: usize = 4;
@@ -74,13 +74,15 @@ unsafe fn blocks_avx512<const N: usize>(scan: &CodeScan<'_>, block: usize, found
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
 unsafe fn keep(scan: &CodeScan<'_>, first: usize, sums: __m512i, found: &mut Found) {
     let (by, plus) = (_mm512_set1_ps(scan.unit.0), _mm512_set1_ps(scan.unit.1));
-    let product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), by, plus);
-    // SAFETY: sixteen factors of each kind follow `first`; `found.len <= first`, and there is
-    // room for a block more than all codes.
+    let mut score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), by, plus);
+    // SAFETY: sixteen factors of each kind follow `first` if there are any; `found.len <= first`,
+    // and there is room for a block more than all codes.
     unsafe {
-        let scale = _mm512_loadu_ps(scan.scale.as_ptr().add(first));
-        let add = _mm512_loadu_ps(scan.add.as_ptr().add(first));
-        let score = _mm512_fmadd_ps(scale, product, add);
+        if !scan.scale.is_empty() {
+            let scale = _mm512_loadu_ps(scan.scale.as_ptr().add(first));
+            let add = _mm512_loadu_ps(scan.add.as_ptr().add(first));
+            score = _mm512_fmadd_ps(scale, score, add);
+        }
         let kept = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(score, _mm512_set1_ps(scan.floor));
         if kept != 0 {
             let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -92,6 +94,31 @@ unsafe fn keep(scan: &CodeScan<'_>, first: usize, sums: __m512i, found: &mut Fou
             found.len += kept.count_ones() as usize;
         }
     }
+}
+
+/// The tables of a query, one a register.
+///
+/// # Safety
+/// The features must be available; `tables` has [`TABLE_BYTES`] for each 32 components.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+pub(in super::super) unsafe fn tables_avx512(query: &[f32], tables: &mut [u8]) -> (f32, f32) {
+    let (per_unit, unit) = unit(query);
+    let (by, half) = (_mm512_set1_ps(per_unit), _mm512_set1_ps(0.5));
+    for (group, four) in query.chunks_exact(4).enumerate() {
+        let least: f32 = four.iter().map(|value| value.min(0.0)).sum();
+        let mut sums = _mm512_set1_ps(-least);
+        for (value, with) in four.iter().zip([0xaaaa, 0xcccc, 0xf0f0, 0xff00]) {
+            sums = _mm512_mask_add_ps(sums, with, sums, _mm512_set1_ps(*value));
+        }
+        let whole = _mm512_cvttps_epi32(_mm512_fmadd_ps(sums, by, half));
+        let whole = _mm512_max_epi32(whole, _mm512_setzero_si512());
+        // SAFETY: a group's table lies within those of its 32 components.
+        unsafe {
+            let to = tables.as_mut_ptr().add(table(group));
+            _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(whole));
+        }
+    }
+    unit
 }
 
 /// Words after which sums of 16 bits could overflow: 8 sums of at most 255 each word.
