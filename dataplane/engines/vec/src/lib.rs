@@ -11,6 +11,8 @@ compile_error!("files of a collection are little-endian; this processor is not")
 
 mod collection;
 mod element;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod index;
 mod indexes;
 pub mod kernels;

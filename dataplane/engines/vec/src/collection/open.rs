@@ -146,7 +146,7 @@ fn load_segment(
     (id, number): (u64, u64),
 ) -> Result<Segment, (StoreError, &'static str)> {
     let segment = Segment::open(path, shape).map_err(|error| (error, "footer"))?;
-    if segment.id() != id {
+    if segment.number() != id {
         let error = StoreError::Broken { path: path.to_owned(), why: "it is another segment" };
         return Err((error, "footer"));
     }

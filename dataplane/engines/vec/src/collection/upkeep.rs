@@ -135,7 +135,8 @@ impl Upkeep {
         match replaced {
             Replaced::Oldest => drop(state.frozen.remove(0)),
             Replaced::Segments(old) => {
-                let is_old = |held: &Arc<Segment>| old.iter().any(|old| old.id() == held.id());
+                let is_old =
+                    |held: &Arc<Segment>| old.iter().any(|old| old.number() == held.number());
                 at = state.segments.iter().position(is_old).unwrap_or(at);
                 state.segments.retain(|held| !is_old(held));
             }
@@ -157,7 +158,7 @@ impl Upkeep {
         let mut entries: Vec<Entry> = Vec::new();
         for segment in &segments {
             self.save_marks(collection, segment)?;
-            let (id, level) = (segment.id(), segment.level());
+            let (id, level) = (segment.number(), segment.level());
             entries.push(Entry { id, marks: segment.kept.load(Ordering::Relaxed), level });
         }
         let kept = |entry: &&Entry| is_named(&broken, entry.id);
@@ -182,9 +183,9 @@ impl Upkeep {
             return Ok(());
         }
         let both = [segment.marks(), segment.edge_marks()];
-        let bytes = marks::encode(segment.id(), both, self.manifest.applied);
+        let bytes = marks::encode(segment.number(), both, self.manifest.applied);
         let number = self.number();
-        write_whole(&marks_path(&collection.folder, segment.id(), number), &bytes)?;
+        write_whole(&marks_path(&collection.folder, segment.number(), number), &bytes)?;
         segment.kept.store(number, Ordering::Relaxed);
         // Endings that were left out are to be written another time.
         let later =

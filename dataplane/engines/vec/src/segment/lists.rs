@@ -12,6 +12,7 @@ use super::format::{Footer, Region};
 use super::mapped::Mapped;
 use crate::collection::error::Damage;
 use crate::collection::shape::Shape;
+use crate::element::Element;
 use crate::index::{ListView, Search, search_lists};
 use crate::kernels::{BLOCK, Measure};
 use crate::part::select::Select;
@@ -72,12 +73,24 @@ const fn extra(footer: &Footer) -> Option<ExtraBits> {
     }
 }
 
-/// Refuses a footer whose regions do not have what lists need.
+/// Refuses a footer whose regions do not have what vectors and lists need.
 pub(super) fn check(mapped: &Mapped, shape: &Shape) -> Result<(), &'static str> {
     let footer = &mapped.footer;
     let (lists, padded) = (footer.lists as usize, shape.quantizer.padded());
-    let expected =
-        [(Region::Turned, lists * padded * 4), (Region::CentreBytes, lists * stride(padded, 1))];
+    let (rows, settings) = (footer.rows as usize, &shape.settings);
+    let element = settings.raw.logged();
+    let row = stride(settings.dim, element.bytes()) * element.bytes();
+    let (raw, units) = match (footer.raw, element) {
+        (3, _) => (0, 0),
+        (_, Element::I8) => (rows * row, 4 * rows),
+        _ => (rows * row, 0),
+    };
+    let expected = [
+        (Region::Raw, raw),
+        (Region::RawUnits, units),
+        (Region::Turned, lists * padded * 4),
+        (Region::CentreBytes, lists * stride(padded, 1)),
+    ];
     let holds =
         |&(region, bytes): &(Region, usize)| footer.extents[region as usize].bytes == bytes as u64;
     let known = matches!(footer.extra, 0 | 4 | 8) && (footer.extra > 0 || footer.lists == 1);
@@ -112,7 +125,9 @@ fn view<'a>(mapped: &'a Mapped, shape: &Shape, list: u32) -> Result<ListView<'a>
     let add: &[f32] = mapped.cast(region, take(parts.units))?;
     let places: &[u32] = mapped.cast(region, take(parts.places))?;
     let places = &places[..rows];
-    if places.iter().any(|place| *place >= mapped.footer.rows) {
+    // What is not there must score below everything: a scan does not ask.
+    let ends = codes.add[rows..].iter().all(|add| *add == f32::NEG_INFINITY);
+    if !ends || places.iter().any(|place| *place >= mapped.footer.rows) {
         let at = mapped.footer.extents[region as usize].at + extent.at;
         return Err(mapped.damage(region, at));
     }

@@ -4,6 +4,7 @@ pub(crate) mod build;
 mod calibrate;
 mod file;
 mod format;
+pub(crate) mod fuzzing;
 mod lists;
 mod mapped;
 pub(crate) mod marks;
@@ -79,7 +80,7 @@ impl Segment {
         })
     }
 
-    pub(crate) fn id(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.mapped.footer.id
     }
 
@@ -224,6 +225,9 @@ impl Part for Segment {
     }
 
     fn search(&self, shape: &Shape, probe: &Probe<'_>) -> Result<Hits, Damage> {
+        if self.rows() == 0 {
+            return Ok(Hits::default());
+        }
         let select = Select::new(shape, self, probe.only, probe.moment)?;
         let rows = self.rows() as usize;
         let (probes, candidates) = self.effort(probe);
