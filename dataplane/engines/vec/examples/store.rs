@@ -177,6 +177,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let effort = Effort::Probes { probes, candidates: 64 };
         search("level 1", &collection, &asked, &truth, effort)?;
     }
+    let from = cpu();
+    let done = collection.compact_into(2)?;
+    let rate = rows.len() as f64 / dim as f64 / (cpu() - from).as_secs_f64() / 1e3;
+    println!("compaction into a graph: {rate:.1} k/s cpu, {done:?}");
+    for wanted in [0.9, 0.95, 0.98, 0.99] {
+        search("level 2", &collection, &asked, &truth, Effort::Recall(wanted))?;
+    }
     println!("{:?}", collection.stats());
     drop((collection, all, truth));
     let before = resident()?;

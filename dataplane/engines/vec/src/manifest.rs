@@ -7,7 +7,7 @@
 //! | 8 | magic `PFSVMAN\0` |
 //! | 4 | version |
 //! | 4 | dimension |
-//! | 1, 1, 1, 1 | metric (0 cosine, 1 dot, 2 L2); kept of vectors (0 f32, 1 bf16, 2 bytes, 3 nothing); extra bits; 0 |
+//! | 1, 1, 1, 1 | metric (0 cosine, 1 dot, 2 L2); kept of vectors (0 f32, 1 bf16, 2 bytes, 3 nothing); extra bits; 1 for graphs from level 2 on |
 //! | 4, 4, 4 | records of level 0; segments that are merged; segments that follow |
 //! | 8 | microseconds that ended versions are kept |
 //! | 8, 8 | key of the hash of ids; seed of the rotation |
@@ -86,7 +86,7 @@ impl Manifest {
             ExtraBits::Four => 4,
             ExtraBits::Eight => 8,
         };
-        bytes.extend_from_slice(&[metric, raw, extra, 0]);
+        bytes.extend_from_slice(&[metric, raw, extra, u8::from(settings.graph)]);
         let count = self.segments.len();
         for number in [settings.memory_rows, settings.fanout, count] {
             bytes.extend_from_slice(&(number as u32).to_le_bytes());
@@ -206,6 +206,7 @@ fn decode_settings(body: &[u8]) -> Result<Settings, &'static str> {
         history: Duration::from_micros(bytemuck::pod_read_unaligned(&body[32..40])),
         memory_rows: word(20) as usize,
         fanout: word(24) as usize,
+        graph: body[19] == 1,
     };
     settings.check().map_err(|_| "its settings are out of range")?;
     Ok(settings)

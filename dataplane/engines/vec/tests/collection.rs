@@ -1,10 +1,11 @@
 //! Collections through their public functions.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pfs_vec::{
-    Collection, Direction, Effort, Metric, Only, Options, Put, Query, Raw, Settings, StoreError,
-    Words, kinds,
+    Collection, Direction, Effort, Maintenance, Metric, Only, Options, Put, Query, Raw, Settings,
+    StoreError, Words, kinds,
 };
 
 /// A pseudo-random vector.
@@ -89,6 +90,83 @@ fn records_are_found_at_once_and_after_each_step_of_their_life() {
             assert_eq!(ids(&collection, &all).len(), 10_000);
         }
     }
+}
+
+#[test]
+fn a_graph_finds_what_lists_do() {
+    for raw in [Raw::Bf16, Raw::None] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings { raw, ..Settings::new(48) };
+        let mut collection = create(folder.path(), &settings);
+        fill(&collection, 0..5000);
+        let done = collection.compact_into(2).expect("compacts").expect("is due");
+        assert_eq!((done.level, done.kept), (2, 5000));
+        assert!(done.recall.is_none_or(|(recall, _)| recall > 0.95), "{done:?}");
+        // Graphs need vectors; without them there are lists on every level.
+        assert_eq!(collection.stats().levels[0].lists == 0, raw == Raw::Bf16);
+        assert_eq!(collection.compact_into(2).expect("compacts"), None);
+        let mut batch = collection.batch();
+        batch.delete(b"id-1234").expect("is an id");
+        collection.write(&mut batch).expect("writes");
+        for step in 0..2 {
+            if step == 1 {
+                drop(batch);
+                drop(collection);
+                collection = Collection::open(folder.path(), Options::default()).expect("opens");
+                batch = collection.batch();
+            }
+            let mut first = 0;
+            for id in 1200..1300 {
+                let vector = noise(id, 48);
+                let found = ids(&collection, &Query::new(&vector, 3));
+                assert!(found.len() == 3 && !found.contains(&"id-1234".to_owned()));
+                first += u32::from(found[0] == format!("id-{id}"));
+            }
+            assert!(first >= 95, "{first}");
+            let vector = noise(7, 48);
+            let only = Only { time: Some(1000..=2999), ..Only::default() };
+            let found = ids(&collection, &Query { only, ..Query::new(&vector, 10) });
+            assert!(found.len() == 10 && found[0] == "id-7");
+            assert!(found.iter().all(|id| id[3..].parse::<u64>().expect("a number") < 2000));
+        }
+        assert_eq!(collection.verify().damaged, []);
+    }
+}
+
+#[test]
+fn readers_see_whole_batches_while_all_else_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { memory_rows: 64, fanout: 2, ..Settings::new(4) };
+    let collection = std::sync::Arc::new(create(folder.path(), &settings));
+    let _upkeep = Maintenance::start(&collection).expect("starts");
+    let stop = AtomicBool::new(false);
+    let put = |round: u32| {
+        let mut batch = collection.batch();
+        for id in 0..20_u8 {
+            let (text, name, vector) = (round.to_string(), [id], [1.0, f32::from(id), 0.0, 1.0]);
+            let put = Put { text: &text, ..Put::new(&name, &vector) };
+            batch.put(&put).expect("is a record");
+        }
+        collection.write(&mut batch).expect("writes");
+    };
+    put(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (1..120).for_each(put);
+            stop.store(true, Ordering::Relaxed);
+        });
+        let mut last = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let query = Query { effort: Effort::Exact, ..Query::new(&[1.0; 4], 99) };
+            let answer = collection.search(&query).expect("searches");
+            assert_eq!(answer.hits.len(), 20, "neither twice nor missing");
+            let modified = answer.hits[0].modified;
+            assert!(answer.hits.iter().all(|hit| hit.modified == modified), "half a batch");
+            assert!(modified >= last, "time goes back");
+            last = modified;
+        }
+    });
+    assert_eq!(collection.len(), 20);
 }
 
 #[test]

@@ -30,18 +30,28 @@ pub struct Compacted {
 impl Collection {
     /// Merges everything into one segment. Reads and writes go on meanwhile.
     ///
-    /// `None` when there is nothing to gain: one segment with lists, and nothing in it has ended.
+    /// `None` when there is nothing to gain: one segment of that level, and nothing in it has ended.
     ///
     /// # Errors
     /// [`StoreError`]: a damaged segment is not merged, and a new segment that finds too little is
     /// not taken. What was there stays.
     pub fn compact(&self) -> Result<Option<Compacted>, StoreError> {
+        self.compact_into(1)
+    }
+
+    /// The same, into a segment of at least `level`: 1 for lists, 2 for a graph where the settings
+    /// have graphs.
+    ///
+    /// # Errors
+    /// As [`Self::compact`].
+    pub fn compact_into(&self, level: u8) -> Result<Option<Compacted>, StoreError> {
         let mut upkeep = self.upkeep();
         upkeep.checkpoint(self)?;
         let old = self.state().segments.clone();
-        let level = old.iter().map(|segment| segment.level()).max().unwrap_or(0).max(1);
+        let highest = old.iter().map(|segment| segment.level()).max().unwrap_or(0);
+        let level = level.max(highest).max(1);
         if let [only] = &old[..]
-            && only.level() > 0
+            && only.level() == level
             && only.marks().ended_rows() + only.edge_marks().ended_rows() == 0
         {
             return Ok(None);

@@ -13,6 +13,8 @@ pub(crate) struct Shape {
     pub(crate) settings: Settings,
     /// Selects the hash of ids.
     pub(crate) key: u64,
+    /// Selects the rotation.
+    pub(crate) seed: u64,
     pub(crate) quantizer: RaBitQ,
     pub(crate) kernels: Kernels,
     /// The rotated centre of codes that lie in no lists.
@@ -20,7 +22,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// For `settings`, which have been checked; `seed` selects the rotation.
+    /// For `settings`, which have been checked.
     pub(crate) fn new(settings: Settings, key: u64, seed: u64) -> Self {
         let measure = match settings.metric {
             Metric::Cosine | Metric::Dot => Measure::Dot,
@@ -28,7 +30,7 @@ impl Shape {
         };
         let quantizer = RaBitQ::new(settings.dim, measure, seed);
         let zero = vec![0.0; quantizer.padded()];
-        Self { settings, key, quantizer, kernels: Kernels::best(), zero }
+        Self { settings, key, seed, quantizer, kernels: Kernels::best(), zero }
     }
 
     pub(crate) fn measure(&self) -> Measure {

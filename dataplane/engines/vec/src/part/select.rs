@@ -53,6 +53,10 @@ impl index::Filter for Select<'_> {
         if self.all {
             return true;
         }
+        if row >= self.part.rows() {
+            // Only what was not built here says so.
+            return false;
+        }
         let bit = |bits: &[u64]| bits[row as usize / 64] >> (row % 64) & 1 == 1;
         if !self.allowed.as_ref().is_none_or(|(_, bits)| bit(bits)) {
             return false;

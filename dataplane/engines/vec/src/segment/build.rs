@@ -8,7 +8,7 @@ use super::calibrate::{self, Seen};
 use super::file::{self, Unmeasured, Writer};
 use super::format::{Footer, Region, STEPS, Step};
 use super::lists::{ListExtent, Parts};
-use super::{Segment, raw_number};
+use super::{Segment, graph, raw_number};
 use crate::collection::error::StoreError;
 use crate::collection::settings::Raw;
 use crate::collection::shape::Shape;
@@ -21,7 +21,9 @@ use crate::quantize::{Codes, ExtraBits, ExtraCodes};
 use crate::record::raw as vectors;
 use crate::rows::{Rows, stride};
 
-/// Rows that a segment has at least to be cut into lists.
+/// Rows that a graph has at most: while it is built it lies in memory.
+const MOST_VERTICES: usize = 1 << 20;
+/// Rows that a segment has at least to be cut into lists, or to be a graph.
 const LISTED: usize = 4096;
 /// Vectors of the sample for each list.
 const SAMPLE: usize = 64;
@@ -90,6 +92,13 @@ struct Listing {
     counts: Vec<u32>,
 }
 
+impl Listing {
+    fn none(shape: &Shape) -> Self {
+        let turned = Rows::new(shape.quantizer.padded());
+        Self { centres: Rows::new(shape.settings.dim), turned, counts: Vec::new() }
+    }
+}
+
 impl Plan {
     /// Builds the segment in a file at `path`, which is whole and safe when this returns.
     ///
@@ -97,10 +106,47 @@ impl Plan {
     /// [`StoreError`]; a file may be left over then, which the next opening removes.
     pub(crate) fn build(mut self, shape: &Arc<Shape>, path: &Path) -> Result<Built, StoreError> {
         let extra = if self.level == 0 { None } else { Some(shape.settings.extra) };
+        if self.is_graph(shape) {
+            return self.build_graph(shape, path);
+        }
         let listing = self.list(shape)?;
         let mut writer = Writer::create(path, self.footer(shape, extra, &listing))?;
         self.write_lists(shape, extra, &listing, &mut writer)?;
         self.write_centres(shape, &listing, &mut writer)?;
+        self.finish(shape, path, writer)
+    }
+
+    /// Whether the rows are to be vertices of a graph.
+    fn is_graph(&self, shape: &Shape) -> bool {
+        let settings = &shape.settings;
+        let fits = (LISTED..=MOST_VERTICES).contains(&self.rows.len());
+        settings.graph && settings.raw != Raw::None && self.level > 1 && fits
+    }
+
+    fn build_graph(self, shape: &Arc<Shape>, path: &Path) -> Result<Built, StoreError> {
+        let (mut vectors, mut logged) = (Rows::new(shape.settings.dim), Vec::new());
+        for (at, pick) in self.rows.iter().enumerate() {
+            vectors.push_zeros();
+            self.vector(shape, *pick, &mut logged, vectors.row_mut(at))?;
+        }
+        let graph = graph::build(shape, &vectors);
+        drop(vectors);
+        let none = Listing::none(shape);
+        let mut footer = self.footer(shape, None, &none);
+        graph::describe(&graph, &mut footer);
+        let mut writer = Writer::create(path, footer)?;
+        graph::write(&graph, &mut writer)?;
+        drop(graph);
+        self.finish(shape, path, writer)
+    }
+
+    /// Writes all that has nothing to do with codes.
+    fn finish(
+        self,
+        shape: &Arc<Shape>,
+        path: &Path,
+        mut writer: Writer,
+    ) -> Result<Built, StoreError> {
         self.write_rows(&mut writer)?;
         self.write_raw(shape, &mut writer)?;
         self.write_words_and_keys(shape, &mut writer)?;

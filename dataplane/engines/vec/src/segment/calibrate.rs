@@ -18,6 +18,8 @@ const K: usize = 10;
 const SHARES: [f32; STEPS] = [0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0];
 /// Candidates for each hit that are tried.
 const FACTORS: [u32; 4] = [4, 8, 16, 32];
+/// The same of a graph, whose candidates are the width of a beam.
+const WIDTHS: [u32; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
 /// Estimates that cost as much as computing the score of one candidate, about.
 const ESTIMATES_PER_CANDIDATE: u64 = 12;
 
@@ -32,7 +34,7 @@ pub(crate) struct Seen {
 
 /// The effort that finds a share, as lists and candidates for each hit.
 pub(super) fn effort(segment: &Segment, wanted: f32) -> (usize, usize) {
-    let lists = segment.lists() as usize;
+    let lists = segment.lists().max(1) as usize;
     match segment.steps().find(|step| step.recall >= wanted) {
         Some(step) => (step.probes as usize, step.factor as usize),
         // Nothing measured found as much, or nothing was: all lists, and many candidates.
@@ -55,10 +57,11 @@ pub(super) fn measure(segment: &Segment) -> Result<Option<([Step; STEPS], Seen)>
     }
     let samples = samples(segment)?;
     let mut tried: Vec<(u64, Step)> = Vec::new();
-    let lists = segment.lists();
+    let lists = segment.lists().max(1);
+    let factors = if segment.has_graph() { &WIDTHS[..] } else { &FACTORS };
     let mut probes = 1;
     loop {
-        for factor in FACTORS {
+        for &factor in factors {
             tried.push(try_step(segment, &samples, probes, factor)?);
         }
         let best = tried.last().map_or(0.0, |(_, step)| step.recall);
@@ -121,7 +124,7 @@ fn try_step(
     factor: u32,
 ) -> Result<(u64, Step), Damage> {
     let (mut common, mut wanted, mut cost) = (0, 0, 0);
-    let candidates = (factor as usize * K).max(flat::LEAST_CANDIDATES);
+    let candidates = (factor as usize * K).max(segment.least_candidates(K));
     let effort = Effort::Probes { probes: probes as usize, candidates };
     for sample in samples {
         let (found, took) = ask(segment, sample, effort)?;

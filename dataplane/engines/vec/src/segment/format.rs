@@ -61,10 +61,17 @@ pub(crate) enum Region {
     OutRows,
     InKeys,
     InRows,
+    /// Cells of a graph; lines and factors of the codes of the vertices where walks begin, and the
+    /// numbers of these.
+    Cells,
+    StartLines,
+    StartScale,
+    StartAdd,
+    Starts,
 }
 
 /// How many there are.
-pub(crate) const REGIONS: usize = Region::InRows as usize + 1;
+pub(crate) const REGIONS: usize = Region::Starts as usize + 1;
 
 /// What regions are called in messages, in their order.
 pub(crate) const NAMES: [&str; REGIONS] = [
@@ -98,6 +105,11 @@ pub(crate) const NAMES: [&str; REGIONS] = [
     "rows of sources",
     "hashes of targets",
     "rows of targets",
+    "graph",
+    "codes of starts",
+    "scale of starts",
+    "addend of starts",
+    "starts",
 ];
 
 /// Where a region lies in the file.
@@ -143,7 +155,10 @@ pub(crate) struct Footer {
     pub(crate) words: u32,
     /// CRC-32C of the table of checksums.
     pub(crate) table: u32,
-    pub(crate) zero: [u64; 6],
+    /// Neighbours of a vertex of the graph, and vertices where walks begin; 0 without a graph.
+    pub(crate) degree: u32,
+    pub(crate) starts: u32,
+    pub(crate) zero: [u64; 5],
     pub(crate) extents: [Extent; 48],
     pub(crate) steps: [Step; STEPS],
     pub(crate) zeros: [u32; 3],

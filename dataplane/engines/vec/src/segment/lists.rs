@@ -13,7 +13,7 @@ use super::mapped::Mapped;
 use crate::collection::error::Damage;
 use crate::collection::shape::Shape;
 use crate::element::Element;
-use crate::index::{ListView, Search, search_lists};
+use crate::index::{Answer, ListView, Search, search_lists};
 use crate::kernels::{BLOCK, Measure};
 use crate::part::select::Select;
 use crate::part::{Hits, Probe, flat};
@@ -93,8 +93,9 @@ pub(super) fn check(mapped: &Mapped, shape: &Shape) -> Result<(), &'static str> 
     ];
     let holds =
         |&(region, bytes): &(Region, usize)| footer.extents[region as usize].bytes == bytes as u64;
-    let known = matches!(footer.extra, 0 | 4 | 8) && (footer.extra > 0 || footer.lists == 1);
-    if footer.lists > 0 && known && expected.iter().all(holds) {
+    let known = matches!(footer.extra, 0 | 4 | 8) && (footer.extra > 0 || footer.lists <= 1);
+    let is_listed = (footer.lists > 0) != (footer.degree > 0);
+    if is_listed && known && expected.iter().all(holds) {
         return Ok(());
     }
     Err("its lists contradict its footer")
@@ -198,15 +199,24 @@ pub(super) fn search(
         let rows = answer.hits.iter().map(|hit| (hit.at, hit.score)).collect();
         return Ok(Hits { rows, estimated: answer.estimated, computed: answer.computed });
     }
+    rank_again(segment, probe, &answer)
+}
+
+/// Ranks what was found by the vectors.
+pub(super) fn rank_again(
+    segment: &Segment,
+    probe: &Probe<'_>,
+    answer: &Answer,
+) -> Result<Hits, Damage> {
     let mut best = TopK::new(probe.k, probe.least);
     for hit in &answer.hits {
-        best.offer(hit.at, score(hit.at)?);
+        best.offer(hit.at, segment.score(&segment.shape, probe, hit.at)?);
     }
     Ok(Hits::of(&best, answer.estimated, answer.computed + answer.hits.len() as u64))
 }
 
 /// How many of the best by their levels are ranked again by their vectors.
-const fn again(k: usize) -> usize {
+pub(super) const fn again(k: usize) -> usize {
     k.saturating_add(k / 2).saturating_add(8)
 }
 

@@ -5,6 +5,7 @@ mod calibrate;
 mod file;
 mod format;
 pub(crate) mod fuzzing;
+mod graph;
 mod lists;
 mod mapped;
 pub(crate) mod marks;
@@ -69,6 +70,7 @@ impl Segment {
             return Err(broken("it keeps other vectors than the collection does"));
         }
         lists::check(&mapped, shape).map_err(broken)?;
+        graph::check(&mapped, shape).map_err(broken)?;
         let (marks, edge_marks) = (Marks::for_rows(footer.rows), Marks::for_rows(footer.edges));
         Ok(Self {
             shape: Arc::clone(shape),
@@ -97,6 +99,16 @@ impl Segment {
     /// Efforts with the share of the exact answer that they found, weakest first.
     pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
         self.mapped.footer.steps.iter().take_while(|step| step.probes > 0)
+    }
+
+    /// Whether its rows are vertices of a graph, and lie in no lists.
+    pub(crate) fn has_graph(&self) -> bool {
+        self.mapped.footer.degree > 0
+    }
+
+    /// Candidates that are worth the least effort: a walk can stop earlier than a scan.
+    fn least_candidates(&self, k: usize) -> usize {
+        if self.has_graph() { k } else { flat::LEAST_CANDIDATES }
     }
 
     /// Lists that its rows lie in.
@@ -130,11 +142,11 @@ impl Segment {
             Effort::Exact => return (lists, self.rows() as usize),
             Effort::Probes { probes, candidates } => {
                 let candidates = candidates.max(probe.k).clamp(1, self.rows() as usize);
-                return (probes.clamp(1, lists), candidates);
+                return (probes.clamp(1, lists.max(1)), candidates);
             }
             Effort::Recall(wanted) => calibrate::effort(self, wanted),
         };
-        let candidates = probe.k.saturating_mul(factor).max(flat::LEAST_CANDIDATES);
+        let candidates = probe.k.saturating_mul(factor).max(self.least_candidates(probe.k));
         (probes, candidates.min(self.rows() as usize))
     }
 }
@@ -239,6 +251,9 @@ impl Part for Segment {
         }
         if has_raw && (probe.effort == Effort::Exact || candidates >= rows) {
             return self.exact(shape, &select, probe);
+        }
+        if self.has_graph() {
+            return graph::search(self, &select, probe, candidates);
         }
         // Of few rows that may be found, more lists hold as many.
         let share = select.rows().map_or(1, |few| rows / few.len().max(1));
