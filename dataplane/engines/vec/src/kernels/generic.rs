@@ -261,7 +261,10 @@ unsafe fn products<S: Simd>(
     unsafe {
         let mut acc = [[S::zero(); TILE_ROWS]; TILE_QUERIES];
         for at in (0..n).step_by(S::LANES) {
-            let rows: [S::F; TILE_ROWS] = std::array::from_fn(|r| S::load(row.add(r * n + at)));
+            let mut rows = [S::zero(); TILE_ROWS];
+            for (r, loaded) in rows.iter_mut().enumerate() {
+                *loaded = S::load(row.add(r * n + at));
+            }
             for (q, acc) in acc.iter_mut().enumerate() {
                 let query = S::load(query.add(q * n + at));
                 for (acc, row) in acc.iter_mut().zip(rows) {
@@ -269,7 +272,14 @@ unsafe fn products<S: Simd>(
                 }
             }
         }
-        acc.map(|acc| acc.map(|acc| S::sum(acc)))
+        // Loops: in a closure the sums would be calls, since it is compiled without the features.
+        let mut out = [[0.0; TILE_ROWS]; TILE_QUERIES];
+        for (out, acc) in out.iter_mut().zip(acc) {
+            for (out, acc) in out.iter_mut().zip(acc) {
+                *out = S::sum(acc);
+            }
+        }
+        out
     }
 }
 

@@ -64,6 +64,9 @@ struct Compiled {
     tables: unsafe fn(&[f32], &mut [u8]) -> (f32, f32),
     levels: LevelsOf,
     nearest: unsafe fn(&Parts<'_>, &mut [u8]),
+    products: unsafe fn(&Parts<'_>, &mut [f32]),
+    bounds: unsafe fn(&[f32]) -> (f32, f32),
+    raise: unsafe fn(&[f32], f32, f32, f32, &mut [u8]),
     six: unsafe fn(&SixScan<'_>, &mut Found),
 }
 
@@ -160,6 +163,22 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
+        unsafe fn products(parts: &$crate::kernels::Parts<'_>, out: &mut [f32]) {
+            // SAFETY: as above.
+            unsafe { $crate::kernels::parts::products::<$simd>(parts, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn bounds(x: &[f32]) -> (f32, f32) {
+            $crate::kernels::parts::bounds(x)
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn raise(x: &[f32], least: f32, by: f32, most: f32, out: &mut [u8]) {
+            $crate::kernels::parts::raise(x, least, by, most, out)
+        }
+
+        $(#[target_feature(enable = $features)])?
         unsafe fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
             generic::bytes(x, out)
         }
@@ -182,6 +201,9 @@ macro_rules! compiled {
                 bytes,
                 tables: $tables,
                 nearest,
+                products,
+                bounds,
+                raise,
                 six: $six,
                 levels,
             };
@@ -430,6 +452,38 @@ impl Kernels {
         parts.check(out.len());
         // SAFETY: the level is available; lengths as checked.
         unsafe { (self.compiled.nearest)(parts, out) }
+    }
+
+    /// Writes the dot product of the first vector's part with every entry into `out`.
+    ///
+    /// # Panics
+    /// When the parts do not fit each other, or `out` does not have a place for each entry.
+    pub fn products(&self, parts: &Parts<'_>, out: &mut [f32]) {
+        parts.check(1);
+        assert_eq!(out.len(), parts.halves.len(), "a place an entry");
+        // SAFETY: the level is available; lengths as checked.
+        unsafe { (self.compiled.products)(parts, out) }
+    }
+
+    /// The least and the greatest of some numbers.
+    ///
+    /// # Panics
+    /// When they are no multiple of 16.
+    #[must_use]
+    pub fn bounds(&self, x: &[f32]) -> (f32, f32) {
+        check(x.len(), x.len(), 16);
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.bounds)(x) }
+    }
+
+    /// Writes numbers as bytes from 0 to `most`: what each is above `least`, times `by`, rounded.
+    ///
+    /// # Panics
+    /// When `out` is not as long as `x`, or that no multiple of 16.
+    pub fn raise(&self, x: &[f32], (least, by): (f32, f32), most: u8, out: &mut [u8]) {
+        check(x.len(), out.len(), 16);
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.raise)(x, least, by, f32::from(most), out) }
     }
 
     /// Finds the codes of six bits a part whose scores exceed the floor.

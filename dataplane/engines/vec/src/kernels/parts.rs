@@ -32,7 +32,7 @@ impl Parts<'_> {
 }
 
 /// Vectors that share what is loaded of the entries.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 2;
 
 /// Writes into `out` the number of the entry that is nearest to each vector's part; the first one
 /// among equals.
@@ -60,29 +60,164 @@ pub(super) unsafe fn nearest<S: Simd>(parts: &Parts<'_>, out: &mut [u8]) {
 /// As [`nearest`], for `N` vectors from `first` on.
 #[inline(always)]
 unsafe fn nearest_of<S: Simd, const N: usize>(parts: &Parts<'_>, first: usize) -> [u8; N] {
+    match parts.used {
+        // As many as are common: with a number that is known the components stay in registers.
+        // SAFETY: the caller's promise.
+        4 => unsafe { nearest_known::<S, N, 4>(parts, first) },
+        // SAFETY: the caller's promise.
+        6 => unsafe { nearest_known::<S, N, 6>(parts, first) },
+        // SAFETY: the caller's promise.
+        8 => unsafe { nearest_known::<S, N, 8>(parts, first) },
+        // SAFETY: the caller's promise.
+        _ => unsafe { nearest_any::<S, N>(parts, first) },
+    }
+}
+
+/// [`nearest_of`] parts of `W` components.
+///
+/// # Safety
+/// As [`nearest_of`]; `W` is [`Parts::used`].
+#[inline(always)]
+unsafe fn nearest_known<S: Simd, const N: usize, const W: usize>(
+    parts: &Parts<'_>,
+    first: usize,
+) -> [u8; N] {
     let entries = parts.halves.len();
     // SAFETY: entries are a multiple of LANES; `check` says that rows and entries are there.
     unsafe {
-        let rows: [*const f32; N] = std::array::from_fn(|k| {
-            parts.rows.as_ptr().add((first + k) * parts.stride + parts.from)
-        });
-        let mut best = [S::splat(f32::NEG_INFINITY); N];
-        let mut at = [S::zero(); N];
+        let mut own = [[S::zero(); W]; N];
+        for (k, own) in own.iter_mut().enumerate() {
+            let row = parts.rows.as_ptr().add((first + k) * parts.stride + parts.from);
+            for (k, own) in own.iter_mut().enumerate() {
+                *own = S::splat(*row.add(k));
+            }
+        }
+        let (mut best, mut at) = ([S::splat(f32::NEG_INFINITY); N], [S::zero(); N]);
+        for entry in (0..entries).step_by(S::LANES) {
+            let mut score = [S::load(parts.halves.as_ptr().add(entry)); N];
+            for k in 0..W {
+                let numbers = S::load(parts.book.as_ptr().add(k * entries + entry));
+                for (score, own) in score.iter_mut().zip(&own) {
+                    *score = S::fma(*score, numbers, own[k]);
+                }
+            }
+            improve::<S, N>(&score, entry, &mut best, &mut at);
+        }
+        ends::<S, N>(&best, &at)
+    }
+}
+
+/// [`nearest_of`] parts of any number of components.
+///
+/// # Safety
+/// As [`nearest_of`].
+#[inline(always)]
+unsafe fn nearest_any<S: Simd, const N: usize>(parts: &Parts<'_>, first: usize) -> [u8; N] {
+    let entries = parts.halves.len();
+    // SAFETY: as [`nearest_known`].
+    unsafe {
+        let rows = parts.rows.as_ptr().add(first * parts.stride + parts.from);
+        let (mut best, mut at) = ([S::splat(f32::NEG_INFINITY); N], [S::zero(); N]);
         for entry in (0..entries).step_by(S::LANES) {
             let mut score = [S::load(parts.halves.as_ptr().add(entry)); N];
             for k in 0..parts.used {
                 let numbers = S::load(parts.book.as_ptr().add(k * entries + entry));
-                for (score, row) in score.iter_mut().zip(rows) {
-                    *score = S::fma(*score, numbers, S::splat(*row.add(k)));
+                for (row, score) in score.iter_mut().enumerate() {
+                    let own = S::splat(*rows.add(row * parts.stride + k));
+                    *score = S::fma(*score, numbers, own);
                 }
             }
-            let entry = S::splat(entry as f32);
-            for k in 0..N {
-                at[k] = S::above(score[k], best[k], entry, at[k]);
-                best[k] = S::above(score[k], best[k], score[k], best[k]);
-            }
+            improve::<S, N>(&score, entry, &mut best, &mut at);
         }
-        std::array::from_fn(|k| S::argmax(best[k], at[k]) as u8)
+        ends::<S, N>(&best, &at)
+    }
+}
+
+/// Keeps for each lane the best score so far, and the entry that its register began with.
+///
+/// # Safety
+/// `S` must be available.
+#[inline(always)]
+unsafe fn improve<S: Simd, const N: usize>(
+    score: &[S::F; N],
+    entry: usize,
+    best: &mut [S::F; N],
+    at: &mut [S::F; N],
+) {
+    // SAFETY: the level is available.
+    unsafe {
+        let entry = S::splat(entry as f32);
+        for k in 0..N {
+            at[k] = S::above(score[k], best[k], entry, at[k]);
+            best[k] = S::above(score[k], best[k], score[k], best[k]);
+        }
+    }
+}
+
+/// The best entry of all lanes, for each vector.
+///
+/// # Safety
+/// `S` must be available.
+#[inline(always)]
+unsafe fn ends<S: Simd, const N: usize>(best: &[S::F; N], at: &[S::F; N]) -> [u8; N] {
+    let mut out = [0; N];
+    for k in 0..N {
+        // SAFETY: the level is available.
+        out[k] = unsafe { S::argmax(best[k], at[k]) } as u8;
+    }
+    out
+}
+
+/// Writes into `out` the dot product of the first vector's part with every entry.
+///
+/// # Safety
+/// `S` must be available, and [`Parts::check`] hold for one vector; `out` has a place an entry.
+#[inline(always)]
+pub(super) unsafe fn products<S: Simd>(parts: &Parts<'_>, out: &mut [f32]) {
+    let entries = parts.halves.len();
+    // SAFETY: entries are a multiple of LANES; `check` says that row and entries are there.
+    unsafe {
+        let row = parts.rows.as_ptr().add(parts.from);
+        for entry in (0..entries).step_by(S::LANES) {
+            let mut product = S::zero();
+            for k in 0..parts.used {
+                let numbers = S::load(parts.book.as_ptr().add(k * entries + entry));
+                product = S::fma(product, numbers, S::splat(*row.add(k)));
+            }
+            S::store(out.as_mut_ptr().add(entry), product);
+        }
+    }
+}
+
+/// The least and the greatest of some numbers, a multiple of 16.
+#[inline(always)]
+pub(super) fn bounds(x: &[f32]) -> (f32, f32) {
+    let (mut least, mut most) = ([f32::INFINITY; 16], [f32::NEG_INFINITY; 16]);
+    for x in x.chunks_exact(16) {
+        for k in 0..16 {
+            least[k] = if x[k] < least[k] { x[k] } else { least[k] };
+            most[k] = if x[k] > most[k] { x[k] } else { most[k] };
+        }
+    }
+    for half in [8, 4, 2, 1] {
+        for k in 0..half {
+            least[k] = if least[k + half] < least[k] { least[k + half] } else { least[k] };
+            most[k] = if most[k + half] > most[k] { most[k + half] } else { most[k] };
+        }
+    }
+    (least[0], most[0])
+}
+
+/// Numbers, a multiple of 16, as bytes from 0 to `most`: what each is above `least`, times `by`,
+/// rounded.
+#[inline(always)]
+pub(super) fn raise(x: &[f32], least: f32, by: f32, most: f32, out: &mut [u8]) {
+    for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
+        for (x, out) in x.iter().zip(out) {
+            let value = (x - least) * by + 0.5;
+            // A product that is no number, of a spread that is next to none, is the least.
+            *out = if value < most { value } else { most } as i32 as u8;
+        }
     }
 }
 

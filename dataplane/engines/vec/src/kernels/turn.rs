@@ -110,7 +110,11 @@ pub(super) unsafe fn offset<S: Simd>(x: &[f32], centre: &[f32], words: &mut [u32
                 signed = S::add(signed, S::signed(c, off));
             }
         }
-        let [squares, spread, along, signed] = [squares, spread, along, signed].map(|v| S::sum(v));
-        Offset { squares, spread, along, signed }
+        Offset {
+            squares: S::sum(squares),
+            spread: S::sum(spread),
+            along: S::sum(along),
+            signed: S::sum(signed),
+        }
     }
 }

@@ -112,6 +112,10 @@ impl Simd for Avx512 {
             let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(value, most);
             let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
             let number = _mm512_add_epi32(_mm512_cvttps_epi32(at), ramp);
+            if equal.count_ones() == 1 {
+                let first = _mm512_maskz_compress_epi32(equal, number);
+                return _mm_cvtsi128_si32(_mm512_castsi512_si128(first)) as u32;
+            }
             _mm512_mask_reduce_min_epu32(equal, number)
         }
     }

@@ -3,7 +3,10 @@
 use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK, CodeScan, Found, TABLE_BYTES, table, unit};
+use super::super::prefetch;
 
+/// How far ahead of the line at work memory is asked for, in bytes.
+const AHEAD: usize = 4096;
 /// Blocks that share what is loaded of the tables.
 const TOGETHER: usize = 4;
 
@@ -48,6 +51,7 @@ unsafe fn blocks_avx512<const N: usize>(scan: &CodeScan<'_>, block: usize, found
             let sums_high = _mm512_loadu_si512(sums.add(64).cast());
             for k in 0..N {
                 let line = lines.add(((block + k) * scan.words + word) * BLOCK);
+                prefetch(line.wrapping_add(AHEAD / 4));
                 let codes = _mm512_loadu_si512(line.cast());
                 // (codes & low_half) | table, bit by bit: 0xea is `(a & b) | c`.
                 let at_low = _mm512_ternarylogic_epi32::<0xea>(codes, low_half, table);

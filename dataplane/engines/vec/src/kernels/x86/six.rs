@@ -4,7 +4,10 @@ use std::arch::x86_64::*;
 
 use super::super::codes::Found;
 use super::super::parts::{SIX_BLOCK, SixScan};
+use super::super::prefetch;
 
+/// How far ahead of the line at work memory is asked for.
+const AHEAD: usize = 4096;
 /// Fours of parts whose sums of 16 bits cannot overflow: 4 × 127 each.
 const SAFE: usize = 128;
 
@@ -56,7 +59,10 @@ unsafe fn sums(scan: &SixScan<'_>, block: usize, groups: std::ops::Range<usize>)
         unsafe {
             let lines = scan.lines.as_ptr().add((block * scan.groups + group) * 3 * SIX_BLOCK);
             let tables = scan.tables.as_ptr().add(group * 4 * SIX_BLOCK);
-            let line = |k: usize| _mm512_loadu_si512(lines.add(SIX_BLOCK * k).cast());
+            let line = |k: usize| {
+                prefetch(lines.wrapping_add(SIX_BLOCK * k + AHEAD));
+                _mm512_loadu_si512(lines.add(SIX_BLOCK * k).cast())
+            };
             let table = |k: usize| _mm512_loadu_si512(tables.add(SIX_BLOCK * k).cast());
             let (a, b, c) = (line(0), line(1), line(2));
             let last = _mm512_and_si512(_mm512_srli_epi16::<6>(a), two);

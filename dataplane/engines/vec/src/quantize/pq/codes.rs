@@ -6,7 +6,9 @@ use super::{PqBits, PqQuery};
 use crate::kernels::{CodeScan, Found, Kernels, SixScan};
 use crate::topk::{Hit, TopK};
 
-/// Codes that are scanned before the floor is raised.
+/// Codes that are scanned before the floor is raised the first time: most of them pass.
+const FIRST: usize = 128;
+/// Most codes that are scanned before it is raised again.
 const STRIDE: usize = 4096;
 
 /// Codes in memory.
@@ -148,14 +150,15 @@ impl PqView<'_> {
     /// When the query is another quantizer's.
     #[must_use]
     pub fn search(&self, kernels: &Kernels, query: &PqQuery, k: usize, least: f32) -> Vec<Hit> {
-        let step = STRIDE / self.bits.block();
         let mut found = Found::with_room(STRIDE / crate::kernels::BLOCK);
         let mut top = TopK::new(k, least);
-        for from in (0..self.blocks()).step_by(step) {
-            let blocks = from..self.blocks().min(from + step);
-            self.scan(kernels, query, blocks, top.floor(), &mut found);
+        let (mut from, mut step) = (0, FIRST / self.bits.block());
+        while from < self.blocks() {
+            let to = self.blocks().min(from + step);
+            self.scan(kernels, query, from..to, top.floor(), &mut found);
             let first = (from * self.bits.block()) as u32;
             found.iter().for_each(|(at, score)| top.offer(first + at, score));
+            (from, step) = (to, (2 * step).min(STRIDE / self.bits.block()));
         }
         top.sorted()
     }

@@ -1,7 +1,7 @@
 //! A query's tables.
 
 use super::{Pq, PqBits};
-use crate::kernels::{Measure, TABLE_BYTES, table};
+use crate::kernels::{Kernels, Measure, Parts, TABLE_BYTES, table};
 
 /// A query, ready to be compared with codes.
 #[derive(Clone, Debug)]
@@ -29,51 +29,44 @@ impl Pq {
         for (part, scores) in scores.chunks_exact_mut(entries).enumerate() {
             let (from, used) = self.components(part);
             let (book, halves) = self.entries(part, used);
-            let own = &query[from..from + used];
-            for (value, entries) in own.iter().zip(book.chunks_exact(entries)) {
-                scores.iter_mut().zip(entries).for_each(|(score, entry)| *score += value * entry);
-            }
+            let parts = Parts { rows: query, stride: query.len(), from, used, book, halves };
+            self.kernels.products(&parts, scores);
             if self.settings.measure == Measure::L2 {
+                let own = &query[from..from + used];
                 let squares: f32 = own.iter().map(|value| value * value).sum();
                 for (score, half) in scores.iter_mut().zip(halves) {
                     *score = 2.0 * (*score + half) - squares;
                 }
             }
         }
-        PqQuery::new(self.settings.bits, self.parts, scores)
+        PqQuery::new(&self.kernels, self.settings.bits, self.parts, scores)
     }
 }
 
 impl PqQuery {
-    fn new(bits: PqBits, parts: usize, scores: Vec<f32>) -> Self {
+    fn new(kernels: &Kernels, bits: PqBits, parts: usize, scores: Vec<f32>) -> Self {
         // Of six bits two lookups are summed in a byte.
-        let most = match bits {
-            PqBits::Four => 255.0,
-            PqBits::Six => 127.0,
+        let (most, size) = match bits {
+            PqBits::Four => (255, parts / 8 * TABLE_BYTES),
+            PqBits::Six => (127, parts * bits.entries()),
             PqBits::Eight => {
                 return Self { bits, parts, scores, tables: Vec::new(), unit: (1.0, 0.0) };
             }
         };
         let entries = bits.entries();
-        let (mut least, mut spread) = (vec![0.0; parts], f32::MIN_POSITIVE);
-        for (least, scores) in least.iter_mut().zip(scores.chunks_exact(entries)) {
-            *least = scores.iter().copied().fold(f32::INFINITY, f32::min);
-            let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            spread = spread.max(greatest - *least);
+        let (mut leasts, mut spread) = (vec![0.0; parts], f32::MIN_POSITIVE);
+        for (least, scores) in leasts.iter_mut().zip(scores.chunks_exact(entries)) {
+            let bounds = kernels.bounds(scores);
+            spread = spread.max(bounds.1 - bounds.0);
+            *least = bounds.0;
         }
-        let by = most / spread;
-        let mut tables = match bits {
-            PqBits::Four => vec![0; parts / 8 * TABLE_BYTES],
-            PqBits::Six | PqBits::Eight => vec![0; parts * entries],
-        };
-        for (part, (least, scores)) in least.iter().zip(scores.chunks_exact(entries)).enumerate() {
+        let (mut tables, by) = (vec![0; size], f32::from(most) / spread);
+        for (part, (&least, scores)) in leasts.iter().zip(scores.chunks_exact(entries)).enumerate()
+        {
             let at = if bits == PqBits::Four { table(part) } else { part * entries };
-            for (byte, score) in tables[at..at + entries].iter_mut().zip(scores) {
-                // Rounded; a product that is no number, of a spread that is next to none, is 0.
-                *byte = ((score - least) * by + 0.5).min(most) as u8;
-            }
+            kernels.raise(scores, (least, by), most, &mut tables[at..at + entries]);
         }
-        let unit = (spread / most, least.iter().sum());
+        let unit = (spread / f32::from(most), leasts.iter().sum());
         Self { bits, parts, scores, tables, unit }
     }
 
