@@ -177,6 +177,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let effort = Effort::Probes { probes, candidates: 64 };
         search("level 1", &collection, &asked, &truth, effort)?;
     }
+    println!("{:?}", collection.stats().levels);
     let from = cpu();
     let done = collection.compact_into(2)?;
     let rate = rows.len() as f64 / dim as f64 / (cpu() - from).as_secs_f64() / 1e3;

@@ -95,7 +95,7 @@ impl Upkeep {
             report.bytes = built.segment.bytes();
             report.recall = built.seen.map(|seen| (seen.recall, seen.queries));
         }
-        self.swap(collection, built, &Replaced::Segments(old), forgotten)?;
+        self.swap(collection, built, &Replaced::Segments(old), forgotten);
         self.save(collection)?;
         Ok(report)
     }

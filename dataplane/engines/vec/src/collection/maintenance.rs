@@ -9,6 +9,7 @@ use super::Collection;
 use super::compact::Compacted;
 use super::error::StoreError;
 use super::upkeep::Upkeep;
+use crate::wal::Fsync;
 
 /// What was done to keep a collection in order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,8 +78,8 @@ pub struct Maintenance {
     failed: Arc<Mutex<Option<StoreError>>>,
 }
 
-/// How long the thread waits when nothing was due.
-const PAUSE: Duration = Duration::from_millis(2);
+/// How long the thread waits when nothing was due, and no group of writes waits for it.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long it waits after an error.
 const PAUSE_FAILED: Duration = Duration::from_secs(1);
 
@@ -92,12 +93,16 @@ impl Maintenance {
         let failed = Arc::new(Mutex::new(None));
         let (collection, error) = (Arc::clone(collection), Arc::clone(&failed));
         let folder = collection.folder().to_owned();
+        let idle = match collection.options.fsync {
+            Fsync::Group { max_wait, .. } => max_wait.clamp(Duration::from_millis(1), PAUSE),
+            Fsync::Always | Fsync::Never => PAUSE,
+        };
         let run = move || {
             let mut pause = Duration::ZERO;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let done = collection.sync_when_due().and_then(|()| collection.maintain());
                 pause = match done {
-                    Ok(Upkept::Nothing) => PAUSE,
+                    Ok(Upkept::Nothing) => idle,
                     Ok(_) => Duration::ZERO,
                     Err(why) => {
                         *error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);

@@ -124,10 +124,7 @@ impl Collection {
         Ok(())
     }
 
-    /// How many records there are.
-    ///
-    /// # Errors
-    /// None yet; a damaged segment counts as it was built.
+    /// How many records there are; those of a segment that could not be opened are not counted.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.state().parts().map(|part| u64::from(part.rows()) - part.marks().ended_rows()).sum()

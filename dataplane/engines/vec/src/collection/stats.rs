@@ -21,6 +21,9 @@ pub struct LevelStats {
     pub lists: u64,
     /// Bytes of their files.
     pub bytes: u64,
+    /// Bytes among them of codes, levels, centres and graphs: what a search goes over. Of vectors
+    /// it reads only those of the best.
+    pub codes: u64,
 }
 
 /// What a collection is made of.
@@ -96,6 +99,7 @@ impl Collection {
             held.associations += u64::from(segment.edges());
             held.lists += u64::from(segment.lists());
             held.bytes += segment.bytes();
+            held.codes += segment.code_bytes();
         }
         stats.levels.sort_unstable_by_key(|level| level.level);
         stats

@@ -57,7 +57,7 @@ impl Upkeep {
         let covered = memory.lsn();
         let (plan, forgotten) = self.plan(collection, vec![memory], 0);
         let built = self.build(collection, plan)?;
-        self.swap(collection, built, &Replaced::Oldest, forgotten)?;
+        self.swap(collection, built, &Replaced::Oldest, forgotten);
         self.manifest.applied = self.manifest.applied.max(covered);
         self.save(collection)?;
         Ok(true)
@@ -123,10 +123,9 @@ impl Upkeep {
         built: Option<Built>,
         replaced: &Replaced<'_>,
         forgotten: u64,
-    ) -> Result<(), StoreError> {
+    ) {
         // No marks are made while the writer's lock is held, so that none is lost on the way.
-        let mut writer = collection.writer();
-        writer.wal.sync()?;
+        let _writer = collection.writer();
         if let Some(built) = &built {
             built.carry_marks();
         }
@@ -146,7 +145,6 @@ impl Upkeep {
         }
         state.forgotten = state.forgotten.max(forgotten);
         self.manifest.forgotten = state.forgotten;
-        Ok(())
     }
 
     /// Writes marks and the manifest, removes what they do not name, and cuts the log.

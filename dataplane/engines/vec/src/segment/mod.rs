@@ -91,6 +91,25 @@ impl Segment {
         self.mapped.len() as u64
     }
 
+    /// Bytes of codes, levels, centres and graphs.
+    pub(crate) fn code_bytes(&self) -> u64 {
+        let regions = [
+            Region::Lists,
+            Region::ListData,
+            Region::Turned,
+            Region::CentreBytes,
+            Region::CentreUnits,
+            Region::CentreHalves,
+            Region::Cells,
+            Region::StartLines,
+            Region::StartScale,
+            Region::StartAdd,
+            Region::Starts,
+        ];
+        let extents = &self.mapped.footer.extents;
+        regions.iter().map(|region| extents[*region as usize].bytes).sum()
+    }
+
     /// Reads every byte; returns the blocks that are damaged.
     pub(crate) fn verify(&self) -> Vec<Damage> {
         self.mapped.verify()
