@@ -211,7 +211,7 @@ impl Plan {
             let pick = self.rows[at * rows / taken];
             self.vector(shape, pick, &mut logged, sample.row_mut(at))?;
         }
-        centres = kmeans::train(&shape.kernels, &sample, lists, self.id, kmeans::Effort::FULL);
+        centres = kmeans::train(&shape.kernels, &sample, lists, self.id, kmeans::Effort::ROUGH);
         drop(sample);
         let assigned = self.assign(shape, &centres)?;
         let mut counts = vec![0_u32; lists];
