@@ -1,5 +1,6 @@
 //! Replays the fuzz corpora of this crate's targets. With `PFS_BLESS` set it writes their seeds
-//! first.
+//! first. `PFS_VEC_MUTATIONS` says how many changed seeds each target is given besides (200 when it
+//! does not): without a fuzzer's guidance, but on every toolchain.
 
 use pfs_vec::fuzzing;
 use pfs_vec::wal::{Fsync, Wal};
@@ -17,10 +18,39 @@ fn bless(name: &str, seeds: &[Vec<u8>]) {
     }
 }
 
+/// Gives `target` seeds with bytes changed, cut out and put in; the same ones each time.
+fn mutate(seeds: &[Vec<u8>], target: fn(&[u8])) {
+    let runs = std::env::var("PFS_VEC_MUTATIONS").ok().and_then(|runs| runs.parse().ok());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % below.max(1)
+    };
+    for _ in 0..runs.unwrap_or(200) {
+        let mut bytes = seeds[random(seeds.len())].clone();
+        for _ in 0..=random(4) {
+            let (at, length) = (random(bytes.len()), bytes.len());
+            match random(6) {
+                0 if length > 0 => bytes[at] ^= 1 << random(8),
+                1 if length > 0 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
+                2 => bytes[at..(at + 8).min(length)].fill(0xff),
+                3 => bytes[at..(at + 4).min(length)].fill(0),
+                4 => drop(bytes.drain(at..(at + random(64)).min(length))),
+                _ => bytes.insert(at, random(256) as u8),
+            }
+        }
+        target(&bytes);
+    }
+}
+
 #[test]
 fn vec_change() {
-    bless("vec_change", &fuzzing::seeds().0);
+    let seeds = fuzzing::seeds().0;
+    bless("vec_change", &seeds);
     replay("vec_change", fuzzing::vec_change);
+    mutate(&seeds, fuzzing::vec_change);
 }
 
 #[test]
@@ -38,10 +68,13 @@ fn vec_log() {
     }
     bless("vec_log", &logs);
     replay("vec_log", fuzzing::vec_log);
+    mutate(&logs, fuzzing::vec_log);
 }
 
 #[test]
 fn vec_segment() {
-    bless("vec_segment", &fuzzing::seeds().1);
+    let seeds = fuzzing::seeds().1;
+    bless("vec_segment", &seeds);
     replay("vec_segment", fuzzing::vec_segment);
+    mutate(&seeds, fuzzing::vec_segment);
 }

@@ -111,7 +111,8 @@ impl Mapped {
         Ok(bytemuck::pod_read_unaligned(self.bytes(region, at * size..(at + 1) * size)?))
     }
 
-    /// All entries of a region; of those that name rows each is below its bound.
+    /// All entries of a region. Of those that name rows each is below its bound, and keys ascend:
+    /// searches rely on it, and checksums say only that nothing has changed.
     pub(crate) fn all<T: Pod>(&self, region: Region) -> Result<&[T], Damage> {
         let extent = self.footer.extents[region as usize];
         if self.regions.load(Ordering::Relaxed) >> region as usize & 1 == 0 {
@@ -121,6 +122,9 @@ impl Mapped {
                 if rows.iter().any(|row| *row >= bound) {
                     return Err(self.damage(region, extent.at));
                 }
+            }
+            if is_sorted(region) && !self.cast::<u64>(region, bytes)?.is_sorted() {
+                return Err(self.damage(region, extent.at));
             }
             self.regions.fetch_or(1 << region as usize, Ordering::Relaxed);
         }
@@ -177,4 +181,9 @@ impl Mapped {
             })
             .collect()
     }
+}
+
+/// Whether a region's entries ascend.
+const fn is_sorted(region: Region) -> bool {
+    matches!(region, Region::IdKeys | Region::TimeKeys | Region::OutKeys | Region::InKeys)
 }
