@@ -19,16 +19,6 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Resident bytes of this process that no file has (`RssAnon`) and that one has (`RssFile`).
-fn resident() -> Result<(u64, u64), Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let of = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
-        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
-    };
-    Ok((of("RssAnon:"), of("RssFile:")))
-}
-
 /// Rows of a `.npy` of f32, and their length.
 fn load(path: &str) -> Result<(Vec<f32>, usize), Box<dyn Error>> {
     let bytes = std::fs::read(path)?;
@@ -121,37 +111,8 @@ fn insert(
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = std::env::args().collect();
-    let (vectors, folder) = (&args[1], Path::new(&args[2]));
-    let queries: usize = args.get(3).map_or(Ok(1000), |count| count.parse())?;
-    let _ = std::fs::remove_dir_all(folder);
-    std::fs::create_dir_all(folder)?;
-    let only_insert = args.get(4).is_some_and(|only| only == "insert");
-    if !only_insert {
-        wal(folder)?;
-    }
-    let (all, dim) = load(vectors)?;
-    let (rows, asked) = all.split_at(all.len() - queries * dim);
-    let asked: Vec<&[f32]> = asked.chunks_exact(dim).collect();
-    let options = Options { fsync: Fsync::Never, ..Options::default() };
-    if only_insert {
-        for _ in 0..10 {
-            let path = folder.join("insert");
-            insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, 1000)?;
-            std::fs::remove_dir_all(&path)?;
-        }
-        return Ok(());
-    }
-    for size in [1, 10, 100, 1000] {
-        let path = folder.join(format!("insert-{size}"));
-        insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, size)?;
-        if size < 1000 {
-            std::fs::remove_dir_all(&path)?;
-        }
-    }
-    let path = folder.join("insert-1000");
-    let collection = Collection::open(&path, options)?;
+/// What a collection finds in each step of its life.
+fn life(collection: &Collection, rows: usize, asked: &[&[f32]]) -> Result<(), Box<dyn Error>> {
     let exact = |query: &&[f32]| {
         let answer =
             collection.search(&Query { effort: Effort::Exact, ..Query::new(query, 10) })?;
@@ -160,34 +121,50 @@ fn main() -> Result<(), Box<dyn Error>> {
     let from = cpu();
     let truth: Vec<Vec<Vec<u8>>> =
         asked.iter().map(exact).collect::<Result<_, Box<dyn Error>>>()?;
-    println!("exact: {:.0} queries/s", queries as f64 / (cpu() - from).as_secs_f64());
-    search("memory", &collection, &asked, &truth, Effort::Recall(0.95))?;
+    println!("exact: {:.0} queries/s", asked.len() as f64 / (cpu() - from).as_secs_f64());
+    search("memory", collection, asked, &truth, Effort::Recall(0.95))?;
     let from = cpu();
     collection.checkpoint()?;
     println!("checkpoint: {:?} cpu", cpu() - from);
-    search("level 0", &collection, &asked, &truth, Effort::Recall(0.95))?;
-    let from = cpu();
-    let done = collection.compact()?;
-    let rate = rows.len() as f64 / dim as f64 / (cpu() - from).as_secs_f64() / 1e3;
-    println!("compaction: {rate:.0} k/s cpu, {done:?}");
-    for wanted in [0.9, 0.95, 0.98, 0.99] {
-        search("level 1", &collection, &asked, &truth, Effort::Recall(wanted))?;
+    search("level 0", collection, asked, &truth, Effort::Recall(0.95))?;
+    for level in [1, 2] {
+        let from = cpu();
+        let done = collection.compact_into(level)?;
+        let rate = rows as f64 / (cpu() - from).as_secs_f64() / 1e3;
+        println!("compaction: {rate:.1} k/s cpu, {done:?}");
+        for wanted in [0.9, 0.95, 0.98, 0.99] {
+            let name = format!("level {level}");
+            search(&name, collection, asked, &truth, Effort::Recall(wanted))?;
+        }
+        println!("{:?}", collection.stats().levels);
     }
-    for probes in [8, 12, 16, 24, 32] {
-        let effort = Effort::Probes { probes, candidates: 64 };
-        search("level 1", &collection, &asked, &truth, effort)?;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let (vectors, folder) = (&args[1], Path::new(&args[2]));
+    let queries: usize = args.get(3).map_or(Ok(1000), |count| count.parse())?;
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder)?;
+    let (all, dim) = load(vectors)?;
+    let (rows, asked) = all.split_at(all.len() - queries * dim);
+    let options = Options { fsync: Fsync::Never, ..Options::default() };
+    let path = folder.join("collection");
+    if args.get(4).is_some_and(|only| only == "insert") {
+        for _ in 0..10 {
+            insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, 1000)?;
+            std::fs::remove_dir_all(&path)?;
+        }
+        return Ok(());
     }
-    println!("{:?}", collection.stats().levels);
-    let from = cpu();
-    let done = collection.compact_into(2)?;
-    let rate = rows.len() as f64 / dim as f64 / (cpu() - from).as_secs_f64() / 1e3;
-    println!("compaction into a graph: {rate:.1} k/s cpu, {done:?}");
-    for wanted in [0.9, 0.95, 0.98, 0.99] {
-        search("level 2", &collection, &asked, &truth, Effort::Recall(wanted))?;
+    wal(folder)?;
+    for size in [1, 10, 100, 1000] {
+        let _ = std::fs::remove_dir_all(&path);
+        insert(&Collection::create(&path, &Settings::new(dim), options)?, rows, dim, size)?;
     }
-    println!("{:?}", collection.stats());
-    drop((collection, all, truth));
-    let before = resident()?;
+    let asked: Vec<&[f32]> = asked.chunks_exact(dim).collect();
+    life(&Collection::open(&path, options)?, rows.len() / dim, &asked)?;
     let mut fastest = Duration::MAX;
     for _ in 0..10 {
         let clock = Instant::now();
@@ -196,6 +173,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         drop(opened);
     }
     println!("open: {fastest:?} by the clock");
-    println!("resident before: {before:?}, after: {:?}", resident()?);
     Ok(())
 }
