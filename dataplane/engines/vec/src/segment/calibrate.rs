@@ -17,7 +17,9 @@ const K: usize = 10;
 /// Shares that steps are looked for.
 const SHARES: [f32; STEPS] = [0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0];
 /// Candidates for each hit that are tried.
-const FACTORS: [u32; 3] = [4, 8, 16];
+const FACTORS: [u32; 4] = [4, 8, 16, 32];
+/// Candidates for each hit with all effort.
+const FULL: u32 = 64;
 /// The same of a graph, whose candidates are the width of a beam.
 const WIDTHS: [u32; 8] = [1, 2, 3, 4, 6, 8, 16, 32];
 /// Times as much as of its own vertices that a walk misses of queries that are none: on sentence
@@ -41,7 +43,7 @@ pub(super) fn effort(segment: &Segment, wanted: f32) -> (usize, usize) {
     match segment.steps().find(|step| step.recall >= wanted) {
         Some(step) => (step.probes as usize, step.factor as usize),
         // Nothing measured found as much, or nothing was: all lists, and many candidates.
-        None => (lists, flat::factor(wanted).max(FACTORS[2] as usize)),
+        None => (lists, flat::factor(wanted).max(FULL as usize)),
     }
 }
 
@@ -73,7 +75,7 @@ pub(super) fn measure(segment: &Segment) -> Result<Option<([Step; STEPS], Seen)>
         }
         probes = (probes + probes.div_ceil(2)).min(lists);
     }
-    let (_, full) = try_step(segment, &samples, lists, FACTORS[2])?;
+    let (_, full) = try_step(segment, &samples, lists, FULL)?;
     tried.sort_by_key(|(cost, _)| *cost);
     let mut kept = 0;
     for share in SHARES {
