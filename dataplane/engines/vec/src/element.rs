@@ -29,10 +29,9 @@ impl Element {
 #[inline]
 pub fn bf16_of(value: f32) -> u16 {
     let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+    // Without a branch, so that many are rounded at once; of a NaN the sum may wrap, unused.
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    (if value.is_nan() { bits >> 16 | 0x40 } else { rounded }) as u16
 }
 
 /// The number that a bfloat16 stands for.

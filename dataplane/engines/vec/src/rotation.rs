@@ -85,6 +85,44 @@ impl Rotation {
     }
 }
 
+impl Rotation {
+    /// Turns a rotated vector back; the inverse of [`Self::rotate`] but for rounding. Works in
+    /// `rotated`, and not as fast: only vectors that are kept as nothing but codes need it.
+    ///
+    /// # Panics
+    /// When `rotated` does not have [`Self::padded`] components, or `out` not the dimension's.
+    pub(crate) fn undo(&self, rotated: &mut [f32], out: &mut [f32]) {
+        assert_eq!((rotated.len(), out.len()), (self.padded, self.dim), "components");
+        for round in (0..self.rounds.len()).rev() {
+            // A round is symmetric but for its order, and keeps lengths with the signs' scale.
+            if Self::folds(round, self.padded, self.power) {
+                let (low, high) = rotated.split_at_mut(self.padded / 2);
+                for (a, b) in low.iter_mut().zip(high) {
+                    (*a, *b) = (*a + *b, *a - *b);
+                }
+            }
+            let from = Self::from(round, self.padded, self.power);
+            transform(&mut rotated[from..from + self.power]);
+            rotated.iter_mut().zip(self.rounds.row(round)).for_each(|(x, by)| *x *= by);
+        }
+        out.copy_from_slice(&rotated[..self.dim]);
+    }
+}
+
+/// The unscaled Hadamard transform.
+fn transform(x: &mut [f32]) {
+    let mut half = 1;
+    while half < x.len() {
+        for pair in x.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            for (a, b) in low.iter_mut().zip(high) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half *= 2;
+    }
+}
+
 /// Steele, Lea and Flood's SplitMix64 (OOPSLA 2014).
 pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -125,6 +163,20 @@ mod tests {
                 }
                 let most = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
                 assert!(most < 6.0 / (rotation.padded() as f32).sqrt(), "dim {dim}: {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rotated_vector_turns_back() {
+        for dim in [2, 63, 64, 100, 128, 384, 1000, 4096] {
+            let rotation = Rotation::new(dim, 3);
+            let vector = crate::testing::noise(dim as u64, dim);
+            let (mut rotated, mut back) = (vec![0.0; rotation.padded()], vec![0.0; dim]);
+            rotation.rotate(&vector, &mut rotated);
+            rotation.undo(&mut rotated, &mut back);
+            for (a, b) in vector.iter().zip(&back) {
+                assert!((a - b).abs() < 1e-4, "dim {dim}: {a} {b}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Vectors of one dimension, one after the other, each on a cache line of its own.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 /// Bytes that rows begin at multiples of: a cache line, and a vector register.
@@ -124,8 +125,29 @@ impl<T: Component> Rows<T> {
         if self.len == self.room {
             self.grow(self.len + 1);
         }
+        let at = self.fresh();
+        at[..row.len()].write_copy_of_slice(row);
+        at[row.len()..].fill(MaybeUninit::new(T::default()));
         self.len += 1;
-        self.row_mut(self.len - 1).copy_from_slice(row);
+    }
+
+    /// Adds a row of zeros.
+    pub fn push_zeros(&mut self) {
+        if self.len == self.room {
+            self.grow(self.len + 1);
+        }
+        self.fresh().fill(MaybeUninit::new(T::default()));
+        self.len += 1;
+    }
+
+    /// The place of the row after the last, for which there is room.
+    fn fresh(&mut self) -> &mut [MaybeUninit<T>] {
+        debug_assert!(self.len < self.room);
+        // SAFETY: there is room for one more row than there are; nothing is read as initialized.
+        unsafe {
+            let at = self.start.as_ptr().add(self.len * self.stride);
+            std::slice::from_raw_parts_mut(at.cast(), self.stride)
+        }
     }
 
     /// All rows with their padding, to be changed; padding is to stay 0.
@@ -137,9 +159,9 @@ impl<T: Component> Rows<T> {
     /// Adds rows of zeros until there are `len`.
     pub(crate) fn resize_zeroed(&mut self, len: usize) {
         self.reserve(len.saturating_sub(self.len));
-        let from = self.len.min(len) * self.stride;
-        self.len = len;
-        self.as_mut_slice()[from..].fill(T::default());
+        while self.len < len {
+            self.push_zeros();
+        }
     }
 
     /// Bytes of memory that they hold.
@@ -175,7 +197,7 @@ impl<T: Component> Rows<T> {
     fn resize(&mut self, room: usize) {
         let layout = Self::layout(room, self.stride);
         // SAFETY: the layout has a size, since `room` and `stride` are above 0.
-        let fresh = unsafe { alloc_zeroed(layout) };
+        let fresh = unsafe { alloc(layout) };
         let Some(fresh) = NonNull::new(fresh) else { handle_alloc_error(layout) };
         if layout.align() == HUGE {
             // SAFETY: the range is this allocation; the advice changes no content.

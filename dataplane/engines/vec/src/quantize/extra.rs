@@ -8,7 +8,7 @@
 //! "Quantizing for Minimum Distortion" (IRE 1960).
 
 use super::rabitq::{CodesView, QueryTables};
-use crate::kernels::{Kernels, Measure};
+use crate::kernels::{BLOCK, Kernels, Measure};
 use crate::rows::Rows;
 
 /// How many bits more.
@@ -183,6 +183,35 @@ impl ExtraView<'_> {
         let product =
             (dot as f32).mul_add(query.byte, half.mul_add(signs, (0.5 - half) * query.sum));
         self.scale[at].mul_add(product, self.add[at])
+    }
+
+    /// Writes what code `at` and its levels say of the rotated vector, less its centre, into `out`.
+    ///
+    /// # Panics
+    /// When there is no such code, or `out` does not have a component for each of its bits.
+    pub(crate) fn decode(
+        &self,
+        codes: &CodesView<'_>,
+        measure: Measure,
+        at: usize,
+        out: &mut [f32],
+    ) {
+        let row = &self.rows[at * self.stride..][..self.stride];
+        let by = if measure == Measure::L2 { self.scale[at] / 2.0 } else { self.scale[at] };
+        let (block, place) = (at / BLOCK, at % BLOCK);
+        for (component, value) in out.iter_mut().enumerate() {
+            let word = codes.lines[(block * codes.words + component / 32) * BLOCK + place];
+            let is_set = word >> (component % 32) & 1 == 1;
+            let bits = match self.bits {
+                ExtraBits::Four => {
+                    let byte = row[component / 128 * 64 + component % 64];
+                    if component % 128 < 64 { byte & 15 } else { byte >> 4 }
+                }
+                ExtraBits::Eight => row[component],
+            };
+            let below = if is_set { 0 } else { self.bits.half() };
+            *value = by * (f32::from(bits) - below as f32 + 0.5);
+        }
     }
 
     /// Asks for the memory that [`Self::refine`] of code `at` will read.

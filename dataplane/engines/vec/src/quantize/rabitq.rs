@@ -89,6 +89,11 @@ impl RaBitQ {
         self.rotation.rotate(vector, out);
     }
 
+    /// Turns a rotated vector, in which it works, back into `out`.
+    pub(crate) fn undo(&self, rotated: &mut [f32], out: &mut [f32]) {
+        self.rotation.undo(rotated, out);
+    }
+
     /// Adds the code of a rotated vector, and takes `centre`, rotated, off it.
     ///
     /// # Panics

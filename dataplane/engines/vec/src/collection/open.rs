@@ -1,0 +1,230 @@
+//! Creating and opening a collection.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::Collection;
+use super::error::{Damage, IoContext, StoreError};
+use super::lock::Lock;
+use super::settings::{Options, Settings};
+use super::shape::Shape;
+use super::state::{State, Written};
+use super::upkeep::{Upkeep, marks_path, segment_path, segments};
+use super::write::{Writer, frames};
+use crate::manifest::{self, Manifest};
+use crate::part::Part;
+use crate::part::memory::Memory;
+use crate::record::change;
+use crate::segment::{Segment, marks};
+use crate::wal::{Frame, Wal};
+
+impl Collection {
+    /// Makes a collection in `folder`, which is made where missing, and opens it.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`], [`StoreError::Exists`], [`StoreError::Locked`],
+    /// [`StoreError::Io`].
+    pub fn create(
+        folder: &Path,
+        settings: &Settings,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        settings.check()?;
+        std::fs::create_dir_all(folder).doing("making", folder)?;
+        let lock = Lock::take(folder)?;
+        if manifest::path(folder).exists() {
+            return Err(StoreError::Exists(folder.to_owned()));
+        }
+        let random = || {
+            let source = || std::io::Error::other("the system has no random numbers");
+            getrandom::u64().map_err(|_| source()).doing("choosing a key for", folder)
+        };
+        let fresh = Manifest {
+            settings: *settings,
+            key: random()?,
+            seed: random()?,
+            applied: 0,
+            log_from: 1,
+            time: 0,
+            forgotten: 0,
+            next: 1,
+            segments: Vec::new(),
+        };
+        fresh.save(folder)?;
+        Self::open_locked(folder, options, lock)
+    }
+
+    /// Opens the collection in `folder`: maps its segments, and reads the log since the last
+    /// checkpoint.
+    ///
+    /// A segment whose footer or marks are damaged is left out, and answers say so.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Locked`], [`StoreError::Broken`] when the manifest is
+    /// damaged, [`StoreError::Wal`] when the log is, beyond a torn end.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
+        if !manifest::path(folder).exists() {
+            return Err(StoreError::Missing(folder.to_owned()));
+        }
+        let lock = Lock::take(folder)?;
+        Self::open_locked(folder, options, lock)
+    }
+
+    fn open_locked(folder: &Path, options: Options, lock: Lock) -> Result<Self, StoreError> {
+        let manifest = Manifest::load(folder)?;
+        let (key, seed) = (manifest.key, manifest.seed);
+        let shape = Arc::new(Shape::new(manifest.settings, key, seed));
+        let folder_of = segments(folder);
+        std::fs::create_dir_all(&folder_of).doing("making", &folder_of)?;
+        let upkeep = Upkeep { manifest };
+        upkeep.sweep(folder)?;
+        let mut state = load(folder, &shape, &upkeep.manifest)?;
+        let mut replay = Replay {
+            shape: &shape,
+            state: &mut state,
+            applied: upkeep.manifest.applied,
+            open: BTreeMap::new(),
+            time: upkeep.manifest.time,
+            foreign: None,
+        };
+        let log = folder.join("log");
+        let from = upkeep.manifest.log_from;
+        let opened = Wal::open(&log, options.fsync, from, &mut |frame| replay.apply(frame));
+        let (mut wal, _) = opened?;
+        if let Some(lsn) = replay.foreign {
+            let path = log.join(format!("change {lsn}"));
+            return Err(StoreError::Broken { path, why: "it is no change of this collection" });
+        }
+        // A process that ended left its transactions open: nobody can commit them any more.
+        let (left, time) = (replay.open, replay.time);
+        for id in left.into_keys() {
+            wal.append(frames::ROLLBACK, &id.to_le_bytes())?;
+        }
+        wal.commit()?;
+        state.lsn = state.lsn.max(upkeep.manifest.applied);
+        Ok(Self {
+            folder: folder.to_owned(),
+            shape,
+            options,
+            upkeep: Mutex::new(upkeep),
+            writer: Mutex::new(Writer { wal, open: BTreeMap::new(), time }),
+            state: RwLock::new(state),
+            _lock: lock,
+        })
+    }
+}
+
+/// Maps the segments that the manifest names.
+fn load(folder: &Path, shape: &Arc<Shape>, manifest: &Manifest) -> Result<State, StoreError> {
+    let (mut segments, mut broken) = (Vec::new(), Vec::new());
+    for entry in &manifest.segments {
+        let path = segment_path(folder, entry.id);
+        match load_segment(folder, &path, shape, (entry.id, entry.marks)) {
+            Ok(segment) => segments.push(Arc::new(segment)),
+            Err((StoreError::Broken { .. }, region)) => {
+                broken.push(Damage { segment: entry.id, region, block: 0, at: 0 });
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+    Ok(State {
+        active: Memory::new(shape),
+        frozen: Vec::new(),
+        segments,
+        broken,
+        lsn: manifest.applied,
+        forgotten: manifest.forgotten,
+    })
+}
+
+fn load_segment(
+    folder: &Path,
+    path: &Path,
+    shape: &Arc<Shape>,
+    (id, number): (u64, u64),
+) -> Result<Segment, (StoreError, &'static str)> {
+    let segment = Segment::open(path, shape).map_err(|error| (error, "footer"))?;
+    if segment.number() != id {
+        let error = StoreError::Broken { path: path.to_owned(), why: "it is another segment" };
+        return Err((error, "footer"));
+    }
+    if number > 0 {
+        let both = [segment.marks(), segment.edge_marks()];
+        let rows = [segment.rows(), segment.edges()];
+        marks::load(&marks_path(folder, id, number), id, both, rows)
+            .map_err(|error| (error, "marks"))?;
+    }
+    let changes = segment.marks().changes() + segment.edge_marks().changes();
+    segment.kept.store(number, Ordering::Relaxed);
+    segment.kept_changes.store(changes, Ordering::Relaxed);
+    Ok(segment)
+}
+
+/// Makes the changes of the log again.
+struct Replay<'a> {
+    shape: &'a Arc<Shape>,
+    state: &'a mut State,
+    /// Changes up to this one are in the segments.
+    applied: u64,
+    open: BTreeMap<u64, Vec<Vec<u8>>>,
+    time: u64,
+    /// The first frame that is none of a collection.
+    foreign: Option<u64>,
+}
+
+impl Replay<'_> {
+    fn apply(&mut self, frame: &Frame<'_>) {
+        if self.foreign.is_none() && self.take(frame).is_none() {
+            self.foreign = Some(frame.lsn);
+        }
+    }
+
+    /// `None` for a frame that is none of a collection.
+    fn take(&mut self, frame: &Frame<'_>) -> Option<()> {
+        let long = |at: usize| {
+            let bytes = frame.payload.get(at..at + 8)?;
+            Some(u64::from_le_bytes(bytes.try_into().ok()?))
+        };
+        match frame.kind {
+            frames::BATCH => {
+                let (now, _) = change::read(frame.payload, self.shape.logged_bytes())?;
+                self.make(frame.lsn, now, &[frame.payload]);
+            }
+            frames::BEGIN => drop(self.open.insert(frame.lsn, Vec::new())),
+            frames::PART => {
+                let payload = frame.payload.get(8..)?;
+                change::read(payload, self.shape.logged_bytes())?;
+                // One that began before the log does had ended at the checkpoint.
+                if let Some(parts) = self.open.get_mut(&long(0)?) {
+                    parts.push(payload.to_vec());
+                }
+            }
+            frames::COMMIT => {
+                let (id, now) = (long(0)?, long(8)?);
+                let parts = self.open.remove(&id).unwrap_or_default();
+                let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                self.make(frame.lsn, now, &parts);
+            }
+            frames::ROLLBACK => drop(self.open.remove(&long(0)?)),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn make(&mut self, lsn: u64, now: u64, payloads: &[&[u8]]) {
+        self.time = self.time.max(now);
+        if lsn <= self.applied {
+            return;
+        }
+        let mut written = Written::default();
+        for payload in payloads {
+            self.state.apply(self.shape, (lsn, now), payload, &mut written);
+        }
+        self.state.lsn = lsn;
+        if self.state.active_is_full(&self.shape.settings) {
+            self.state.freeze(self.shape);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Search over all levels, with one answer.
+
+use super::Collection;
+use super::error::{Damage, StoreError};
+use super::query::{Answer, Effort, Found, LevelRead, Query};
+use super::settings::Raw;
+use crate::part::{Hits, Part, Probe};
+use crate::quantize::QueryTables;
+use crate::record::raw::pad;
+use crate::rows::Rows;
+
+/// A query's vector, ready to be compared.
+struct Prepared {
+    padded: Rows<f32>,
+    tables: QueryTables,
+}
+
+impl Collection {
+    /// Finds the records that are nearest to a vector, in all levels.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the vector is not one that the collection could have,
+    /// [`StoreError::NoRaw`] for an exact search without raw vectors, [`StoreError::Forgotten`]
+    /// when versions of the time asked for may be missing. A damaged segment is no error: it is
+    /// left out, and the answer names it.
+    pub fn search(&self, query: &Query<'_>) -> Result<Answer, StoreError> {
+        let mut vector = query.vector.to_vec();
+        self.shape.settings.metric.admit(&mut vector, self.shape.settings.dim)?;
+        if query.effort == Effort::Exact && self.shape.settings.raw == Raw::None {
+            return Err(StoreError::NoRaw);
+        }
+        let (padded, tables) = (pad(&vector), self.shape.quantizer.query(&vector));
+        self.search_prepared(query, &Prepared { padded, tables })
+    }
+
+    /// Answers queries one after the other, each as [`Self::search`] does; writes between them are
+    /// seen by the later ones.
+    ///
+    /// # Errors
+    /// The first error that a query meets.
+    pub fn search_all(&self, queries: &[Query<'_>]) -> Result<Vec<Answer>, StoreError> {
+        queries.iter().map(|query| self.search(query)).collect()
+    }
+
+    fn search_prepared(
+        &self,
+        query: &Query<'_>,
+        prepared: &Prepared,
+    ) -> Result<Answer, StoreError> {
+        let state = self.state();
+        let mut gathered = Gathered::default();
+        gathered.answer.refused.clone_from(&state.broken);
+        let moment = state.moment(query.as_of)?;
+        if query.top_k == 0 {
+            return Ok(gathered.answer);
+        }
+        let probe = Probe {
+            padded: prepared.padded.row(0),
+            tables: &prepared.tables,
+            k: query.top_k,
+            least: query.min_score,
+            effort: query.effort,
+            only: &query.only,
+            moment,
+        };
+        // Level 0 is searched while it takes no writes; all else does not change.
+        gathered.search(self, &state.active, &probe);
+        let parts = state.immutable();
+        drop(state);
+        for part in &parts {
+            gathered.search(self, part.as_ref(), &probe);
+        }
+        Ok(gathered.finish(query.top_k))
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Gathered {
+    answer: Answer,
+}
+
+impl Gathered {
+    fn search(&mut self, collection: &Collection, part: &dyn Part, probe: &Probe<'_>) {
+        if part.rows() == 0 {
+            return;
+        }
+        let found = part.search(&collection.shape, probe);
+        match found.and_then(|hits| Ok((resolve(part, &hits)?, hits))) {
+            Ok((found, hits)) => {
+                self.answer.hits.extend(found);
+                self.count(part, &hits);
+            }
+            Err(damage) => self.answer.refused.push(damage),
+        }
+    }
+
+    fn count(&mut self, part: &dyn Part, hits: &Hits) {
+        let levels = &mut self.answer.levels;
+        let level = part.level();
+        let at = levels.iter().position(|read| read.level == level).unwrap_or_else(|| {
+            levels.push(LevelRead { level, ..LevelRead::default() });
+            levels.len() - 1
+        });
+        let read = &mut levels[at];
+        read.parts += 1;
+        read.rows += u64::from(part.rows());
+        read.estimated += hits.estimated;
+        read.computed += hits.computed;
+    }
+
+    fn finish(mut self, k: usize) -> Answer {
+        let hits = &mut self.answer.hits;
+        hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+        hits.truncate(k);
+        self.answer.levels.sort_unstable_by_key(|read| read.level);
+        self.answer
+    }
+}
+
+/// What rows are known by.
+fn resolve(part: &dyn Part, hits: &Hits) -> Result<Vec<Found>, Damage> {
+    let found = |&(row, score): &(u32, f32)| {
+        let modified = part.row(row)?.modified;
+        Ok(Found { id: part.id(row)?.to_vec(), score, modified })
+    };
+    hits.rows.iter().map(found).collect()
+}
