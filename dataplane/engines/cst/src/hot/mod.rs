@@ -1,0 +1,4 @@
+//! x
+mod bits;
+mod sequence;
+mod shape;

@@ -1,0 +1,6 @@
+//! x
+
+pub mod flat;
+pub mod hot;
+pub mod languages;
+pub mod parse;
