@@ -35,7 +35,7 @@ pub(super) fn select(word: u64, k: u32) -> u32 {
     sums = (sums + (sums >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
     sums = sums.wrapping_mul(ONES);
     // Bytes whose prefix sum is at most k lie before the wanted one.
-    let below = ((u64::from(k) * ONES | TOPS) - sums) & TOPS;
+    let below = (((u64::from(k) * ONES) | TOPS) - sums) & TOPS;
     let byte = below.count_ones() * 8;
     let before = ((sums << 8) >> byte) & 0xff;
     let within = u64::from(k) - before;

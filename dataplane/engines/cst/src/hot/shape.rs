@@ -177,6 +177,24 @@ impl Shape<'_> {
         self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
+    /// The first bit from `at` on at which a node begins; the end of all words if none does.
+    #[inline]
+    pub(super) fn next_open(self, at: usize) -> usize {
+        let mut word = match self.bits.get(at / 64) {
+            Some(word) => word >> (at % 64) << (at % 64),
+            None => return self.bits.len() * 64,
+        };
+        let mut at = at / 64;
+        while word == 0 {
+            at += 1;
+            match self.bits.get(at) {
+                Some(next) => word = *next,
+                None => return self.bits.len() * 64,
+            }
+        }
+        at * 64 + word.trailing_zeros() as usize
+    }
+
     /// Ones before bit `at`.
     #[inline]
     pub(super) fn rank(self, at: usize) -> usize {
@@ -279,7 +297,7 @@ impl Shape<'_> {
             return open + 1;
         };
         let words = block * WORDS..((block + 1) * WORDS).min(self.bits.len());
-        let excess = 2 * (self.blocks[block] as u32) as i64 - (block * BLOCK) as i64;
+        let excess = 2 * i64::from(self.blocks[block] as u32) - (block * BLOCK) as i64;
         self.close_in(words, excess, target).unwrap_or(open + 1)
     }
 
@@ -324,7 +342,7 @@ impl Shape<'_> {
         }
         let Some(block) = self.block_before(last / WORDS, target as u32) else { return 0 };
         let end = (block + 1) * WORDS;
-        let excess = 2 * (self.blocks[block + 1] as u32) as i64 - (end * 64) as i64;
+        let excess = 2 * i64::from(self.blocks[block + 1] as u32) - (end * 64) as i64;
         self.open_in(block * WORDS..end, excess, target).unwrap_or(0)
     }
 
