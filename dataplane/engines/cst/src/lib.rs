@@ -1,5 +1,6 @@
 //! x
 
+pub mod cold;
 pub mod flat;
 pub mod hot;
 pub mod languages;

@@ -9,13 +9,8 @@ use super::node::Node;
 use super::sequence::Sequence;
 use super::shape::{Shape, ShapeAt};
 use crate::flat::{Flat, FlattenError, Flattener};
-use crate::languages::{Grammar, Symbol, SymbolId};
+use crate::languages::{Code, Grammar, Symbol, SymbolId};
 
-/// Codes from here on are leaves whose length is stored, those below all else. The last code of
-/// either class says that the symbol stands in a list.
-const MEASURED: u8 = 160;
-const OTHER_ESCAPE: u8 = MEASURED - 1;
-const MEASURED_ESCAPE: u8 = u8::MAX;
 /// Nodes that share a count of the measured leaves before them.
 const GROUP: usize = 256;
 
@@ -182,11 +177,8 @@ impl HotTree {
 
     #[inline]
     pub(super) fn symbol_id(&self, index: usize) -> SymbolId {
-        match self.codes()[index] {
-            OTHER_ESCAPE | MEASURED_ESCAPE => self.escaped(index),
-            code @ ..MEASURED => SymbolId::new(false, u16::from(code)),
-            code => SymbolId::new(true, u16::from(code - MEASURED)),
-        }
+        let code = Code(self.codes()[index]);
+        if code.is_escape() { self.escaped(index) } else { code.id() }
     }
 
     #[cold]
@@ -225,7 +217,7 @@ impl HotTree {
     /// Bytes of a leaf by its number among nodes.
     #[inline]
     pub(super) fn leaf_len(&self, index: usize) -> u32 {
-        if self.codes()[index] < MEASURED {
+        if self.codes()[index] < Code::MEASURED {
             return self.grammar.implied_len(self.symbol(index));
         }
         let (before, upto) = self.lengths.pair(&self.words, self.measured_before(index));
@@ -239,7 +231,8 @@ impl HotTree {
         let word = self.words[self.measured_at as usize + group / 2];
         let before = (word >> (group % 2 * 32)) as u32 as usize;
         let codes = &self.codes()[group * GROUP..index];
-        let count = |codes: &[u8]| codes.iter().map(|code| u8::from(*code >= MEASURED)).sum::<u8>();
+        let count =
+            |codes: &[u8]| codes.iter().map(|code| u8::from(*code >= Code::MEASURED)).sum::<u8>();
         before + codes.chunks(GROUP / 2).map(|codes| usize::from(count(codes))).sum::<usize>()
     }
 
@@ -284,14 +277,11 @@ fn write_codes(symbols: &[SymbolId], words: &mut Vec<u64>) -> Vec<u32> {
     let codes: &mut [u8] = bytemuck::cast_slice_mut(&mut words[base..]);
     let mut escaped = Vec::new();
     for (node, (id, code)) in symbols.iter().zip(codes).enumerate() {
-        let (first, escape) =
-            if id.is_measured_leaf() { (MEASURED, MEASURED_ESCAPE) } else { (0, OTHER_ESCAPE) };
-        *code = if id.index() < u16::from(escape - first) {
-            first + id.index() as u8
-        } else {
+        let short = Code::of(*id);
+        *code = short.0;
+        if short.is_escape() {
             escaped.push(node as u32);
-            escape
-        };
+        }
     }
     escaped
 }

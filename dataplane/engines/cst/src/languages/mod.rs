@@ -2,6 +2,7 @@
 //! its nodes are.
 
 mod builtin;
+mod code;
 mod detect;
 mod grammar;
 mod registry;
@@ -9,6 +10,7 @@ mod symbol;
 mod table;
 mod trained;
 
+pub(crate) use code::Code;
 pub use grammar::{Grammar, Identity, KIND_ERROR};
 pub use registry::Registry;
 pub use symbol::{Flags, Symbol, SymbolId};
