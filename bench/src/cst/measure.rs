@@ -99,7 +99,7 @@ macro_rules! walk {
         let mut cursor = $cursor;
         let mut sum = 0u64;
         'walk: loop {
-            sum = sum.wrapping_mul(31).wrapping_add($read(&cursor));
+            sum = sum.wrapping_mul(31).wrapping_add($read(&mut cursor));
             if cursor.goto_first_child() {
                 continue;
             }
@@ -117,7 +117,7 @@ fn mix(kind: u16, field: u16, start: usize, end: usize) -> u64 {
 }
 
 fn live_walk(tree: &Tree) -> u64 {
-    walk!(tree.walk(), |cursor: &tree_sitter::TreeCursor<'_>| {
+    walk!(tree.walk(), |cursor: &mut tree_sitter::TreeCursor<'_>| {
         let node = cursor.node();
         let field = cursor.field_id().map_or(0, std::num::NonZero::get);
         mix(node.kind_id(), field, node.start_byte(), node.end_byte())
@@ -125,10 +125,10 @@ fn live_walk(tree: &Tree) -> u64 {
 }
 
 fn hot_walk(tree: &HotTree) -> u64 {
-    walk!(tree.walk(), |cursor: &pfs_cst::hot::Cursor<'_>| {
-        let node = cursor.node();
-        let symbol = node.symbol();
-        mix(symbol.kind(), symbol.field(), node.start_byte(), node.end_byte())
+    walk!(tree.walk(), |cursor: &mut pfs_cst::hot::Cursor<'_>| {
+        let symbol = cursor.node().symbol();
+        let span = cursor.byte_range();
+        mix(symbol.kind(), symbol.field(), span.start, span.end)
     })
 }
 
@@ -152,8 +152,8 @@ impl Totals {
         self.hot_bytes += allocated() - before + size_of::<HotTree>();
         self.sums[0] ^= timed(&mut self.live_walk, || live_walk(&tree));
         self.sums[1] ^= timed(&mut self.hot_walk, || hot_walk(&hot));
-        timed(&mut self.live_moves, || walk!(tree.walk(), |_: &_| 1));
-        timed(&mut self.hot_moves, || walk!(hot.walk(), |_: &_| 1));
+        timed(&mut self.live_moves, || walk!(tree.walk(), |_: &mut _| 1));
+        timed(&mut self.hot_moves, || walk!(hot.walk(), |_: &mut _| 1));
         timed(&mut self.preorder, || {
             hot.preorder().map(|visit| u64::from(visit.start) ^ visit.symbol.bits()).sum::<u64>()
         });
@@ -259,8 +259,20 @@ fn check(tree: &Tree, hot: &HotTree) -> Result<(), String> {
     loop {
         let (live, node) = (cursor.node(), hot.node(index).ok_or("nodes are missing")?);
         let flags = |it: [bool; 5]| it.iter().fold(0u32, |bits, flag| bits << 1 | u32::from(*flag));
-        let told = [node.is_named(), node.is_extra(), node.is_missing(), node.is_error(), node.has_error()];
-        let has = [live.is_named(), live.is_extra(), live.is_missing(), live.is_error(), live.has_error()];
+        let told = [
+            node.is_named(),
+            node.is_extra(),
+            node.is_missing(),
+            node.is_error(),
+            node.has_error(),
+        ];
+        let has = [
+            live.is_named(),
+            live.is_extra(),
+            live.is_missing(),
+            live.is_error(),
+            live.has_error(),
+        ];
         let same = node.kind_id() == live.kind_id()
             && flags(told) == flags(has)
             && node.field_id() == cursor.field_id().map(std::num::NonZero::get)

@@ -71,7 +71,14 @@ fn tell(report: &mut Report, name: &str, totals: &Totals, trained: usize) {
     );
     let mut table = Table::new(
         title,
-        &["form", "bytes a node", "lines per MiB", "encode with walk, M nodes/s", "parse + encode / parse", "one node, ns"],
+        &[
+            "form",
+            "bytes a node",
+            "lines per MiB",
+            "encode with walk, M nodes/s",
+            "parse + encode / parse",
+            "one node, ns",
+        ],
     );
     let mut row = |form: &str, size: usize, encode: Duration, one: f64| {
         let whole = totals.flatten + encode;

@@ -226,7 +226,7 @@ impl<'g> Flattener<'g> {
         }
         let flags = self.flags(kind, node).with(Flags::LEAF);
         let plain = Symbol::new(kind, field, flags);
-        let measured = self.grammar.implied_len(plain) != end - start;
+        let measured = u32::from(self.grammar.implied_len(plain)) != end - start;
         let symbol = if measured {
             flat.lengths.push(end - start);
             Symbol::new(kind, field, flags.with(Flags::MEASURED))
@@ -267,7 +267,7 @@ impl<'g> Flattener<'g> {
         if key == bits {
             return Ok(id);
         }
-        let id = self.grammar.symbols().intern(symbol).ok_or_else(|| FlattenError::Symbols {
+        let id = self.grammar.intern(symbol).ok_or_else(|| FlattenError::Symbols {
             grammar: self.grammar.identity().name.clone(),
         })?;
         self.cache[slot] = (bits, id);

@@ -32,6 +32,7 @@ fn walk(hot: &HotTree, tree: &Tree, what: &str) -> usize {
         let (node, live_node) = (cursor.node(), live.node());
         same(&node, &live_node, what);
         assert_eq!(node.field_name(), live.field_name(), "{what} {live_node:?}");
+        assert_eq!(cursor.byte_range(), node.byte_range(), "{what} {live_node:?}");
         assert_eq!((node.index(), node.depth()), (nodes, live.depth() as usize));
         assert_eq!(hot.node(nodes), Some(node));
         let visit = visits.next().unwrap();

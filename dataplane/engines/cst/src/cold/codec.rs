@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::dict::DecoderDictionary;
 use zstd::zstd_safe::CParameter;
 
 use super::error::ColdError;
@@ -75,22 +76,22 @@ impl Packer {
 }
 
 /// Decompresses blocks; keeps its memory from one to the next.
-pub(super) struct Unpacker {
-    inner: Decompressor<'static>,
+pub(super) struct Unpacker<'d> {
+    inner: Decompressor<'d>,
     frame: Vec<u8>,
     out: Vec<u8>,
 }
 
-impl fmt::Debug for Unpacker {
+impl fmt::Debug for Unpacker<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unpacker").finish_non_exhaustive()
     }
 }
 
-impl Unpacker {
-    pub(super) fn new(dictionary: &[u8]) -> Result<Self, ColdError> {
+impl<'d> Unpacker<'d> {
+    pub(super) fn new(dictionary: &'d DecoderDictionary<'static>) -> Result<Self, ColdError> {
         let fail = |source| ColdError::Zstd { doing: "prepare decompression", source };
-        let inner = Decompressor::with_dictionary(dictionary).map_err(fail)?;
+        let inner = Decompressor::with_prepared_dictionary(dictionary).map_err(fail)?;
         Ok(Self { inner, frame: Vec::new(), out: Vec::new() })
     }
 

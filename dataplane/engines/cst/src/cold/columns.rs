@@ -169,7 +169,7 @@ impl Cutter<'_> {
         block.position(0, start - self.end, guess);
         self.end = start;
         if !id.is_measured_leaf() {
-            self.end += self.grammar.implied_len(self.grammar.symbol(id));
+            self.end += u32::from(self.grammar.symbol_and_len(id).1);
             return;
         }
         let length = self.flat.lengths[self.measured];

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
+use zstd::dict::DecoderDictionary;
 
 use super::codec::{Positions, dictionary, dictionary_id};
 use super::error::ColdError;
@@ -164,10 +165,17 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-#[derive(Debug)]
 struct Known {
     grammar: Arc<Grammar>,
     meanings: Meanings,
+    /// For stored and for guessed positions.
+    dictionaries: Vec<DecoderDictionary<'static>>,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("grammar", self.grammar.identity()).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -287,7 +295,9 @@ impl ColdFile {
         let known = &self.grammars[tree.grammar];
         let record = &self.bytes.get()[tree.at..tree.at + tree.len];
         let grammar = (&*known.grammar, &known.meanings);
-        ColdTree::open(&tree.name, grammar, record, tree.positions, source).map(Some)
+        let dictionary = &known.dictionaries[tree.positions.index()];
+        let positions = (tree.positions, dictionary);
+        ColdTree::open(&tree.name, grammar, record, positions, source).map(Some)
     }
 }
 
@@ -328,11 +338,14 @@ fn known(
         return Err(ColdError::Grammar { stored: stored.into(), at_hand: at_hand.into() });
     }
     let Some(grammar) = grammar else { return Err(malformed()) };
+    let mut dictionaries = Vec::new();
     for positions in Positions::ALL {
-        let id = rest.long().ok_or_else(malformed)?;
-        if id != dictionary_id(dictionary(&grammar, positions)) {
+        let (id, bytes) = (rest.long().ok_or_else(malformed)?, dictionary(&grammar, positions));
+        if id != dictionary_id(bytes) {
             return Err(ColdError::Dictionary { grammar: stored.name, id });
         }
+        let fail = |source| ColdError::Zstd { doing: "prepare a dictionary", source };
+        dictionaries.push(DecoderDictionary::try_copy(bytes).map_err(fail)?);
     }
     let others = symbols(rest).ok_or_else(malformed)?;
     let measured = symbols(rest).ok_or_else(malformed)?;
@@ -341,7 +354,7 @@ fn known(
         return Err(malformed());
     }
     let meanings = Meanings::new(&grammar, [others, measured]);
-    Ok(Known { grammar, meanings })
+    Ok(Known { grammar, meanings, dictionaries })
 }
 
 fn identity(rest: &mut Rest<'_>) -> Option<Identity> {

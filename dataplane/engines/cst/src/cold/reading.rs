@@ -27,7 +27,7 @@ impl Meanings {
     fn meaning(&self, grammar: &Grammar, id: SymbolId) -> Option<Meaning> {
         let symbol =
             *self.symbols[usize::from(id.is_measured_leaf())].get(usize::from(id.index()))?;
-        Some(Meaning { symbol, implied: grammar.implied_len(symbol) })
+        Some(Meaning { symbol, implied: grammar.implied_len(symbol).into() })
     }
 }
 

@@ -11,6 +11,8 @@ use super::columns::{Block, COLUMNS, cut};
 use super::error::ColdError;
 use super::reading::{Item, Meanings, Place, Reading, Unclosed};
 use super::varint::{Rest, push};
+use zstd::dict::DecoderDictionary;
+
 use crate::flat::{Flat, Margin};
 use crate::languages::{Grammar, Symbol, SymbolId};
 
@@ -184,7 +186,7 @@ pub struct ColdTree<'f> {
     source_len: u32,
     lines: (usize, usize, u32),
     blocks: Vec<Entry>,
-    unpacker: Unpacker,
+    unpacker: Unpacker<'f>,
 }
 
 impl<'f> ColdTree<'f> {
@@ -192,7 +194,7 @@ impl<'f> ColdTree<'f> {
         name: &'f str,
         (grammar, meanings): (&'f Grammar, &'f Meanings),
         record: &'f [u8],
-        positions: Positions,
+        (positions, dictionary): (Positions, &'f DecoderDictionary<'static>),
         source: Option<&'f [u8]>,
     ) -> Result<Self, ColdError> {
         let malformed = || ColdError::malformed(format!("directory of {name}"));
@@ -224,7 +226,7 @@ impl<'f> ColdTree<'f> {
         if rest.0.len() != at + lines.0 {
             return Err(malformed());
         }
-        let unpacker = Unpacker::new(dictionary(grammar, positions))?;
+        let unpacker = Unpacker::new(dictionary)?;
         let (nodes, block_nodes, source_len) = (head.nodes, head.block_nodes, head.source_len);
         let record = rest.0;
         Ok(Self {
@@ -335,7 +337,7 @@ impl<'f> ColdTree<'f> {
             let mut reading = self.read(block)?;
             for node in first..nodes.min(first + block_nodes) {
                 let item = reading.next();
-                let id = item.and_then(|item| grammar.symbols().intern(item.symbol));
+                let id = item.and_then(|item| grammar.intern(item.symbol));
                 let pushed = item.zip(id).and_then(|(item, id)| thaw.push(node, id, &item));
                 // Only with the last node the root ends.
                 if pushed.is_none() || (thaw.open == 0) != (node + 1 == nodes) {

@@ -44,7 +44,7 @@ pub fn train(
     let symbols: Vec<_> = symbols.into_iter().map(|(symbol, _)| symbol).collect();
     let sorted = Grammar::untrained(name, grammar.language().clone());
     for symbol in &symbols {
-        sorted.symbols().intern(*symbol);
+        sorted.intern(*symbol);
     }
     let mut blocks = [Vec::new(), Vec::new()];
     each(&sorted, sources, |flat, source| {

@@ -143,8 +143,13 @@ impl<'t> Node<'t> {
     }
 
     fn inner_end(&self, close: usize) -> usize {
+        self.end_at(close, self.tree.shape().leaf_rank(close) - 1)
+    }
+
+    /// The end of an inner node that ends at bit `close` with leaf `leaf`.
+    #[inline]
+    pub(super) fn end_at(&self, close: usize, leaf: usize) -> usize {
         let last = self.index() + (close - self.at()) / 2;
-        let leaf = self.tree.shape().leaf_rank(close) - 1;
         let end = (self.tree.leaf_start(leaf) + self.tree.leaf_len(last)) as usize;
         if self.symbol().is_measured() {
             end + self.tree.margin(self.index()).1 as usize

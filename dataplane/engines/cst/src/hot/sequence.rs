@@ -105,6 +105,23 @@ impl Sequence {
         (self.join(words, before, high), self.join(words, k, next))
     }
 
+    /// The `k`-th number, quickly where `track` stands at or a little before it.
+    #[inline]
+    pub(super) fn get_near(self, words: &[u64], track: &mut Track, k: usize) -> u32 {
+        let ahead = k.wrapping_sub(track.k as usize);
+        let high = if ahead < 4 && track.at != 0 {
+            let mut high = track.at as usize - 1;
+            for _ in 0..ahead {
+                high = next_one(&words[self.high_at as usize..], high + 1);
+            }
+            high
+        } else {
+            self.high(words, k)
+        };
+        *track = Track { k: k as u32, at: high as u32 + 1 };
+        self.join(words, k, high)
+    }
+
     /// How many numbers are at most `value`: found by halving between the two kept places around it.
     pub(super) fn rank(self, words: &[u64], value: u32) -> usize {
         let (mut low, mut high) = (0, self.len());
@@ -120,6 +137,14 @@ impl Sequence {
         let at = if k < self.len() { self.high(words, k) } else { 0 };
         Iter { sequence: self, words, k, at }
     }
+}
+
+/// A number of a sequence that was read last: the next ones are near it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Track {
+    k: u32,
+    /// Bit of its one, and one more; 0 if nothing was read.
+    at: u32,
 }
 
 /// See [`Sequence::iter`].
@@ -159,7 +184,13 @@ mod tests {
             let sequence = Sequence::write(values.iter().copied(), values.last().copied().unwrap_or(0), &mut words);
             words.push(u64::MAX);
             prop_assert_eq!(sequence.len(), values.len());
+            let mut track = Track::default();
             for (k, value) in values.iter().enumerate() {
+                let far = k * 7 % values.len();
+                for near in [k, k, (k + 1).min(values.len() - 1), far, k] {
+                    let read = sequence.get_near(&words, &mut track, near);
+                    prop_assert_eq!(read, values[near]);
+                }
                 prop_assert_eq!(sequence.get(&words, k), *value);
                 let previous = if k == 0 { 0 } else { values[k - 1] };
                 prop_assert_eq!(sequence.pair(&words, k), (previous, *value));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tree_sitter::{Point, Tree};
 
 use super::node::Node;
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Track};
 use super::shape::{Shape, ShapeAt};
 use crate::flat::{Flat, FlattenError, Flattener};
 use crate::languages::{Code, Grammar, Symbol, SymbolId};
@@ -218,10 +218,38 @@ impl HotTree {
     #[inline]
     pub(super) fn leaf_len(&self, index: usize) -> u32 {
         if self.codes()[index] < Code::MEASURED {
-            return self.grammar.implied_len(self.symbol(index));
+            return u32::from(self.grammar.symbol_and_len(self.symbol_id(index)).1);
         }
         let (before, upto) = self.lengths.pair(&self.words, self.measured_before(index));
         upto - before
+    }
+
+    /// Start of a leaf, near one that was read.
+    #[inline]
+    pub(super) fn leaf_start_near(&self, track: &mut Track, leaf: usize) -> u32 {
+        self.starts.get_near(&self.words, track, leaf)
+    }
+
+    /// Bytes of a leaf whose code is `code`, near one that was read. `near` is a node and the
+    /// measured leaves before it.
+    #[inline]
+    pub(super) fn leaf_len_near(&self, near: &mut (usize, usize, Track), index: usize) -> u32 {
+        if self.codes()[index] < Code::MEASURED {
+            return u32::from(self.grammar.symbol_and_len(self.symbol_id(index)).1);
+        }
+        let (from, before, track) = near;
+        let measured = if index >= *from && index - *from < 32 {
+            let codes = &self.codes()[*from..index];
+            *before + codes.iter().filter(|code| **code >= Code::MEASURED).count()
+        } else {
+            self.measured_before(index)
+        };
+        (*from, *before) = (index, measured);
+        let start = match measured.checked_sub(1) {
+            Some(last) => self.lengths.get_near(&self.words, track, last),
+            None => 0,
+        };
+        self.lengths.get_near(&self.words, track, measured) - start
     }
 
     /// Measured leaves before node `index`.

@@ -53,5 +53,16 @@ builtins! {
     "css" "css" tree_sitter_css::LANGUAGE, ["css"], [], [];
 }
 
-/// What was trained, by grammar name; `src/bin` of the bench crate has how.
-pub(super) const TRAINED: &[(&str, &[u8])] = &[];
+/// What was trained, by grammar name; `trained/README.md` has how.
+pub(super) const TRAINED: &[(&str, &[u8])] = &[
+    #[cfg(feature = "rust")]
+    ("rust", include_bytes!("../../trained/rust.cst")),
+    #[cfg(feature = "c")]
+    ("c", include_bytes!("../../trained/c.cst")),
+    #[cfg(feature = "cpp")]
+    ("cpp", include_bytes!("../../trained/cpp.cst")),
+    #[cfg(feature = "python")]
+    ("python", include_bytes!("../../trained/python.cst")),
+    #[cfg(feature = "json")]
+    ("json", include_bytes!("../../trained/json.cst")),
+];

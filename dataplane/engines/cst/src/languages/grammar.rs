@@ -42,6 +42,15 @@ impl fmt::Display for Identity {
 struct Kind {
     name: Box<str>,
     named: bool,
+    /// Bytes of the name; 0 of a named kind, and of one too long to be a text.
+    implied: u16,
+}
+
+impl Kind {
+    fn new(name: &str, named: bool) -> Self {
+        let len = if named { 0 } else { u16::try_from(name.len()).unwrap_or(0) };
+        Self { name: name.into(), named, implied: len }
+    }
 }
 
 /// A grammar; trees of one share it by [`Arc`].
@@ -73,9 +82,9 @@ impl Grammar {
         trained: impl FnOnce(&Identity) -> Option<Trained>,
     ) -> Arc<Self> {
         let kinds: Vec<_> = (0..language.node_kind_count())
-            .map(|id| Kind {
-                name: language.node_kind_for_id(id as u16).unwrap_or_default().into(),
-                named: language.node_kind_is_named(id as u16),
+            .map(|id| {
+                let name = language.node_kind_for_id(id as u16).unwrap_or_default();
+                Kind::new(name, language.node_kind_is_named(id as u16))
             })
             .collect();
         let fields: Vec<Box<str>> = (0..=language.field_count())
@@ -84,9 +93,12 @@ impl Grammar {
         let tables = tables_hash(&language, &kinds, &fields);
         let identity = Identity { name: name.into(), abi: language.abi_version() as u32, tables };
         let trained = trained(&identity);
-        let known = trained.iter().flat_map(|trained| trained.symbols()).copied();
-        let symbols = SymbolTable::starting_with(known);
-        Arc::new(Self { language, identity, kinds, fields, symbols, trained })
+        let symbols = SymbolTable::default();
+        let grammar = Self { language, identity, kinds, fields, symbols, trained };
+        for symbol in grammar.trained.iter().flat_map(Trained::symbols) {
+            grammar.intern(*symbol);
+        }
+        Arc::new(grammar)
     }
 
     /// tree-sitter's handle.
@@ -135,16 +147,29 @@ impl Grammar {
 
     /// Bytes that a leaf of this kind has unless its symbol says otherwise: quoted kinds are their
     /// own text, missing nodes have none.
-    pub fn implied_len(&self, symbol: Symbol) -> u32 {
+    #[inline]
+    pub fn implied_len(&self, symbol: Symbol) -> u16 {
         if symbol.flags().has(Flags::MISSING) || symbol.flags().has(Flags::NAMED) {
             return 0;
         }
-        self.kinds.get(usize::from(symbol.kind())).map_or(0, |kind| kind.name.len() as u32)
+        self.kinds.get(usize::from(symbol.kind())).map_or(0, |kind| kind.implied)
     }
 
     /// The symbol of number `id`; of a number never given out, a node of kind 0.
+    #[inline]
     pub fn symbol(&self, id: SymbolId) -> Symbol {
-        self.symbols.get(id).unwrap_or(Symbol::new(0, 0, Flags::NONE))
+        self.symbol_and_len(id).0
+    }
+
+    /// The symbol of number `id` with [`Grammar::implied_len`] of it.
+    #[inline]
+    pub fn symbol_and_len(&self, id: SymbolId) -> (Symbol, u16) {
+        self.symbols.get(id).unwrap_or((Symbol::new(0, 0, Flags::NONE), 0))
+    }
+
+    /// The number of `symbol`, see [`SymbolTable::intern`].
+    pub fn intern(&self, symbol: Symbol) -> Option<SymbolId> {
+        self.symbols.intern(symbol, self.implied_len(symbol))
     }
 }
 

@@ -22,18 +22,21 @@ impl Column {
         Self((0..SYMBOLS_MAX / CHUNK).map(|_| OnceLock::new()).collect())
     }
 
-    fn get(&self, index: u16) -> Option<Symbol> {
+    #[inline]
+    fn get(&self, index: u16) -> Option<(Symbol, u16)> {
         let chunk = self.0.get(usize::from(index) / CHUNK)?.get()?;
         // Pairs with the store in `set`: whoever has the number got it after that store.
-        let bits = chunk[usize::from(index) % CHUNK].load(Ordering::Acquire);
-        if bits == 0 { None } else { Symbol::from_bits(!bits) }
+        let bits = !chunk[usize::from(index) % CHUNK].load(Ordering::Acquire);
+        let symbol = Symbol::from_bits(bits & (u64::MAX >> 16))?;
+        Some((symbol, (bits >> 48) as u16))
     }
 
-    /// Slots hold the complement, so that zero is an empty one.
-    fn set(&self, index: u16, symbol: Symbol) {
+    /// Slots hold the complement, so that an empty one is no symbol.
+    fn set(&self, index: u16, symbol: Symbol, implied: u16) {
         let new = || Box::new([const { AtomicU64::new(0) }; CHUNK]);
         let chunk = self.0[usize::from(index) / CHUNK].get_or_init(new);
-        chunk[usize::from(index) % CHUNK].store(!symbol.bits(), Ordering::Release);
+        let bits = symbol.bits() | u64::from(implied) << 48;
+        chunk[usize::from(index) % CHUNK].store(!bits, Ordering::Release);
     }
 }
 
@@ -58,18 +61,9 @@ impl Default for SymbolTable {
 }
 
 impl SymbolTable {
-    /// A table that begins with `symbols`, in their order within each class.
-    pub fn starting_with(symbols: impl IntoIterator<Item = Symbol>) -> Self {
-        let table = Self::default();
-        for symbol in symbols {
-            table.intern(symbol);
-        }
-        table
-    }
-
     /// The number of `symbol`, a new one if it is met for the first time; none when its class has
-    /// [`SYMBOLS_MAX`] already.
-    pub fn intern(&self, symbol: Symbol) -> Option<SymbolId> {
+    /// [`SYMBOLS_MAX`] already. `implied` are the bytes of a leaf of it that is not measured.
+    pub fn intern(&self, symbol: Symbol, implied: u16) -> Option<SymbolId> {
         let mut known = self.lock();
         if let Some(id) = known.ids.get(&symbol) {
             return Some(*id);
@@ -80,14 +74,15 @@ impl SymbolTable {
             return None;
         }
         let id = SymbolId::new(symbol.is_measured_leaf(), index);
-        self.columns[class].set(index, symbol);
+        self.columns[class].set(index, symbol, implied);
         known.ids.insert(symbol, id);
         known.lens[class] += 1;
         Some(id)
     }
 
-    /// The symbol that has number `id`.
-    pub fn get(&self, id: SymbolId) -> Option<Symbol> {
+    /// The symbol that has number `id`, and the bytes of a leaf of it that is not measured.
+    #[inline]
+    pub fn get(&self, id: SymbolId) -> Option<(Symbol, u16)> {
         self.columns[usize::from(id.is_measured_leaf())].get(id.index())
     }
 
@@ -99,7 +94,8 @@ impl SymbolTable {
     /// All symbols of a class in the order of their numbers.
     pub fn symbols(&self, measured_leaves: bool) -> Vec<Symbol> {
         let len = self.lens()[usize::from(measured_leaves)];
-        (0..len).filter_map(|index| self.get(SymbolId::new(measured_leaves, index))).collect()
+        let symbol = |index| Some(self.get(SymbolId::new(measured_leaves, index))?.0);
+        (0..len).filter_map(symbol).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -120,12 +116,12 @@ mod tests {
         let ids: Vec<_> = (0..1000u16)
             .map(|kind| {
                 let flags = if kind % 3 == 0 { leaf } else { Flags::NAMED };
-                (table.intern(Symbol::new(kind, 0, flags)).unwrap(), kind, flags)
+                (table.intern(Symbol::new(kind, 0, flags), 7).unwrap(), kind, flags)
             })
             .collect();
         for (id, kind, flags) in ids {
-            assert_eq!(table.intern(Symbol::new(kind, 0, flags)), Some(id));
-            assert_eq!(table.get(id), Some(Symbol::new(kind, 0, flags)));
+            assert_eq!(table.intern(Symbol::new(kind, 0, flags), 7), Some(id));
+            assert_eq!(table.get(id), Some((Symbol::new(kind, 0, flags), 7)));
             assert_eq!(id.is_measured_leaf(), flags == leaf);
         }
         assert_eq!(table.lens(), [666, 334]);
@@ -136,9 +132,9 @@ mod tests {
     fn a_full_class_refuses() {
         let table = SymbolTable::default();
         for kind in 0..SYMBOLS_MAX {
-            assert!(table.intern(Symbol::new(kind as u16, 0, Flags::NAMED)).is_some());
+            assert!(table.intern(Symbol::new(kind as u16, 0, Flags::NAMED), 7).is_some());
         }
-        assert_eq!(table.intern(Symbol::new(40_000, 0, Flags::NAMED)), None);
-        assert!(table.intern(Symbol::new(1, 0, Flags::NAMED)).is_some());
+        assert_eq!(table.intern(Symbol::new(40_000, 0, Flags::NAMED), 7), None);
+        assert!(table.intern(Symbol::new(1, 0, Flags::NAMED), 7).is_some());
     }
 }
