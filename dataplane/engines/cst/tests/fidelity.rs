@@ -1,6 +1,8 @@
 //! Every node of every source is in the stored tree as it is in the live one, and every move leads
 //! to where it leads there.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::path::Path;

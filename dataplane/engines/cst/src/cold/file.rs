@@ -275,6 +275,11 @@ impl ColdFile {
         self.bytes.get().len()
     }
 
+    /// Where the records lie.
+    pub(super) fn records(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.trees.iter().map(|tree| tree.at..tree.at + tree.len)
+    }
+
     /// The grammar of a tree.
     pub fn grammar(&self, name: &str) -> Option<&Arc<Grammar>> {
         let tree = &self.trees[*self.by_name.get(name)?];
@@ -299,6 +304,16 @@ impl ColdFile {
         let positions = (tree.positions, dictionary);
         ColdTree::open(&tree.name, grammar, record, positions, source).map(Some)
     }
+}
+
+/// Sets the index's checksum to what its bytes need; none where there is no index.
+pub(super) fn mend_index(bytes: &mut [u8]) -> Option<()> {
+    let body = bytes.len().checked_sub(TRAILER).filter(|body| *body >= MAGIC.len())?;
+    let len = Rest(&bytes[body..]).long()?;
+    let at = body.checked_sub(usize::try_from(len).ok()?)?;
+    let check = crc(&bytes[at..body]);
+    bytes[body + 8..body + 12].copy_from_slice(&check.to_le_bytes());
+    Some(())
 }
 
 /// The index, and where the records end.

@@ -214,7 +214,7 @@ impl<'f> ColdTree<'f> {
         let (mut at, mut base) = (0usize, 0u32);
         for first in (0..head.nodes).step_by(head.block_nodes as usize) {
             let entry = entry(&mut rest, first, base, at).ok_or_else(malformed)?;
-            (at, base) = (at + entry.len, entry.place.base);
+            (at, base) = (at.checked_add(entry.len).ok_or_else(malformed)?, entry.place.base);
             blocks.push(entry);
         }
         let upto = record.len() - rest.0.len();
@@ -223,7 +223,7 @@ impl<'f> ColdTree<'f> {
             return Err(ColdError::Checksum { part: format!("the directory of {name}") });
         }
         let lines = (head.lines_len, head.lines_raw_len, head.lines_crc);
-        if rest.0.len() != at + lines.0 {
+        if rest.0.len().checked_sub(lines.0) != Some(at) {
             return Err(malformed());
         }
         let unpacker = Unpacker::new(dictionary)?;
@@ -456,6 +456,27 @@ fn entry(rest: &mut Rest<'_>, first: u32, base: u32, at: usize) -> Option<Entry>
     let crc = rest.word()?;
     let fits = depth <= first && raw_len <= *BLOCK_NODES.end() as u32 * NODE_RAW;
     fits.then_some(Entry { place: Place { base, depth, first }, raw_len, at, len, crc })
+}
+
+/// Sets a record's checksums to what its bytes need; none where its directory cannot be read.
+pub(super) fn mend_record(record: &mut [u8]) -> Option<()> {
+    let (mut checks, mut at, mut base) = (Vec::new(), 0usize, 0);
+    let mut rest = Rest(record);
+    let head = head(&mut rest)?;
+    for first in (0..head.nodes).step_by(head.block_nodes as usize) {
+        let entry = entry(&mut rest, first, base, at)?;
+        checks.push((record.len() - rest.0.len() - 4, at..at.checked_add(entry.len)?));
+        (at, base) = (checks.last()?.1.end, entry.place.base);
+    }
+    let upto = record.len() - rest.0.len();
+    let body = upto + 4;
+    for (place, block) in checks {
+        let check = crc(record.get(body + block.start..body + block.end)?);
+        record[place..place + 4].copy_from_slice(&check.to_le_bytes());
+    }
+    let check = crc(&record[..upto]);
+    record.get_mut(upto..body)?.copy_from_slice(&check.to_le_bytes());
+    Some(())
 }
 
 struct Thaw {

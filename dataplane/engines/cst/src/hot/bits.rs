@@ -1,5 +1,39 @@
 //! Positions of set bits within a word.
 
+/// Defines a function twice: for any processor, and for one that counts bits in an instruction,
+/// which is taken where that is found.
+macro_rules! counting {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        $(#[$doc])*
+        #[inline]
+        pub(super) fn $name($($arg: $ty),*) -> $ret {
+            #[inline(always)]
+            fn portable($($arg: $ty),*) -> $ret $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "popcnt,bmi1,bmi2")]
+                fn counting($($arg: $ty),*) -> $ret {
+                    portable($($arg),*)
+                }
+                if $crate::hot::bits::has_counting() {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { counting($($arg),*) };
+                }
+            }
+            portable($($arg),*)
+        }
+    };
+}
+pub(super) use counting;
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(super) fn has_counting() -> bool {
+    is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+}
+
 /// `SELECT[byte][k]`: position of the k-th set bit of a byte, 8 if there is none.
 static SELECT: [[u8; 8]; 256] = select_table();
 
@@ -27,7 +61,7 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 ///
 /// Bytes are counted side by side, their prefix sums compared with `k` at once (Vigna, "Broadword
 /// implementation of rank/select queries", 2008).
-#[inline]
+#[inline(always)]
 pub(super) fn select(word: u64, k: u32) -> u32 {
     debug_assert!(k < word.count_ones());
     let mut sums = word - ((word >> 1) & 0x5555_5555_5555_5555);
@@ -42,11 +76,10 @@ pub(super) fn select(word: u64, k: u32) -> u32 {
     byte + u32::from(SELECT[(word >> byte) as usize & 0xff][within as usize & 7])
 }
 
-/// Where `count` consecutive ones from 0 can be found by scanning words: position of the `k`-th one
-/// at or behind bit `from`.
-#[inline]
-pub(super) fn select_from(words: &[u64], from: usize, mut k: u32) -> usize {
-    let mut at = from / 64;
+counting! {
+/// Position of the `k`-th one, from 0, at or behind bit `from`.
+fn select_from(words: &[u64], from: usize, k: u32) -> usize {
+    let (mut at, mut k) = (from / 64, k);
     let mut word = words[at] & (u64::MAX << (from % 64));
     loop {
         let ones = word.count_ones();
@@ -57,6 +90,37 @@ pub(super) fn select_from(words: &[u64], from: usize, mut k: u32) -> usize {
         at += 1;
         word = words[at];
     }
+}
+}
+
+counting! {
+/// Ones in `words`, of the last only in its lowest `bits` bits, 0..=63.
+fn ones(words: &[u64], last: u64, bits: usize) -> usize {
+    let within = (last & ((1 << bits) - 1)).count_ones() as usize;
+    words.iter().map(|word| word.count_ones() as usize).sum::<usize>() + within
+}
+}
+
+counting! {
+/// Ones that a zero follows, which begin in the first `bits` bits of `words`; the next bit is there.
+fn leaf_ones(words: &[u64], bits: usize) -> usize {
+    let mut count = 0;
+    for at in 0..bits / 64 {
+        let next = words.get(at + 1).copied().unwrap_or(0);
+        count += leaves(words[at], next).count_ones() as usize;
+    }
+    if bits.is_multiple_of(64) {
+        return count;
+    }
+    let (word, next) = (words[bits / 64], words.get(bits / 64 + 1).copied().unwrap_or(0));
+    count + (leaves(word, next) << (64 - bits % 64)).count_ones() as usize
+}
+}
+
+/// Marks the ones of `word` that a zero follows, the first bit of the next word being `next`.
+#[inline(always)]
+pub(super) const fn leaves(word: u64, next: u64) -> u64 {
+    word & !(word >> 1 | next << 63)
 }
 
 /// Position of the first one at or behind bit `from`.

@@ -7,7 +7,9 @@
 //! excess in it, and above that the lowest of each 16, so that a search skips what cannot hold its
 //! target (Navarro and Sadakane, "Fully functional static and dynamic succinct trees", 2014).
 
-use super::bits::select;
+use std::ops::Range;
+
+use super::bits::{counting, leaf_ones, leaves, ones, select, select_from};
 
 /// Bits of a block.
 const BLOCK: usize = 512;
@@ -57,7 +59,7 @@ const fn first_table() -> [[u8; 8]; 256] {
 }
 
 /// Bits of `word`, from bit 0 on, until ones less zeros is first -`depth`; `depth` > 0.
-#[inline]
+#[inline(always)]
 fn fall(mut word: u64, depth: u32) -> Option<u32> {
     // At least as many zeros are needed.
     if word.count_zeros() < depth {
@@ -76,10 +78,37 @@ fn fall(mut word: u64, depth: u32) -> Option<u32> {
     None
 }
 
-/// Marks the ones of `word` that a zero follows, the first bit of the next word being `next`.
-#[inline]
-const fn leaves(word: u64, next: u64) -> u64 {
-    word & !(word >> 1 | next << 63)
+counting! {
+/// The bit in `words` of `bits` at which the excess, `excess` before them, first falls to `target`.
+fn close_in(bits: &[u64], words: Range<usize>, excess: i64, target: i64) -> Option<usize> {
+    let mut excess = excess;
+    for at in words {
+        let word = bits[at];
+        if let Some(bits) = fall(word, (excess - target) as u32) {
+            return Some(at * 64 + bits as usize - 1);
+        }
+        excess += 2 * i64::from(word.count_ones()) - 64;
+    }
+    None
+}
+}
+
+counting! {
+/// The last bit in `words` of `bits` before which the excess, `excess` behind them, is `target`.
+fn open_in(bits: &[u64], words: Range<usize>, excess: i64, target: i64) -> Option<usize> {
+    let mut excess = excess;
+    for at in words.rev() {
+        let word = bits[at];
+        if excess == target {
+            return Some((at + 1) * 64);
+        }
+        if let Some(bits) = fall(!word.reverse_bits(), (excess - target) as u32) {
+            return Some((at + 1) * 64 - bits as usize);
+        }
+        excess -= 2 * i64::from(word.count_ones()) - 64;
+    }
+    None
+}
 }
 
 /// Where a shape lies in the words of its tree: bits, then a word per block, then the lows.
@@ -200,14 +229,9 @@ impl Shape<'_> {
     pub(super) fn rank(self, at: usize) -> usize {
         let block = at / BLOCK;
         let Some(entry) = self.blocks.get(block) else { return self.bits.len() * 32 };
-        let mut ones = (*entry as u32) as usize;
-        for word in &self.bits[block * WORDS..at / 64] {
-            ones += word.count_ones() as usize;
-        }
-        if !at.is_multiple_of(64) {
-            ones += (self.bits[at / 64] << (64 - at % 64)).count_ones() as usize;
-        }
-        ones
+        let last = if at.is_multiple_of(64) { 0 } else { self.bits[at / 64] };
+        let words = &self.bits[block * WORDS..at / 64];
+        *entry as u32 as usize + ones(words, last, at % 64)
     }
 
     #[inline]
@@ -219,14 +243,8 @@ impl Shape<'_> {
     #[inline]
     pub(super) fn leaf_rank(self, at: usize) -> usize {
         let block = at / BLOCK;
-        let mut count = (self.blocks[block] >> 32) as usize;
-        for word in block * WORDS..at / 64 {
-            count += self.leaf_word(word).count_ones() as usize;
-        }
-        if !at.is_multiple_of(64) {
-            count += (self.leaf_word(at / 64) << (64 - at % 64)).count_ones() as usize;
-        }
-        count
+        let words = &self.bits[block * WORDS..];
+        (self.blocks[block] >> 32) as usize + leaf_ones(words, at % BLOCK)
     }
 
     /// The bit where node `index` begins, in pre-order.
@@ -242,15 +260,8 @@ impl Shape<'_> {
             }
             (block, tries) = (block - 1, tries - 1);
         }
-        let mut left = index - self.blocks[block] as u32 as usize;
-        let mut at = block * WORDS;
-        loop {
-            let ones = self.bits[at].count_ones() as usize;
-            if left < ones {
-                return at * 64 + select(self.bits[at], left as u32) as usize;
-            }
-            (left, at) = (left - ones, at + 1);
-        }
+        let left = index - self.blocks[block] as u32 as usize;
+        select_from(self.bits, block * BLOCK, left as u32)
     }
 
     /// The bit where leaf `index` begins.
@@ -289,7 +300,7 @@ impl Shape<'_> {
         // Ones before: all up to the word's first bit.
         let excess = 2 * self.rank(first * 64) as i64 - (first * 64) as i64;
         let block_end = first.next_multiple_of(WORDS).min(self.bits.len());
-        if let Some(close) = self.close_in(first..block_end, excess, target) {
+        if let Some(close) = close_in(self.bits, first..block_end, excess, target) {
             return close;
         }
         let Some(block) = self.block_after(first.div_ceil(WORDS), target as u32) else {
@@ -298,24 +309,7 @@ impl Shape<'_> {
         };
         let words = block * WORDS..((block + 1) * WORDS).min(self.bits.len());
         let excess = 2 * i64::from(self.blocks[block] as u32) - (block * BLOCK) as i64;
-        self.close_in(words, excess, target).unwrap_or(open + 1)
-    }
-
-    #[inline]
-    fn close_in(
-        self,
-        words: std::ops::Range<usize>,
-        mut excess: i64,
-        target: i64,
-    ) -> Option<usize> {
-        for at in words {
-            let word = self.bits[at];
-            if let Some(bits) = fall(word, (excess - target) as u32) {
-                return Some(at * 64 + bits as usize - 1);
-            }
-            excess += 2 * i64::from(word.count_ones()) - 64;
-        }
-        None
+        close_in(self.bits, words, excess, target).unwrap_or(open + 1)
     }
 
     /// The last bit before `at` at which the excess is one less than at `at`: where the parent of
@@ -337,28 +331,13 @@ impl Shape<'_> {
         let target = (2 * self.rank(at)) as i64 - at as i64 - 1;
         let last = at / 64;
         let excess = 2 * self.rank(last * 64) as i64 - (last * 64) as i64;
-        if let Some(open) = self.open_in(last / WORDS * WORDS..last, excess, target) {
+        if let Some(open) = open_in(self.bits, last / WORDS * WORDS..last, excess, target) {
             return open;
         }
         let Some(block) = self.block_before(last / WORDS, target as u32) else { return 0 };
         let end = (block + 1) * WORDS;
         let excess = 2 * i64::from(self.blocks[block + 1] as u32) - (end * 64) as i64;
-        self.open_in(block * WORDS..end, excess, target).unwrap_or(0)
-    }
-
-    #[inline]
-    fn open_in(self, words: std::ops::Range<usize>, mut excess: i64, target: i64) -> Option<usize> {
-        for at in words.rev() {
-            let word = self.bits[at];
-            if excess == target {
-                return Some((at + 1) * 64);
-            }
-            if let Some(bits) = fall(!word.reverse_bits(), (excess - target) as u32) {
-                return Some((at + 1) * 64 - bits as usize);
-            }
-            excess -= 2 * i64::from(word.count_ones()) - 64;
-        }
-        None
+        open_in(self.bits, block * WORDS..end, excess, target).unwrap_or(0)
     }
 
     #[inline]

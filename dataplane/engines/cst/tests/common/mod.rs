@@ -1,6 +1,6 @@
 //! Sources to test on, and a stored tree compared with the live one, node by node.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
