@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{both, broken, languages, sources};
 use pfs_cst::cold::{ColdError, ColdFile, Freezer, Positions, Settings, Writer};
-use pfs_cst::flat::Flattener;
+use pfs_cst::flat::{Flat, Flattener};
 use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry};
 
@@ -22,61 +22,85 @@ fn find(name: &str) -> Option<Arc<Grammar>> {
     Registry::shared().get(name)
 }
 
-/// Freezes into a file of its own, and reads all of it back.
-fn round(folder: &Path, grammar: &Arc<Grammar>, source: &[u8], what: &str) {
-    let (tree, hot) = both(grammar, source);
-    let flat = Flattener::new(grammar).flatten(&tree, source).unwrap();
+struct Case {
+    name: String,
+    source: Vec<u8>,
+    hot: HotTree,
+    flat: Flat,
+}
+
+impl Case {
+    fn new(name: String, grammar: &Arc<Grammar>, source: Vec<u8>) -> Self {
+        let (tree, hot) = both(grammar, &source);
+        let flat = Flattener::new(grammar).flatten(&tree, &source).unwrap();
+        Self { name, source, hot, flat }
+    }
+}
+
+/// Freezes all into one file, and reads all of it back.
+fn round(cases: &[Case]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trees.cst");
     for settings in SETTINGS {
-        let path = folder.join("trees.cst");
         let mut writer = Writer::create(&path).unwrap();
-        let mut freezer = Freezer::new(grammar, settings).unwrap();
-        writer.add("a", &mut freezer, &flat, source).unwrap();
+        let mut freezers: Vec<(&Arc<Grammar>, Freezer)> = Vec::new();
+        for case in cases {
+            let grammar = case.hot.grammar();
+            if !freezers.iter().any(|(known, _)| Arc::ptr_eq(known, grammar)) {
+                freezers.push((grammar, Freezer::new(grammar, settings).unwrap()));
+            }
+            let mut known = freezers.iter_mut();
+            let (_, freezer) = known.find(|(known, _)| Arc::ptr_eq(known, grammar)).unwrap();
+            writer.add(&case.name, freezer, &case.flat, &case.source).unwrap();
+        }
         assert_eq!(writer.finish().unwrap(), path.metadata().unwrap().len());
         let file = ColdFile::open(&path, find).unwrap();
-        let mut cold = file.tree("a", Some(source)).unwrap().unwrap();
-        assert_eq!(cold.thaw().unwrap(), flat, "{what}");
-        let count = hot.len();
-        for index in (0..count).step_by((count / 50).max(1)).chain([count - 1]) {
-            let (node, told) = (hot.node(index).unwrap(), cold.node(index).unwrap().unwrap());
-            assert_eq!(told.symbol, node.symbol(), "{what} {node:?}");
-            let span = told.start as usize..told.end as usize;
-            assert_eq!(span, node.byte_range(), "{what} {node:?}");
-            let numbers = [told.depth, told.nodes, told.children].map(|number| number as usize);
-            let expected = [node.depth(), node.descendant_count(), node.child_count()];
-            assert_eq!(numbers, expected, "{what} {node:?}");
-            let parent = node.parent().map(|parent| parent.index());
-            assert_eq!(cold.parent(index).unwrap(), parent, "{what} {node:?}");
+        assert!(file.names().eq(cases.iter().map(|case| case.name.as_str())));
+        for case in cases {
+            check(&file, case);
         }
-        assert_eq!(cold.node(count).unwrap(), None);
-        assert_eq!(cold.parent(count).unwrap(), None);
     }
+}
+
+fn check(file: &ColdFile, Case { name, source, hot, flat }: &Case) {
+    let mut cold = file.tree(name, Some(source)).unwrap().unwrap();
+    assert_eq!(cold.thaw().unwrap(), *flat, "{name}");
+    let count = hot.len();
+    for index in (0..count).step_by((count / 30).max(1)).chain([count - 1]) {
+        let (node, told) = (hot.node(index).unwrap(), cold.node(index).unwrap().unwrap());
+        assert_eq!(told.symbol, node.symbol(), "{name} {node:?}");
+        let span = told.start as usize..told.end as usize;
+        assert_eq!(span, node.byte_range(), "{name} {node:?}");
+        let numbers = [told.depth, told.nodes, told.children].map(|number| number as usize);
+        let expected = [node.depth(), node.descendant_count(), node.child_count()];
+        assert_eq!(numbers, expected, "{name} {node:?}");
+        let parent = node.parent().map(|parent| parent.index());
+        assert_eq!(cold.parent(index).unwrap(), parent, "{name} {node:?}");
+    }
+    assert_eq!(cold.node(count).unwrap(), None);
+    assert_eq!(cold.parent(count).unwrap(), None);
 }
 
 #[test]
 fn sources_come_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut files = 0;
-    for (path, source) in sources() {
-        let Some(grammar) = Registry::shared().detect(&path, &source) else { continue };
-        round(folder.path(), &grammar, &source, &path.display().to_string());
-        files += 1;
-    }
-    assert!(files > 30);
+    let detect = |(path, source): (PathBuf, Vec<u8>)| {
+        let grammar = Registry::shared().detect(&path, &source)?;
+        Some(Case::new(path.display().to_string(), &grammar, source))
+    };
+    let cases: Vec<Case> = sources().into_iter().filter_map(detect).collect();
+    assert!(cases.len() > 30);
+    round(&cases);
 }
 
 #[test]
 fn broken_sources_come_back() {
-    let folder = tempfile::tempdir().unwrap();
-    for grammar in languages() {
-        for (name, source) in broken() {
-            round(
-                folder.path(),
-                &grammar,
-                &source,
-                &format!("{name} as {}", grammar.identity().name),
-            );
-        }
-    }
+    let of = |grammar: Arc<Grammar>| {
+        let cases = broken().into_iter().map(move |(name, source)| {
+            Case::new(format!("{name} as {}", grammar.identity().name), &grammar, source)
+        });
+        cases.collect::<Vec<_>>()
+    };
+    round(&languages().into_iter().flat_map(of).collect::<Vec<_>>());
 }
 
 #[test]
@@ -86,7 +110,7 @@ fn deep_trees_come_back() {
         return;
     };
     let source = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
-    round(tempfile::tempdir().unwrap().path(), &grammar, &source, "deep");
+    round(&[Case::new("deep".into(), &grammar, source)]);
 }
 
 const TEXT: &[u8] = b"{\"a\": [1, 2, {\"b\": null}],\n \"c\": \"d\"}\n";
