@@ -57,3 +57,4 @@ pub mod fuzzing;
 pub mod hot;
 pub mod languages;
 pub mod parse;
+pub mod walk;
