@@ -14,10 +14,9 @@ fn tree(steps: &[(bool, u8)], deep: usize) -> Vec<bool> {
     let (mut bits, mut depth) = (vec![true; deep + 1], deep + 1);
     for (down, ends) in steps {
         if !down {
-            for _ in 0..usize::from(*ends).min(depth - 1) {
-                bits.push(false);
-                depth -= 1;
-            }
+            let ends = usize::from(*ends).min(depth - 1);
+            bits.extend(std::iter::repeat_n(false, ends));
+            depth -= ends;
         }
         bits.push(true);
         depth += 1;
