@@ -2,6 +2,7 @@
 
 pub mod all;
 pub mod blob;
+pub mod cst;
 pub mod host;
 pub mod kv;
 pub mod op;

@@ -1,0 +1,112 @@
+//! zstd with the dictionary of a grammar, in frames without their magic number.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::dict::DecoderDictionary;
+use zstd::zstd_safe::CParameter;
+
+use super::error::ColdError;
+use crate::languages::Grammar;
+
+/// What zstd's frames start with; left out of blocks.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Dictionaries are trained for either way of keeping positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Positions {
+    /// In the block.
+    Stored,
+    /// Guessed from the source, which readers must give; wrong guesses are in the block.
+    Guessed,
+}
+
+impl Positions {
+    /// Both ways, in the order of a grammar's dictionaries.
+    pub const ALL: [Self; 2] = [Self::Stored, Self::Guessed];
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The dictionary for `grammar`, empty where none is shipped.
+pub(super) fn dictionary(grammar: &Grammar, positions: Positions) -> &[u8] {
+    grammar.trained().map_or(&[], |trained| trained.dictionary(positions.index()))
+}
+
+/// What a file knows a dictionary by; 0 for none.
+pub(super) fn dictionary_id(dictionary: &[u8]) -> u64 {
+    if dictionary.is_empty() {
+        return 0;
+    }
+    let hash = blake3::hash(dictionary);
+    hash.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first).max(1))
+}
+
+/// Compresses the blocks of one grammar's trees.
+pub(super) struct Packer {
+    inner: Compressor<'static>,
+    out: Vec<u8>,
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}
+
+impl Packer {
+    pub(super) fn new(dictionary: &[u8], level: i32) -> Result<Self, ColdError> {
+        let fail = |source| ColdError::Zstd { doing: "prepare compression", source };
+        let mut inner = Compressor::with_dictionary(level, dictionary).map_err(fail)?;
+        inner.set_parameter(CParameter::DictIdFlag(false)).map_err(fail)?;
+        inner.set_parameter(CParameter::ChecksumFlag(false)).map_err(fail)?;
+        Ok(Self { inner, out: Vec::new() })
+    }
+
+    pub(super) fn pack(&mut self, bytes: &[u8]) -> Result<&[u8], ColdError> {
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        let fail = |source| ColdError::Zstd { doing: "compress a block", source };
+        self.inner.compress_to_buffer(bytes, &mut self.out).map_err(fail)?;
+        Ok(&self.out[MAGIC.len()..])
+    }
+}
+
+/// Decompresses blocks; keeps its memory from one to the next.
+pub(super) struct Unpacker<'d> {
+    inner: Decompressor<'d>,
+    frame: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl fmt::Debug for Unpacker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacker").finish_non_exhaustive()
+    }
+}
+
+impl<'d> Unpacker<'d> {
+    pub(super) fn new(dictionary: &'d DecoderDictionary<'static>) -> Result<Self, ColdError> {
+        let fail = |source| ColdError::Zstd { doing: "prepare decompression", source };
+        let inner = Decompressor::with_prepared_dictionary(dictionary).map_err(fail)?;
+        Ok(Self { inner, frame: Vec::new(), out: Vec::new() })
+    }
+
+    /// The bytes of a block, `most` at most.
+    pub(super) fn unpack(&mut self, block: &[u8], most: usize) -> Result<&[u8], ColdError> {
+        self.frame.clear();
+        self.frame.extend(MAGIC);
+        self.frame.extend(block);
+        self.out.clear();
+        self.out.reserve(most);
+        let fail = |source| ColdError::Zstd { doing: "decompress a block", source };
+        self.inner.decompress_to_buffer(&self.frame, &mut self.out).map_err(fail)?;
+        Ok(&self.out)
+    }
+}
+
+/// A grammar by its handle, as readers and writers hold it.
+pub(super) type Shared = Arc<Grammar>;

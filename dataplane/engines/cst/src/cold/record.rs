@@ -1,0 +1,530 @@
+//! One tree in a cold file: a directory of its blocks, the blocks, its line starts.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | directory | LEB128: nodes, nodes a block, source length, bytes of lines (packed, raw), check of the source; per block: base less that before, depth, raw bytes, packed bytes, CRC-32C `u32` |
+//! | blocks | zstd frames without magic, one behind the other |
+//! | lines | LEB128 differences of line starts, as one zstd frame without magic |
+
+use super::codec::{Packer, Positions, Shared, Unpacker, dictionary};
+use super::columns::{Block, COLUMNS, cut};
+use super::error::ColdError;
+use super::reading::{Item, Meanings, Place, Reading, Unclosed};
+use super::varint::{Rest, push};
+use zstd::dict::DecoderDictionary;
+
+use crate::flat::{Flat, Margin};
+use crate::languages::{Grammar, Symbol, SymbolId};
+
+/// Nodes of a block, least and most.
+pub const BLOCK_NODES: std::ops::RangeInclusive<usize> = 256..=4096;
+
+/// How trees are frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Nodes of a block, 256..=4,096: a node costs one block to read.
+    pub block_nodes: usize,
+    /// zstd's level, 1..=22.
+    pub level: i32,
+    /// Whether positions are stored or follow from the source.
+    pub positions: Positions,
+    /// Keep where lines start. Without them rows and columns need the source.
+    pub lines: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { block_nodes: 4096, level: 9, positions: Positions::Stored, lines: true }
+    }
+}
+
+pub(super) fn crc(bytes: &[u8]) -> u32 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+/// Makes records of one grammar's trees.
+#[derive(Debug)]
+pub struct Freezer {
+    grammar: Shared,
+    settings: Settings,
+    packer: Packer,
+    raw: Vec<u8>,
+}
+
+impl Freezer {
+    /// For trees of `grammar`. Nodes a block are taken into their range.
+    ///
+    /// # Errors
+    /// zstd refuses the level or dictionary.
+    pub fn new(grammar: &Shared, settings: Settings) -> Result<Self, ColdError> {
+        let (least, most) = BLOCK_NODES.into_inner();
+        let block_nodes = settings.block_nodes.clamp(least, most);
+        let settings = Settings { block_nodes, ..settings };
+        let packer = Packer::new(dictionary(grammar, settings.positions), settings.level)?;
+        Ok(Self { grammar: Shared::clone(grammar), settings, packer, raw: Vec::new() })
+    }
+
+    /// What it was made with.
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    pub(super) const fn grammar(&self) -> &Shared {
+        &self.grammar
+    }
+
+    /// The record of a tree. `source` is what it was parsed from.
+    ///
+    /// # Errors
+    /// zstd fails.
+    pub fn freeze(&mut self, flat: &Flat, source: &[u8]) -> Result<Vec<u8>, ColdError> {
+        let guessed = self.settings.positions == Positions::Guessed;
+        let blocks = cut(&self.grammar, flat, guessed.then_some(source), self.settings.block_nodes);
+        let (mut directory, mut body) = (Vec::new(), Vec::<u8>::new());
+        let mut base = 0;
+        for block in &blocks {
+            raw_of(block, &mut self.raw);
+            let packed = self.packer.pack(&self.raw)?;
+            for number in
+                [block.base - base, block.depth, self.raw.len() as u32, packed.len() as u32]
+            {
+                push(&mut directory, u64::from(number));
+            }
+            directory.extend(crc(packed).to_le_bytes());
+            body.extend(packed);
+            base = block.base;
+        }
+        let mut record = Vec::with_capacity(directory.len() + body.len() + 64);
+        for number in [flat.len(), self.settings.block_nodes, source.len()] {
+            push(&mut record, number as u64);
+        }
+        let lines = self.lines(flat)?;
+        push(&mut record, self.raw.len() as u64);
+        push(&mut record, lines.len() as u64);
+        record.extend(if guessed { crc(source) } else { 0 }.to_le_bytes());
+        record.extend(crc(&lines).to_le_bytes());
+        record.extend(directory);
+        record.extend(crc(&record).to_le_bytes());
+        record.extend(body);
+        record.extend(lines);
+        Ok(record)
+    }
+
+    fn lines(&mut self, flat: &Flat) -> Result<Vec<u8>, ColdError> {
+        self.raw.clear();
+        if !self.settings.lines || flat.lines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut before = 0;
+        for line in &flat.lines {
+            push(&mut self.raw, u64::from(line - before));
+            before = *line;
+        }
+        Ok(self.packer.pack(&self.raw)?.to_vec())
+    }
+}
+
+/// A block's columns behind their lengths.
+fn raw_of(block: &Block, raw: &mut Vec<u8>) {
+    raw.clear();
+    for column in &block.columns {
+        push(raw, column.len() as u64);
+    }
+    for column in &block.columns {
+        raw.extend(column);
+    }
+    debug_assert_eq!(block.columns.len(), COLUMNS);
+}
+
+/// A block's raw bytes for every block of a tree: what dictionaries are trained on.
+pub(super) fn raw_blocks(grammar: &Grammar, flat: &Flat, source: Option<&[u8]>) -> Vec<Vec<u8>> {
+    let blocks = cut(grammar, flat, source, *BLOCK_NODES.end());
+    let raw = |block: &Block| {
+        let mut raw = Vec::new();
+        raw_of(block, &mut raw);
+        raw
+    };
+    blocks.iter().map(raw).collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    place: Place,
+    raw_len: u32,
+    at: usize,
+    len: usize,
+    crc: u32,
+}
+
+/// A node of a cold tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColdNode {
+    /// Kind, field, flags.
+    pub symbol: Symbol,
+    /// First byte.
+    pub start: u32,
+    /// Byte behind the last.
+    pub end: u32,
+    /// Ancestors.
+    pub depth: u32,
+    /// Itself and all below it.
+    pub nodes: u32,
+    /// Children.
+    pub children: u32,
+}
+
+/// A cold tree, opened: its directory is in memory, its blocks are where they were.
+#[derive(Debug)]
+pub struct ColdTree<'f> {
+    name: &'f str,
+    grammar: &'f Grammar,
+    meanings: &'f Meanings,
+    record: &'f [u8],
+    source: Option<&'f [u8]>,
+    nodes: u32,
+    block_nodes: u32,
+    source_len: u32,
+    lines: (usize, usize, u32),
+    blocks: Vec<Entry>,
+    unpacker: Unpacker<'f>,
+}
+
+impl<'f> ColdTree<'f> {
+    pub(super) fn open(
+        name: &'f str,
+        (grammar, meanings): (&'f Grammar, &'f Meanings),
+        record: &'f [u8],
+        (positions, dictionary): (Positions, &'f DecoderDictionary<'static>),
+        source: Option<&'f [u8]>,
+    ) -> Result<Self, ColdError> {
+        let malformed = || ColdError::malformed(format!("directory of {name}"));
+        let mut rest = Rest(record);
+        let head = head(&mut rest).ok_or_else(malformed)?;
+        let source = match positions {
+            Positions::Stored => None,
+            Positions::Guessed => {
+                let given = source.unwrap_or_default();
+                if given.len() != head.source_len as usize || crc(given) != head.source_crc {
+                    return Err(ColdError::Source { bytes: given.len() });
+                }
+                Some(given)
+            }
+        };
+        let mut blocks = Vec::new();
+        let (mut at, mut base) = (0usize, 0u32);
+        for first in (0..head.nodes).step_by(head.block_nodes as usize) {
+            let entry = entry(&mut rest, first, base, at).ok_or_else(malformed)?;
+            (at, base) = (at.checked_add(entry.len).ok_or_else(malformed)?, entry.place.base);
+            blocks.push(entry);
+        }
+        let upto = record.len() - rest.0.len();
+        let check = rest.word().ok_or_else(malformed)?;
+        if crc(&record[..upto]) != check {
+            return Err(ColdError::Checksum { part: format!("the directory of {name}") });
+        }
+        let lines = (head.lines_len, head.lines_raw_len, head.lines_crc);
+        if rest.0.len().checked_sub(lines.0) != Some(at) {
+            return Err(malformed());
+        }
+        let unpacker = Unpacker::new(dictionary)?;
+        let (nodes, block_nodes, source_len) = (head.nodes, head.block_nodes, head.source_len);
+        let record = rest.0;
+        Ok(Self {
+            name,
+            grammar,
+            meanings,
+            record,
+            source,
+            nodes,
+            block_nodes,
+            source_len,
+            lines,
+            blocks,
+            unpacker,
+        })
+    }
+
+    /// Nodes.
+    pub const fn len(&self) -> usize {
+        self.nodes as usize
+    }
+
+    /// Never: there is always a root.
+    pub const fn is_empty(&self) -> bool {
+        self.nodes == 0
+    }
+
+    /// Length of the source in bytes.
+    pub const fn source_len(&self) -> usize {
+        self.source_len as usize
+    }
+
+    /// Blocks.
+    pub const fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Names of kinds and fields.
+    pub const fn grammar(&self) -> &'f Grammar {
+        self.grammar
+    }
+
+    fn malformed(&self, block: usize) -> ColdError {
+        ColdError::malformed(format!("block {block} of {}", self.name))
+    }
+
+    fn read(&mut self, block: usize) -> Result<Reading<'_>, ColdError> {
+        let entry = self.blocks[block];
+        let packed = &self.record[entry.at..entry.at + entry.len];
+        if crc(packed) != entry.crc {
+            return Err(ColdError::Checksum { part: format!("block {block} of {}", self.name) });
+        }
+        let malformed = ColdError::malformed(format!("block {block} of {}", self.name));
+        let bytes = self.unpacker.unpack(packed, entry.raw_len as usize)?;
+        Reading::new(self.grammar, self.meanings, self.source, bytes, entry.place).ok_or(malformed)
+    }
+
+    /// The node of number `index` in pre-order; one block is decompressed.
+    ///
+    /// # Errors
+    /// Its block is damaged.
+    pub fn node(&mut self, index: usize) -> Result<Option<ColdNode>, ColdError> {
+        if index >= self.len() {
+            return Ok(None);
+        }
+        let block = index / self.block_nodes as usize;
+        let malformed = self.malformed(block);
+        let nodes = (self.nodes - self.blocks[block].place.first).min(self.block_nodes);
+        let skip = index as u32 % self.block_nodes;
+        let mut reading = self.read(block)?;
+        for _ in 0..skip {
+            if reading.next().is_none() {
+                return Err(malformed);
+            }
+        }
+        span(&mut reading, index as u32, nodes - skip).map(Some).ok_or(malformed)
+    }
+
+    /// The number of the parent of node `index`; none of the root and behind the last node.
+    ///
+    /// # Errors
+    /// Its block is damaged.
+    pub fn parent(&mut self, index: usize) -> Result<Option<usize>, ColdError> {
+        if index == 0 || index >= self.len() {
+            return Ok(None);
+        }
+        let block = index / self.block_nodes as usize;
+        let first = block * self.block_nodes as usize;
+        let malformed = self.malformed(block);
+        let found = parent_in(&mut self.read(block)?, first as u32, index as u32);
+        found.map(|parent| Some(parent as usize)).ok_or(malformed)
+    }
+
+    /// The whole tree as columns, symbols numbered by its grammar's table.
+    ///
+    /// # Errors
+    /// A block is damaged, or the symbols are more than the grammar's table takes.
+    pub fn thaw(&mut self) -> Result<Flat, ColdError> {
+        let flat = Flat { source_len: self.source_len, ..Flat::default() };
+        let mut thaw = Thaw { flat, bits: 0, end: 0, open: 0, lead: 0 };
+        let (nodes, block_nodes, grammar) = (self.nodes, self.block_nodes, self.grammar);
+        for block in 0..self.blocks.len() {
+            let malformed = self.malformed(block);
+            let Place { base, depth, first } = self.blocks[block].place;
+            if (base, depth) != (thaw.end, thaw.open) {
+                return Err(malformed);
+            }
+            let mut reading = self.read(block)?;
+            for node in first..nodes.min(first + block_nodes) {
+                let item = reading.next();
+                let id = item.and_then(|item| grammar.intern(item.symbol));
+                let pushed = item.zip(id).and_then(|(item, id)| thaw.push(node, id, &item));
+                // Only with the last node the root ends.
+                if pushed.is_none() || (thaw.open == 0) != (node + 1 == nodes) {
+                    return Err(malformed);
+                }
+            }
+        }
+        thaw.flat.lines = self.line_starts()?;
+        Ok(thaw.flat)
+    }
+
+    /// Where lines start behind the first; empty if they were not kept.
+    ///
+    /// # Errors
+    /// They are damaged.
+    pub fn line_starts(&mut self) -> Result<Vec<u32>, ColdError> {
+        let (len, raw_len, check) = self.lines;
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let packed = &self.record[self.record.len() - len..];
+        if crc(packed) != check {
+            return Err(ColdError::Checksum { part: format!("the lines of {}", self.name) });
+        }
+        let mut rest = Rest(self.unpacker.unpack(packed, raw_len)?);
+        let (mut lines, mut at) = (Vec::new(), 0u32);
+        while !rest.0.is_empty() {
+            let next = rest.number().and_then(|step| at.checked_add(step));
+            at = next.ok_or_else(|| ColdError::malformed(format!("lines of {}", self.name)))?;
+            lines.push(at);
+        }
+        Ok(lines)
+    }
+}
+
+/// Reads the next node and follows it to its end, in its block or by the block's links.
+fn span(reading: &mut Reading<'_>, index: u32, in_block: u32) -> Option<ColdNode> {
+    let Item { symbol, depth, start, end, lead, tail, .. } = reading.next()?;
+    let mut node = ColdNode { symbol, start, end, depth, nodes: 1, children: 0 };
+    if symbol.is_leaf() {
+        return Some(node);
+    }
+    let mut first_leaf = None;
+    for nodes in 2..=in_block {
+        let item = reading.next()?;
+        node.children += u32::from(item.depth == depth + 1);
+        if !item.symbol.is_leaf() {
+            continue;
+        }
+        let start = *first_leaf.get_or_insert(item.start);
+        if item.depth.checked_sub(item.ends)? <= depth {
+            let (start, end) = (start.checked_sub(lead)?, item.end.checked_add(tail)?);
+            return Some(ColdNode { start, end, nodes, ..node });
+        }
+    }
+    let Unclosed { children, nodes, start, end } = reading.unclosed(index)?;
+    Some(ColdNode { start, end, nodes, children, ..node })
+}
+
+/// Reads a block up to node `index`, whose parent is wanted.
+fn parent_in(reading: &mut Reading<'_>, first: u32, index: u32) -> Option<u32> {
+    let mut outer = reading.ancestors()?.into_iter();
+    let (mut lowest, mut parent) = (reading.depth().checked_add(1)?, None);
+    // Open nodes of the block, the first at the lowest depth so far.
+    let mut open = Vec::new();
+    for node in first..index {
+        let item = reading.next()?;
+        if item.depth < lowest {
+            (lowest, parent) = (item.depth, outer.next());
+        }
+        open.truncate((item.depth - lowest) as usize);
+        open.push(node);
+    }
+    let item = reading.next()?;
+    if item.depth < lowest {
+        return outer.next();
+    }
+    let above = (item.depth - lowest) as usize;
+    if above == 0 { parent } else { open.get(above - 1).copied() }
+}
+
+struct Head {
+    nodes: u32,
+    block_nodes: u32,
+    source_len: u32,
+    lines_raw_len: usize,
+    lines_len: usize,
+    source_crc: u32,
+    lines_crc: u32,
+}
+
+fn head(rest: &mut Rest<'_>) -> Option<Head> {
+    let (nodes, block_nodes, source_len) = (rest.number()?, rest.number()?, rest.number()?);
+    let (lines_raw_len, lines_len) = (rest.number()? as usize, rest.number()? as usize);
+    let (source_crc, lines_crc) = (rest.word()?, rest.word()?);
+    // A line feed is a byte of the source and at most five of the column.
+    let lines_fit = lines_raw_len <= 5 * source_len as usize;
+    let fits = nodes > 0 && BLOCK_NODES.contains(&(block_nodes as usize)) && lines_fit;
+    fits.then_some(Head {
+        nodes,
+        block_nodes,
+        source_len,
+        lines_raw_len,
+        lines_len,
+        source_crc,
+        lines_crc,
+    })
+}
+
+/// Most that the columns of one node take: code, escape, ends, gap, length or margins, links.
+const NODE_RAW: u32 = 64;
+
+fn entry(rest: &mut Rest<'_>, first: u32, base: u32, at: usize) -> Option<Entry> {
+    let base = base.checked_add(rest.number()?)?;
+    let (depth, raw_len, len) = (rest.number()?, rest.number()?, rest.number()? as usize);
+    let crc = rest.word()?;
+    let fits = depth <= first && raw_len <= *BLOCK_NODES.end() as u32 * NODE_RAW;
+    fits.then_some(Entry { place: Place { base, depth, first }, raw_len, at, len, crc })
+}
+
+/// Sets a record's checksums to what its bytes need; none where its directory cannot be read.
+pub(super) fn mend_record(record: &mut [u8]) -> Option<()> {
+    let (mut checks, mut at, mut base) = (Vec::new(), 0usize, 0);
+    let mut rest = Rest(record);
+    let head = head(&mut rest)?;
+    for first in (0..head.nodes).step_by(head.block_nodes as usize) {
+        let entry = entry(&mut rest, first, base, at)?;
+        checks.push((record.len() - rest.0.len() - 4, at..at.checked_add(entry.len)?));
+        (at, base) = (checks.last()?.1.end, entry.place.base);
+    }
+    let upto = record.len() - rest.0.len();
+    let body = upto + 4;
+    for (place, block) in checks {
+        let check = crc(record.get(body + block.start..body + block.end)?);
+        record[place..place + 4].copy_from_slice(&check.to_le_bytes());
+    }
+    let check = crc(&record[..upto]);
+    record.get_mut(upto..body)?.copy_from_slice(&check.to_le_bytes());
+    Some(())
+}
+
+struct Thaw {
+    flat: Flat,
+    bits: usize,
+    /// End of the last leaf.
+    end: u32,
+    /// Nodes that have not ended.
+    open: u32,
+    /// The most that an inner node since the last leaf starts before its first one.
+    lead: u32,
+}
+
+impl Thaw {
+    /// Adds a node; none if it cannot lie there.
+    fn push(&mut self, node: u32, id: SymbolId, item: &Item) -> Option<()> {
+        self.flat.symbols.push(id);
+        self.bit(true);
+        self.open += 1;
+        let Item { symbol, start, end, lead, tail, ends, .. } = *item;
+        if !symbol.is_leaf() {
+            if symbol.is_measured() {
+                self.flat.margins.push(Margin { node, lead, tail });
+            }
+            self.lead = self.lead.max(lead);
+            return (tail <= self.flat.source_len).then_some(());
+        }
+        if self.lead > start || end > self.flat.source_len {
+            return None;
+        }
+        self.lead = 0;
+        self.flat.starts.push(start);
+        if symbol.is_measured() {
+            self.flat.lengths.push(end - start);
+        }
+        self.open = self.open.checked_sub(ends.checked_add(1)?)?;
+        (0..=ends).for_each(|_| self.bit(false));
+        self.end = end;
+        Some(())
+    }
+
+    fn bit(&mut self, opens: bool) {
+        if self.bits.is_multiple_of(64) {
+            self.flat.parens.push(0);
+        }
+        if let Some(word) = self.flat.parens.last_mut() {
+            *word |= u64::from(opens) << (self.bits % 64);
+        }
+        self.bits += 1;
+    }
+}
