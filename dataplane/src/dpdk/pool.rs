@@ -1,6 +1,7 @@
 //! The pool of a port's mbufs, in a region of ours, and the record of those on loan.
 
 use std::ffi::CString;
+use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -158,7 +159,6 @@ pub(super) fn step_of(step: *const std::ffi::c_char) -> String {
 /// slot of 512 holds the start of one at most; the slot keeps where in it that is while the mbuf is
 /// on loan. It is private memory of the receiver: a token that comes back from a worker is good
 /// only as long as its mbuf is lent.
-#[derive(Debug)]
 pub(crate) struct Loans {
     slots: Box<[u8]>,
     base: *mut u8,
@@ -167,6 +167,12 @@ pub(crate) struct Loans {
 
 // SAFETY: the base is an address to reckon with; what is read there is an mbuf that was lent.
 unsafe impl Send for Loans {}
+
+impl fmt::Debug for Loans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loans").field("refused", &self.refused).finish_non_exhaustive()
+    }
+}
 
 /// Units of a token in a slot.
 const SLOT_UNITS: usize = 512 / sys::MBUF_ALIGN;

@@ -15,6 +15,9 @@ use super::spec::DpdkSpec;
 /// The ports of this process, by device: one that receives and one that sends may share one.
 static PORTS: Mutex<Option<HashMap<String, Weak<Port>>>> = Mutex::new(None);
 
+/// Held while a device is attached, set up or detached: DPDK does not guard its lists.
+static DEVICES: Mutex<()> = Mutex::new(());
+
 /// A started port. Stopped and closed when its last user drops it.
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -94,6 +97,7 @@ impl Port {
         };
         let view = self.pool.view();
         let (base, len) = (view.base().as_ptr().cast(), view.len());
+        let _devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         eal::listen();
         // SAFETY: the memory is registered; the port is ours.
         let rc = unsafe { sys::pfs_port_dma(self.port, base, len, 1) };
@@ -231,6 +235,7 @@ impl Drop for Port {
     fn drop(&mut self) {
         let view = self.pool.view();
         let (base, len) = (view.base().as_ptr().cast(), view.len());
+        let _devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: nobody has a queue any more: each holds the port.
         unsafe {
             sys::pfs_port_dma(self.port, base, len, 0);
@@ -245,9 +250,12 @@ fn probe(spec: &DpdkSpec) -> Result<u16, DpdkError> {
     };
     let (devargs, name) = (text(spec.devargs())?, text(spec.device.clone())?);
     let mut port = 0;
+    let devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
     eal::listen();
     // SAFETY: EAL runs; both are strings ended by 0.
     let rc = unsafe { sys::pfs_port_probe(devargs.as_ptr(), name.as_ptr(), &raw mut port) };
+    let said = eal::said();
+    drop(devices);
     if rc == 0 {
         return Ok(port);
     }
@@ -259,7 +267,7 @@ fn probe(spec: &DpdkSpec) -> Result<u16, DpdkError> {
     } else {
         "virtual devices are net_null0, net_ring0, net_pcap0, net_af_packet0, net_af_xdp0, net_tap0, net_memif0, each with its args".to_owned()
     };
-    Err(DpdkError::call(&format!("attaching {}", spec.devargs()), rc, &eal::said(), fix))
+    Err(DpdkError::call(&format!("attaching {}", spec.devargs()), rc, &said, fix))
 }
 
 impl RxQueue {
