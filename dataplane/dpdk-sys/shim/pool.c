@@ -18,9 +18,12 @@ AT(data_off, 16);
 AT(refcnt, 18);
 AT(nb_segs, 20);
 AT(pkt_len, 36);
+AT(ol_flags, 24);
 AT(data_len, 40);
+AT(vlan_tci, 42);
 AT(pool, 56);
 AT(next, 64);
+_Static_assert(RTE_MBUF_F_RX_VLAN_STRIPPED == 1ULL << 6, "mbuf flag: tag stripped");
 _Static_assert(sizeof(struct rte_mbuf) == 128, "mbuf layout: size");
 
 #define POOL_OPS "ring_mp_mc"

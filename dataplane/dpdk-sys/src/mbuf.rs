@@ -36,12 +36,29 @@ const _: () = {
 /// Alignment of an mbuf, and bytes from one to the next at least.
 pub const MBUF_ALIGN: usize = 64;
 
+/// `RTE_MBUF_F_RX_VLAN_STRIPPED`; the shim asserts its value.
+const VLAN_STRIPPED: u64 = 1 << 6;
+
 impl Mbuf {
     /// The segment's first byte.
     #[inline]
     #[must_use]
     pub const fn data(&self) -> *mut u8 {
         self.buffer.cast::<u8>().wrapping_add(self.data_off as usize)
+    }
+
+    /// The tag that was taken out of the packet (priority and VLAN); `None` where none was.
+    #[inline]
+    #[must_use]
+    pub const fn stripped_tag(&self) -> Option<u16> {
+        if self.offloads & VLAN_STRIPPED == 0 { None } else { Some(self.vlan) }
+    }
+
+    /// Bytes before the segment's first one that are free.
+    #[inline]
+    #[must_use]
+    pub const fn headroom(&self) -> u32 {
+        self.data_off as u32
     }
 
     /// Bytes in the segment.

@@ -41,6 +41,8 @@ pub struct DpdkReceiver {
     no_frame: u64,
     detached: Option<Instant>,
     drained: bool,
+    /// Whether tags are to be taken out.
+    strips: bool,
     // Last: what is on loan goes back to its pool before the port is closed.
     queue: RxQueue,
 }
@@ -69,6 +71,7 @@ impl DpdkReceiver {
             no_frame: 0,
             detached: None,
             drained: false,
+            strips: queue.port().spec().vlan_strip,
             queue,
         }
     }
@@ -141,7 +144,12 @@ impl DpdkReceiver {
     fn lend(&mut self, batch: &mut Batch, mbuf: *mut sys::Mbuf, stamp: u32) {
         let base = self.queue.port().pool().view().base().as_ptr() as usize;
         // SAFETY: as in `is_ours`.
-        let wire_len = unsafe { (*mbuf).packet_len() };
+        let first = unsafe { &*mbuf };
+        let mut tag = match first.stripped_tag() {
+            Some(tag) if !self.strips && put_tag_back(first, tag) => TAG,
+            _ => 0,
+        };
+        let wire_len = first.packet_len() + tag;
         let (mut at, mut som) = (mbuf, Desc::SOM);
         while !at.is_null() {
             // SAFETY: as in `is_ours`.
@@ -151,8 +159,8 @@ impl DpdkReceiver {
             let eom = if segment.next().is_null() { Desc::EOM } else { 0 };
             batch.push(
                 Desc {
-                    offset: (segment.data() as usize).wrapping_sub(base) as u64,
-                    len: segment.data_len(),
+                    offset: (segment.data() as usize).wrapping_sub(base) as u64 - u64::from(tag),
+                    len: segment.data_len() + tag,
                     flags: som | eom | Desc::STAMP_POLL,
                     frame,
                     stamp,
@@ -160,7 +168,7 @@ impl DpdkReceiver {
                 },
                 if som == 0 { 0 } else { wire_len },
             );
-            (at, som) = (segment.next(), 0);
+            (at, som, tag) = (segment.next(), 0, 0);
         }
         self.polled += 1;
     }
@@ -195,6 +203,30 @@ impl DpdkReceiver {
     fn settle(&mut self) {
         self.drained = self.detached.is_some() && self.stage.is_empty();
     }
+}
+
+/// Bytes of a VLAN tag.
+const TAG: u32 = 4;
+/// Bytes of the two addresses before it.
+const ADDRESSES: usize = 12;
+
+/// Puts a tag that the driver took out back in, before the segment's data, as the packet came.
+/// Gives whether there was room.
+#[cold]
+fn put_tag_back(segment: &sys::Mbuf, tag: u16) -> bool {
+    if segment.headroom() < TAG || (segment.data_len() as usize) < ADDRESSES {
+        return false;
+    }
+    let tag = [[0x81, 0x00], tag.to_be_bytes()].concat();
+    let data = segment.data();
+    // SAFETY: four bytes before the data are headroom and the addresses are data; the packet is
+    // this receiver's alone.
+    unsafe {
+        let start = data.sub(TAG as usize);
+        std::ptr::copy(data, start, ADDRESSES);
+        std::ptr::copy_nonoverlapping(tag.as_ptr(), start.add(ADDRESSES), TAG as usize);
+    }
+    true
 }
 
 /// Low 32 bits of the wall clock in nanoseconds, 1 for 0.
