@@ -43,6 +43,8 @@ pub(super) enum Vdev {
 #[derive(Debug)]
 pub(super) struct Peer {
     by: By,
+    /// Open until the leg is over: what it sent last may still lie in its device.
+    sink: Option<Patient>,
     _namespace: Option<NetNs>,
 }
 
@@ -75,10 +77,16 @@ impl Vdev {
         matches!(self, Self::AfPacket | Self::AfXdp | Self::Tap)
     }
 
-    /// Whether it brings frames of any length: the AF_XDP driver of DPDK has one buffer a frame.
+    /// Whether it brings all frames of `capture` as they are: some of DPDK's drivers have an MTU
+    /// of 1,500, and the one of packet sockets has the kernel put IPv4 fragments together.
     pub(super) fn takes(self, capture: &Capture) -> bool {
-        let longest = capture.frames.iter().map(Vec::len).max().unwrap_or(0);
-        self != Self::AfXdp || longest <= 1514
+        match self {
+            Self::Ring | Self::Pcap => true,
+            Self::AfPacket => !capture.frames.iter().any(|frame| is_fragment(frame)),
+            Self::AfXdp | Self::Tap | Self::Memif => {
+                capture.frames.iter().all(|frame| frame.len() <= 1514)
+            }
+        }
     }
 
     /// The source, and what sends to it. Moves the calling thread into a namespace where the
@@ -93,9 +101,7 @@ impl Vdev {
             Self::Ring => (format!("net_ring{number}"), None, None),
             Self::Pcap => (format!("net_pcap{number},rx_pcap={path}"), None, Some(By::Nobody)),
             Self::AfPacket => (
-                format!(
-                    "net_af_packet{number},iface=rx0,framesz=16384,blocksz=262144,framecnt=256"
-                ),
+                format!("net_af_packet{number},iface=rx0,framesz=10240,blocksz=20480,framecnt=256"),
                 Some(link(MTU)?),
                 Some(By::Interface("tx0")),
             ),
@@ -118,10 +124,30 @@ impl Vdev {
                 (port("server", number), None, Some(peer))
             }
         };
-        let spec = spec(&device);
+        let mut spec = spec(&device);
+        if self == Self::AfPacket {
+            // A frame of its ring must fit an mbuf.
+            spec = DpdkSpec {
+                frame_bytes: 10_240,
+                rx_slots: 512,
+                tx_slots: 512,
+                frames: 2560,
+                ..spec
+            };
+        }
         let by = by.unwrap_or_else(|| By::Port(Box::new(spec.clone())));
-        Ok((spec, Peer { by, _namespace: namespace }))
+        Ok((spec, Peer { by, sink: None, _namespace: namespace }))
     }
+}
+
+/// Whether an Ethernet frame, tagged or not, has an IPv4 fragment.
+fn is_fragment(frame: &[u8]) -> bool {
+    let mut at = 12;
+    while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
+        at += 4;
+    }
+    let flags = frame.get(at + 8..at + 10).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+    frame.get(at..at + 2) == Some(&[0x08, 0x00]) && flags & 0x3fff != 0
 }
 
 /// A number that no other device of this process has.
@@ -141,8 +167,8 @@ fn link(mtu: u32) -> Result<NetNs, String> {
 pub(super) fn spec(devargs: &str) -> DpdkSpec {
     DpdkSpec {
         eal: (free_pages() < ENOUGH).then(|| "--no-huge -m 256".to_owned()),
-        // AF_XDP has none of its own.
-        mtu: (!devargs.starts_with("net_af_")).then_some(MTU as u16),
+        // The other devices have that of their interface, or no other than 1,500.
+        mtu: devargs.starts_with("net_ring").then_some(MTU as u16),
         ..DpdkSpec::from_devargs(devargs)
     }
 }
@@ -171,7 +197,7 @@ impl Peer {
             }
             By::Port(spec) => {
                 let sink = DpdkTransmitter::open(spec).map_err(|error| error.to_string())?;
-                live::send(&mut Patient { sink, since: None }, &capture.frames)
+                live::send(self.sink.insert(Patient { sink, since: None }), &capture.frames)
             }
         }
         .map_err(|error| format!("sending {}: {error}", capture.name))
@@ -179,6 +205,7 @@ impl Peer {
 }
 
 /// Waits for a device whose link comes up later, for a while.
+#[derive(Debug)]
 struct Patient {
     sink: DpdkTransmitter,
     since: Option<Instant>,
