@@ -250,6 +250,7 @@ pub(super) fn null() -> Result<u64, String> {
     let flags = PlanFlags {
         from: vec!["memory:64".into()],
         prog: Some("len,crc32c".into()),
+        seconds: Some(60.0),
         ..PlanFlags::default()
     };
     let mut plan = plan::make(&flags).map_err(|error| error.to_string())?;
