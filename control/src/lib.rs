@@ -33,7 +33,10 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.verbose);
-    match act(&cli.command) {
+    let outcome = act(&cli.command);
+    #[cfg(feature = "dpdk")]
+    pfs_dataplane::dpdk::cleanup();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             out::complain(&format!("pfs: {failure}"));

@@ -148,6 +148,16 @@ counter_table! {
     }
 }
 
+counts! {
+    /// What the driver of a DPDK port counts, for all its queues.
+    DpdkCounters {
+        ipackets: Packets = "Handed to this process by the driver.",
+        imissed: Packets = "Lost because a receive queue was full, or as the driver's page says.",
+        ierrors: Packets = "Refused because they came broken.",
+        rx_nombuf: Events = "Times that no mbuf was free; the packets wait in the device, or are missed.",
+    }
+}
+
 counter_table! {
     /// What a receiver thread counts between the batch and its lanes.
     ReceiverCounters, ReceiverCells {

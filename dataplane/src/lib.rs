@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod counters;
+pub mod dpdk;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod link;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use pfs_dataplane::counters::{
-    CounterDef, KvCounters, PVRT_TABLE, ReceiverCounters, SourceCounters, TokenCounters,
-    WorkerCounters,
+    CounterDef, DpdkCounters, KvCounters, PVRT_TABLE, ReceiverCounters, SourceCounters,
+    TokenCounters, WorkerCounters,
 };
 use pfs_dataplane::packet::Malformed;
 
@@ -29,6 +29,12 @@ fn page() -> String {
          left over is `residual`, which is 0 after every run.\n",
     );
     section(&mut page, "source", "what a backend counts before a batch", SourceCounters::TABLE);
+    section(
+        &mut page,
+        "dpdk",
+        "what the driver of a DPDK port says; part of `source` above as docs/BACKENDS.md tells",
+        DpdkCounters::TABLE,
+    );
     section(&mut page, "receiver", "what its thread counts after that", ReceiverCounters::TABLE);
     section(&mut page, "worker", "what a worker counts", WorkerCounters::TABLE);
     section(

@@ -37,13 +37,19 @@ pub(super) fn look() -> Vec<Finding> {
 }
 
 fn build() -> Finding {
-    if features().iter().any(|feature| feature == "af-xdp") {
-        return Finding::ok("build", "all receivers: af_packet, af_xdp, udp, pcap, memory");
+    let built = features();
+    let missing: Vec<&str> = [("af-xdp", "af_xdp"), ("dpdk", "dpdk")]
+        .into_iter()
+        .filter(|(feature, _)| !built.iter().any(|built| built == feature))
+        .map(|(_, backend)| backend)
+        .collect();
+    if missing.is_empty() {
+        return Finding::ok("build", "all receivers: af_packet, af_xdp, dpdk, udp, pcap, memory");
     }
     Finding::lack(
         "build",
-        "without the feature af-xdp",
-        "the backend af_xdp is missing",
+        "not all optional backends are in it",
+        format!("missing: {}", missing.join(", ")),
         "just setup && just build",
     )
 }

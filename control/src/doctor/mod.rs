@@ -1,5 +1,7 @@
 //! `pfs doctor`: holds the host against what pfs can use, and says how to mend each lack.
 
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod host;
 mod iface;
 mod memory;
@@ -83,6 +85,8 @@ impl fmt::Display for Finding {
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     let mut findings = host::look();
     findings.extend(memory::look());
+    #[cfg(feature = "dpdk")]
+    findings.extend(dpdk::look());
     for name in &args.iface {
         findings.extend(iface::look(name).map_err(Failure::failed)?);
     }

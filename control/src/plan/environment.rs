@@ -56,6 +56,9 @@ pub fn features() -> Vec<String> {
     if cfg!(feature = "af-xdp") {
         features.push("af-xdp".to_owned());
     }
+    if cfg!(feature = "dpdk") {
+        features.push("dpdk".to_owned());
+    }
     features
 }
 

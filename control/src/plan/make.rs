@@ -1,5 +1,6 @@
 //! Plans from flags.
 
+use pfs_dataplane::dpdk::DpdkSpec;
 use pfs_dataplane::ops::EngineOp;
 use pfs_dataplane::ops::ids::IdSinkSpec;
 use pfs_dataplane::packet::{Rule, RuleMatch};
@@ -32,6 +33,14 @@ pub struct PlanFlags {
     /// names that `pfs plan schema` lists; a dot enters a group (fanout.mode=hash).
     #[arg(long = "from", value_name = "BACKEND:WHERE[,KEY=VALUE...]")]
     pub from: Vec<String>,
+    /// Port of DPDK, in its own words: net_af_packet0,iface=eth0, net_pcap0,rx_pcap=FILE, or an
+    /// address on the PCI bus (0000:01:00.0). The same as --from dpdk:net_af_packet0,args.iface=eth0,
+    /// which takes other settings too. May be repeated.
+    #[arg(long, value_name = "DEVICE[,ARG=VALUE...]")]
+    pub dev: Vec<String>,
+    /// Arguments of EAL, DPDK's environment, for all its ports, e.g. "--no-huge -m 256".
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub eal: Option<String>,
     /// Rule, e.g. "protocol=udp,destination_ports=53 => crc32c". The first that matches decides;
     /// an empty match takes every packet. May be repeated.
     #[arg(long, value_name = "MATCH => PROGRAM")]
@@ -100,7 +109,7 @@ pub enum MakeError {
     NoSource,
     /// `--from` does not name a source.
     #[error(
-        "--from {given}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. pcap:trace.pcap,loops=2 (backends: af_packet, af_xdp, udp, pcap, memory)"
+        "--from {given}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. pcap:trace.pcap,loops=2 (backends: af_packet, af_xdp, dpdk, udp, pcap, memory)"
     )]
     From {
         /// The flag's value.
@@ -171,15 +180,7 @@ pub enum MakeError {
 /// # Errors
 /// [`MakeError`] names the flag and what it may be.
 pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
-    if flags.from.is_empty() {
-        return Err(MakeError::NoSource);
-    }
-    let mut sources = Vec::new();
-    for given in &flags.from {
-        let from = source(given).map_err(|why| MakeError::From { given: given.clone(), why })?;
-        let name = format!("{}-{}", from.backend(), sources.len());
-        sources.push(Source { name, cores: Vec::new(), from });
-    }
+    let mut sources = sources(flags)?;
     // One list of cores serves one source; more sources take theirs in turn.
     for (at, &core) in flags.cores.iter().enumerate() {
         let to = if sources.len() == 1 { 0 } else { at % sources.len() };
@@ -218,6 +219,30 @@ pub fn make(flags: &PlanFlags) -> Result<Plan, MakeError> {
         optimizer: Vec::new(),
         environment: None,
     })
+}
+
+/// The sources of `--from` and `--dev`, without cores.
+fn sources(flags: &PlanFlags) -> Result<Vec<Source>, MakeError> {
+    let from = flags
+        .from
+        .iter()
+        .map(|given| source(given).map_err(|why| MakeError::From { given: given.clone(), why }));
+    let mut all = from.collect::<Result<Vec<_>, _>>()?;
+    all.extend(flags.dev.iter().map(|devargs| SourceSpec::Dpdk(DpdkSpec::from_devargs(devargs))));
+    for spec in &mut all {
+        if let SourceSpec::Dpdk(port) = spec {
+            port.eal = port.eal.take().or_else(|| flags.eal.clone());
+        }
+    }
+    if all.is_empty() {
+        return Err(MakeError::NoSource);
+    }
+    let named = |(at, from): (usize, SourceSpec)| Source {
+        name: format!("{}-{at}", from.backend()),
+        cores: Vec::new(),
+        from,
+    };
+    Ok(all.into_iter().enumerate().map(named).collect())
 }
 
 /// The sink `given`, and the rules whose programs find ids told to use it.
@@ -363,6 +388,7 @@ fn hinted(hint: &str) -> &'static str {
 pub fn source(given: &str) -> Result<SourceSpec, String> {
     settings::spec(given, |backend, place| match backend {
         "af_packet" | "af_xdp" => Some("interface"),
+        "dpdk" => Some("device"),
         "udp" => Some("listen"),
         "pcap" => Some("path"),
         "memory" if place.contains(['/', '.']) => Some("content.capture.path"),

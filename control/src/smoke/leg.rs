@@ -8,11 +8,14 @@ use pfs_dataplane::pcpu::{Compiled, Isa, Program, SpanBatch};
 use pfs_dataplane::privilege::{
     self, CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_SYS_ADMIN,
 };
+use pfs_dataplane::receivers::SourceSpec;
 use pfs_dataplane::run::{RuleResults, RunReport, Running, start};
 use pfs_dataplane::{books::Books, pin};
 
 use super::PROGRAM;
 use super::capture::Capture;
+#[cfg(feature = "dpdk")]
+use super::dpdk::Vdev;
 use super::live::Sender;
 use super::replies::Replies;
 use super::report::Row;
@@ -29,6 +32,13 @@ const RULE: &str = "all";
 /// How long a live leg waits without progress for what was sent to arrive.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What a veth pair with packet sockets at its ends needs.
+const LINKS: [(u32, &str); 3] = [
+    (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (a network namespace)"),
+    (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair)"),
+    (CAP_NET_RAW, "CAP_NET_RAW (packet sockets)"),
+];
+
 /// A backend as smoke uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backend {
@@ -38,17 +48,25 @@ pub(super) enum Backend {
     AfPacket,
     AfXdpNative,
     AfXdpGeneric,
+    #[cfg(feature = "dpdk")]
+    Dpdk(Vdev),
 }
 
 impl Backend {
-    const ALL: [Self; 6] = [
-        Self::Memory,
-        Self::Pcap,
-        Self::Udp,
-        Self::AfPacket,
-        Self::AfXdpNative,
-        Self::AfXdpGeneric,
-    ];
+    fn all() -> Vec<Self> {
+        let kernel = [
+            Self::Memory,
+            Self::Pcap,
+            Self::Udp,
+            Self::AfPacket,
+            Self::AfXdpNative,
+            Self::AfXdpGeneric,
+        ];
+        #[cfg(feature = "dpdk")]
+        return kernel.into_iter().chain(Vdev::ALL.map(Self::Dpdk)).collect();
+        #[cfg(not(feature = "dpdk"))]
+        kernel.into()
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -58,7 +76,22 @@ impl Backend {
             Self::AfPacket => "af_packet",
             Self::AfXdpNative => "af_xdp-native",
             Self::AfXdpGeneric => "af_xdp-generic",
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(vdev) => vdev.name(),
         }
+    }
+
+    /// Whether `capture` can come over it: every frame, and answers where it has any.
+    #[cfg_attr(
+        not(feature = "dpdk"),
+        allow(unused_variables, clippy::unused_self, reason = "a device may not")
+    )]
+    pub(super) fn takes(self, capture: &Capture) -> bool {
+        #[cfg(feature = "dpdk")]
+        if let Self::Dpdk(vdev) = self {
+            return capture.load.is_none() && capture.text.is_none() && vdev.takes(capture);
+        }
+        true
     }
 
     /// Whether packets come with headers that tell flows apart.
@@ -70,11 +103,11 @@ impl Backend {
     fn lack(self) -> Option<String> {
         let caps: &[(u32, &str)] = match self {
             Self::Memory | Self::Pcap | Self::Udp => return None,
-            Self::AfPacket => &[
-                (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (a network namespace)"),
-                (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair)"),
-                (CAP_NET_RAW, "CAP_NET_RAW (packet sockets)"),
-            ],
+            Self::AfPacket => &LINKS,
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(vdev) if !vdev.needs_links() => return None,
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(_) => &LINKS,
             Self::AfXdpNative | Self::AfXdpGeneric => &[
                 (CAP_SYS_ADMIN, "CAP_SYS_ADMIN (a network namespace)"),
                 (CAP_NET_ADMIN, "CAP_NET_ADMIN (a veth pair and XDP)"),
@@ -88,7 +121,8 @@ impl Backend {
         if !missing.is_empty() {
             return Some(format!("lacks {}; run it as root", missing.join(", ")));
         }
-        if self != Self::AfPacket && !cfg!(feature = "af-xdp") {
+        let xdp = [Self::AfXdpNative, Self::AfXdpGeneric].contains(&self);
+        if xdp && !cfg!(feature = "af-xdp") {
             return Some("not in this build; `just smoke` builds it where clang, libclang, libelf, zlib and m4 are installed".to_owned());
         }
         None
@@ -106,7 +140,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn probe() -> Self {
         let (mut backends, mut left_out) = (Vec::new(), Vec::new());
-        for backend in Backend::ALL {
+        for backend in Backend::all() {
             match backend.lack() {
                 None => backends.push(backend),
                 Some(lack) => left_out.push(format!("{}: {lack}", backend.name())),
@@ -124,7 +158,7 @@ impl Bench {
     }
 
     /// One source and one worker; in one thread where there is one core only.
-    fn plan(&self, from: &str, capture: &Capture) -> Result<Plan, String> {
+    fn plan(&self, from: SourceSpec, capture: &Capture) -> Plan {
         let text = capture.text.as_ref();
         let program = match (&capture.load, text) {
             (Some(load), _) => load.program(),
@@ -132,8 +166,7 @@ impl Bench {
             (None, None) => PROGRAM.to_owned(),
         };
         let pipeline = self.cores.len() > 1;
-        let from = source(from)?;
-        Ok(Plan {
+        Plan {
             schema_version: SCHEMA_VERSION,
             sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
             rules: vec![Rule { program, ids: text.map(|_| text::SINK.into()), ..Rule::all(RULE) }],
@@ -149,7 +182,7 @@ impl Bench {
             granted: None,
             optimizer: Vec::new(),
             environment: None,
-        })
+        }
     }
 }
 
@@ -181,10 +214,10 @@ impl Leg<'_> {
         }
     }
 
-    /// The plan with what was granted, the run's report, and what was answered.
-    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Vec<Vec<u8>>), String> {
+    /// The end that receives, and the one that sends where the first has not the packets itself.
+    fn ends(&self) -> Result<(SourceSpec, Option<Sender>), String> {
         let path = self.capture.path.display();
-        let (from, mut sender) = match self.backend {
+        let (from, sender) = match self.backend {
             Backend::Memory => (format!("memory:,content.capture.path={path}"), None),
             Backend::Pcap => (format!("pcap:{path}"), None),
             Backend::Udp => {
@@ -193,8 +226,19 @@ impl Leg<'_> {
             Backend::AfPacket => ("af_packet:rx0".to_owned(), Some(Sender::link()?)),
             Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
             Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
+            #[cfg(feature = "dpdk")]
+            Backend::Dpdk(vdev) => {
+                let (port, peer) = vdev.open(self.capture)?;
+                return Ok((SourceSpec::Dpdk(port), Some(Sender::Device(peer))));
+            }
         };
-        let mut asked = bench.plan(&from, self.capture)?;
+        Ok((source(&from)?, sender))
+    }
+
+    /// The plan with what was granted, the run's report, and what was answered.
+    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Vec<Vec<u8>>), String> {
+        let (from, mut sender) = self.ends()?;
+        let mut asked = bench.plan(from, self.capture);
         let mut replies = None;
         if let Some(load) = &self.capture.load {
             let sockets = sender.as_ref().map_or(Ok(Vec::new()), |sender| sender.sockets(FLOWS))?;

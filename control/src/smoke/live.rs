@@ -17,7 +17,7 @@ use super::capture::Capture;
 const BURST: usize = 8;
 const PAUSE: Duration = Duration::from_micros(300);
 /// Fits the largest frame of the captures.
-const MTU: u32 = 9216;
+pub(super) const MTU: u32 = 9216;
 
 /// Where a live leg's packets come from.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub(super) enum Sender {
     Link { transmitter: Box<AfPacketTransmitter>, _namespace: NetNs },
     /// Payloads to a socket on loopback.
     Udp(Box<UdpSender>),
+    /// What a device of DPDK needs.
+    #[cfg(feature = "dpdk")]
+    Device(super::dpdk::Peer),
 }
 
 impl Sender {
@@ -50,6 +53,8 @@ impl Sender {
         let sender = match self {
             Self::Udp(sender) => sender,
             Self::Link { .. } => return link_sockets(flows),
+            #[cfg(feature = "dpdk")]
+            Self::Device(_) => return Ok(Vec::new()),
         };
         let socket = sender.try_clone_socket();
         socket.map(|socket| vec![socket]).map_err(|error| format!("a socket for answers: {error}"))
@@ -74,6 +79,8 @@ impl Sender {
         match self {
             Self::Link { transmitter, .. } => send(transmitter.as_mut(), &capture.frames),
             Self::Udp(sender) => send(sender.as_mut(), &capture.payloads),
+            #[cfg(feature = "dpdk")]
+            Self::Device(peer) => return peer.send(capture),
         }
         .map_err(|error| format!("sending {}: {error}", capture.name))
     }
@@ -97,7 +104,7 @@ fn link_sockets(flows: u32) -> Result<Vec<UdpSocket>, String> {
     (0..flows).map(bind).collect()
 }
 
-fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64, TransmitError> {
+pub(super) fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64, TransmitError> {
     for burst in packets.chunks(BURST) {
         let frames: Vec<&[u8]> = burst.iter().map(Vec::as_slice).collect();
         let mut sent = 0;

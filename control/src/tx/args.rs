@@ -18,7 +18,7 @@ pub(crate) struct TxArgs {
     /// Capture to send (pcap, pcapng), or with --payload any file, or - for standard input.
     #[arg(value_name = "FILE", required_unless_present = "generate", conflicts_with = "generate")]
     pub(crate) input: Option<PathBuf>,
-    /// Sink: af_packet:eth0, af_xdp:eth0,queue=1, udp:127.0.0.1:9000, pcap:out.pcap.
+    /// Sink: af_packet:eth0, af_xdp:eth0,queue=1, dpdk:net_ring0, udp:127.0.0.1:9000, pcap:out.pcap.
     ///
     /// After the backend and where it sends to, settings follow by comma as KEY=VALUE, as for
     /// `pfs run --from`. udp: sends payload alone, without the headers of captured frames.
@@ -157,6 +157,7 @@ impl TxArgs {
     pub(super) fn sink(&self) -> Result<SinkSpec, Failure> {
         let parsed = settings::spec(&self.to, |backend, _| match backend {
             "af_packet" | "af_xdp" => Some("interface"),
+            "dpdk" => Some("device"),
             "udp" => Some("to"),
             "pcap" => Some("path"),
             _ => None,
@@ -166,9 +167,14 @@ impl TxArgs {
                 "--to: this build has no af_xdp; build it with --features af-xdp (`just build` does where clang, libclang, libelf, zlib and m4 are installed)",
             ));
         }
+        if self.to.starts_with("dpdk:") && !cfg!(feature = "dpdk") {
+            return Err(Failure::failed(
+                "--to: this build has no dpdk; build it with --features dpdk (`just build` does where libdpdk-dev is installed)",
+            ));
+        }
         parsed.map_err(|why| {
             Failure::usage(format!(
-                "--to {}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. udp:127.0.0.1:9000 (backends: af_packet, af_xdp, udp, pcap)",
+                "--to {}: {why}; write BACKEND:WHERE[,KEY=VALUE...], e.g. udp:127.0.0.1:9000 (backends: af_packet, af_xdp, dpdk, udp, pcap)",
                 self.to
             ))
         })

@@ -5,6 +5,8 @@ mod bad_plans;
 mod blob;
 mod common;
 mod disk;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod host;
 mod kill;
 mod kv;

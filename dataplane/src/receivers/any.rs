@@ -12,11 +12,14 @@ use super::af_packet::{AfPacketReceiver, AfPacketSpec};
 use super::af_xdp::AfXdpSpec;
 #[cfg(feature = "af-xdp")]
 use super::af_xdp::{AfXdp, AfXdpReceiver};
+#[cfg(feature = "dpdk")]
+use super::dpdk::DpdkReceiver;
 use super::memory::{MemoryContent, MemoryReceiver, MemorySpec};
 use super::pcap::{PcapReceiver, PcapSpec};
 use super::udp::{UdpReceiver, UdpSpec};
 use super::{Batch, Framing, Granted, Receive, ReceiveError};
 use crate::counters::SourceCounters;
+use crate::dpdk::DpdkSpec;
 use crate::link::Link;
 
 /// A source as a plan describes it.
@@ -27,6 +30,8 @@ pub enum SourceSpec {
     AfPacket(AfPacketSpec),
     /// AF_XDP sockets behind the XDP program, one for each queue.
     AfXdp(AfXdpSpec),
+    /// A port that a poll-mode driver of DPDK serves.
+    Dpdk(DpdkSpec),
     /// A UDP socket; needs no privilege.
     Udp(UdpSpec),
     /// A capture file.
@@ -42,6 +47,7 @@ impl SourceSpec {
         match self {
             Self::AfPacket(_) => "af_packet",
             Self::AfXdp(_) => "af_xdp",
+            Self::Dpdk(_) => "dpdk",
             Self::Udp(_) => "udp",
             Self::Pcap(_) => "pcap",
             Self::Memory(_) => "memory",
@@ -52,7 +58,7 @@ impl SourceSpec {
     #[must_use]
     pub const fn is_endless(&self) -> bool {
         match self {
-            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) => true,
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Dpdk(_) | Self::Udp(_) => true,
             Self::Pcap(spec) => spec.loops == 0,
             Self::Memory(spec) => match spec.content {
                 MemoryContent::Generated(_) => spec.packets.is_none(),
@@ -65,7 +71,7 @@ impl SourceSpec {
     #[must_use]
     pub const fn repeats_as_left(&self) -> bool {
         match self {
-            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) => false,
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Dpdk(_) | Self::Udp(_) => false,
             Self::Pcap(spec) => spec.loops != 1 && !spec.restore,
             Self::Memory(spec) => !spec.restore,
         }
@@ -75,6 +81,7 @@ impl SourceSpec {
     /// the kernel's memory.
     pub fn wish_pages(&mut self, pages: PageWish) {
         let own = match self {
+            Self::Dpdk(spec) => &mut spec.pages,
             Self::Udp(spec) => &mut spec.pages,
             Self::Pcap(spec) => &mut spec.pages,
             Self::Memory(spec) => &mut spec.pages,
@@ -90,7 +97,7 @@ impl SourceSpec {
     pub const fn packets(&self) -> Option<u64> {
         match self {
             Self::Memory(spec) => spec.packets,
-            Self::AfPacket(_) | Self::AfXdp(_) | Self::Udp(_) | Self::Pcap(_) => None,
+            _ => None,
         }
     }
 
@@ -101,6 +108,7 @@ impl SourceSpec {
     pub fn threads(&self) -> Result<usize, ReceiveError> {
         match self {
             Self::AfXdp(spec) => Ok(spec.queue_list(Link::find(&spec.interface)?.rx_queues)?.len()),
+            Self::Dpdk(spec) => Ok(usize::from(spec.queues)),
             Self::AfPacket(_) | Self::Udp(_) | Self::Pcap(_) | Self::Memory(_) => Ok(1),
         }
     }
@@ -118,14 +126,11 @@ impl SourceSpec {
             }
             Self::AfXdp(spec) => {
                 spec.check()?;
-                let queues = self.threads()?;
-                if threads == queues {
-                    return Ok(());
-                }
-                Err(ReceiveError::Unsupported {
-                    what: format!("{threads} cores for {queues} queues of {}", spec.interface),
-                    fix: "name a core for each queue, or fewer queues".into(),
-                })
+                one_each(threads, self.threads()?, &spec.interface)
+            }
+            Self::Dpdk(spec) => {
+                spec.check()?;
+                one_each(threads, self.threads()?, &spec.device)
             }
             Self::Udp(spec) => {
                 shared(threads, spec.reuse_port, "reuse_port", &spec.listen.to_string())
@@ -156,6 +161,7 @@ impl SourceSpec {
         match self {
             Self::AfPacket(spec) => each(&|| AfPacketReceiver::open(spec).map(Receiver::AfPacket)),
             Self::AfXdp(spec) => open_af_xdp(spec, rules),
+            Self::Dpdk(spec) => open_dpdk(spec),
             Self::Udp(spec) => each(&|| UdpReceiver::open(spec).map(Receiver::Udp)),
             Self::Pcap(spec) => each(&|| PcapReceiver::open(spec).map(Receiver::Pcap)),
             Self::Memory(spec) => each(&|| MemoryReceiver::open(spec).map(Receiver::Memory)),
@@ -174,6 +180,31 @@ fn open_af_xdp(_: &AfXdpSpec, _: &[XdpRule]) -> Result<Vec<Receiver>, ReceiveErr
     Err(ReceiveError::Unsupported {
         what: "this build has no af_xdp".into(),
         fix: "build it with --features af-xdp; `just build` does where clang, libclang, libelf, zlib and m4 are installed".into(),
+    })
+}
+
+#[cfg(feature = "dpdk")]
+fn open_dpdk(spec: &DpdkSpec) -> Result<Vec<Receiver>, ReceiveError> {
+    Ok(DpdkReceiver::open(spec)?.into_iter().map(Receiver::Dpdk).collect())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn open_dpdk(_: &DpdkSpec) -> Result<Vec<Receiver>, ReceiveError> {
+    Err(ReceiveError::Unsupported {
+        what: "this build has no dpdk".into(),
+        fix: "build it with --features dpdk; `just build` does where libdpdk-dev is installed"
+            .into(),
+    })
+}
+
+/// A source with a thread for each of its queues.
+fn one_each(threads: usize, queues: usize, what: &str) -> Result<(), ReceiveError> {
+    if threads == queues {
+        return Ok(());
+    }
+    Err(ReceiveError::Unsupported {
+        what: format!("{threads} cores for {queues} queues of {what}"),
+        fix: "name a core for each queue, or fewer queues".into(),
     })
 }
 
@@ -208,6 +239,9 @@ pub enum Receiver {
     /// An AF_XDP socket.
     #[cfg(feature = "af-xdp")]
     AfXdp(AfXdpReceiver),
+    /// A queue of a DPDK port.
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkReceiver),
     /// A UDP socket.
     Udp(UdpReceiver),
     /// A capture file.
@@ -236,6 +270,8 @@ macro_rules! each {
             Receiver::AfPacket($source) => $call,
             #[cfg(feature = "af-xdp")]
             Receiver::AfXdp($source) => $call,
+            #[cfg(feature = "dpdk")]
+            Receiver::Dpdk($source) => $call,
             Receiver::Udp($source) => $call,
             Receiver::Pcap($source) => $call,
             Receiver::Memory($source) => $call,

@@ -8,6 +8,8 @@ pub mod af_packet;
 pub mod af_xdp;
 mod any;
 mod batch;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub(crate) mod errors;
 pub mod memory;
 pub mod pcap;
@@ -84,10 +86,10 @@ pub trait Receive {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Granted {
-    /// Backend by its plan name: `af_packet`, `af_xdp`, `udp`, `pcap`, `memory`.
+    /// Backend by its plan name: `af_packet`, `af_xdp`, `dpdk`, `udp`, `pcap`, `memory`.
     pub backend: String,
     /// Mode in one word or two: `native copy`, `generic copy`, `native zero-copy`, `tpacket_v3`,
-    /// `gro`, `mapped`, …
+    /// `gro`, `mapped`, a driver's name, …
     pub mode: String,
     /// Interface, address or path that it reads from.
     pub from: String,

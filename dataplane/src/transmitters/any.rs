@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
 #[cfg(feature = "af-xdp")]
 use super::af_xdp::{AfXdpTransmitter, AfXdpTxSpec};
+#[cfg(feature = "dpdk")]
+use super::dpdk::DpdkTransmitter;
 use super::pcap::{PcapSinkSpec, PcapWriter};
 use super::udp::{UdpSender, UdpSinkSpec};
 use super::{Transmit, TransmitCounters, TransmitError};
+#[cfg(feature = "dpdk")]
+use crate::dpdk::DpdkSpec;
 use crate::receivers::Framing;
 
 /// A sink as settings describe it.
@@ -20,6 +24,9 @@ pub enum SinkSpec {
     /// An AF_XDP socket on one queue.
     #[cfg(feature = "af-xdp")]
     AfXdp(AfXdpTxSpec),
+    /// A port that a poll-mode driver of DPDK serves.
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkSpec),
     /// A UDP socket; needs no privilege.
     Udp(UdpSinkSpec),
     /// A capture file.
@@ -34,6 +41,8 @@ impl SinkSpec {
             Self::AfPacket(_) => "af_packet",
             #[cfg(feature = "af-xdp")]
             Self::AfXdp(_) => "af_xdp",
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(_) => "dpdk",
             Self::Udp(_) => "udp",
             Self::Pcap(_) => "pcap",
         }
@@ -46,6 +55,8 @@ impl SinkSpec {
             Self::AfPacket(spec) => spec.interface.clone(),
             #[cfg(feature = "af-xdp")]
             Self::AfXdp(spec) => spec.interface.clone(),
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(spec) => spec.devargs(),
             Self::Udp(spec) => spec.to.to_string(),
             Self::Pcap(spec) => spec.path.display().to_string(),
         }
@@ -76,6 +87,8 @@ impl SinkSpec {
             Self::AfPacket(spec) => Transmitter::AfPacket(AfPacketTransmitter::open(spec)?),
             #[cfg(feature = "af-xdp")]
             Self::AfXdp(spec) => Transmitter::AfXdp(Box::new(AfXdpTransmitter::open(spec)?)),
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(spec) => Transmitter::Dpdk(DpdkTransmitter::open(spec)?),
             Self::Udp(spec) => Transmitter::Udp(UdpSender::open(spec)?),
             Self::Pcap(spec) => Transmitter::Pcap(PcapWriter::create(spec, framing)?),
         })
@@ -98,6 +111,9 @@ pub enum Transmitter {
     /// An AF_XDP socket.
     #[cfg(feature = "af-xdp")]
     AfXdp(Box<AfXdpTransmitter>),
+    /// A queue of a DPDK port.
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkTransmitter),
     /// A UDP socket.
     Udp(UdpSender),
     /// A capture file.
@@ -111,6 +127,8 @@ macro_rules! each {
             Transmitter::AfPacket($sink) => $call,
             #[cfg(feature = "af-xdp")]
             Transmitter::AfXdp($sink) => $call,
+            #[cfg(feature = "dpdk")]
+            Transmitter::Dpdk($sink) => $call,
             Transmitter::Udp($sink) => $call,
             Transmitter::Pcap($sink) => $call,
         }

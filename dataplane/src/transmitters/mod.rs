@@ -4,6 +4,8 @@ pub mod af_packet;
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
 mod any;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod frames;
 pub mod pace;
 pub mod pcap;

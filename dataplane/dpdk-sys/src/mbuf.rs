@@ -1,0 +1,98 @@
+//! The mbuf, as far as a receiver reads it.
+
+use std::ffi::c_void;
+
+use crate::Mempool;
+
+/// A segment of a packet: the first fields of `struct rte_mbuf`. The shim asserts their places.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Mbuf {
+    buffer: *mut c_void,
+    iova: u64,
+    data_off: u16,
+    refcnt: u16,
+    segments: u16,
+    port: u16,
+    offloads: u64,
+    packet_type: u32,
+    packet_len: u32,
+    data_len: u16,
+    vlan: u16,
+    hash: [u32; 2],
+    vlan_outer: u16,
+    buffer_len: u16,
+    pool: *mut Mempool,
+    next: *mut Self,
+}
+
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(Mbuf, data_off) == 16 && offset_of!(Mbuf, segments) == 20);
+    assert!(offset_of!(Mbuf, packet_len) == 36 && offset_of!(Mbuf, data_len) == 40);
+    assert!(offset_of!(Mbuf, pool) == 56 && offset_of!(Mbuf, next) == 64);
+};
+
+/// Alignment of an mbuf, and bytes from one to the next at least.
+pub const MBUF_ALIGN: usize = 64;
+
+/// `RTE_MBUF_F_RX_VLAN_STRIPPED`; the shim asserts its value.
+const VLAN_STRIPPED: u64 = 1 << 6;
+
+impl Mbuf {
+    /// The segment's first byte.
+    #[inline]
+    #[must_use]
+    pub const fn data(&self) -> *mut u8 {
+        self.buffer.cast::<u8>().wrapping_add(self.data_off as usize)
+    }
+
+    /// The tag that was taken out of the packet (priority and VLAN); `None` where none was.
+    #[inline]
+    #[must_use]
+    pub const fn stripped_tag(&self) -> Option<u16> {
+        if self.offloads & VLAN_STRIPPED == 0 { None } else { Some(self.vlan) }
+    }
+
+    /// Bytes before the segment's first one that are free.
+    #[inline]
+    #[must_use]
+    pub const fn headroom(&self) -> u32 {
+        self.data_off as u32
+    }
+
+    /// Bytes in the segment.
+    #[inline]
+    #[must_use]
+    pub const fn data_len(&self) -> u32 {
+        self.data_len as u32
+    }
+
+    /// Bytes in the packet; meant in its first segment alone.
+    #[inline]
+    #[must_use]
+    pub const fn packet_len(&self) -> u32 {
+        self.packet_len
+    }
+
+    /// Segments of the packet; meant in its first one alone.
+    #[inline]
+    #[must_use]
+    pub const fn segments(&self) -> usize {
+        self.segments as usize
+    }
+
+    /// The next segment, or null.
+    #[inline]
+    #[must_use]
+    pub const fn next(&self) -> *mut Self {
+        self.next
+    }
+
+    /// The pool that the segment goes back to.
+    #[inline]
+    #[must_use]
+    pub const fn pool(&self) -> *mut Mempool {
+        self.pool
+    }
+}
