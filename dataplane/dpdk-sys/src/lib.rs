@@ -104,7 +104,7 @@ pub struct Frame {
 /// Most mbufs or frames in one call of a burst.
 pub const BURST: u16 = 64;
 
-// SAFETY: the signatures are those of shim/shim.h, which the shim's own sources include.
+// The signatures are those of shim/shim.h, which the shim's own sources include.
 unsafe extern "C" {
     /// Starts EAL; once in a process. The calling thread's cores stay as they are.
     pub fn pfs_eal_init(argc: c_int, argv: *mut *mut c_char, sink: LogSink) -> c_int;
