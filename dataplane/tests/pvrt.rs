@@ -268,7 +268,9 @@ fn a_file_has_its_name_while_the_run_goes_on() {
     let mut worker = Compiled::with_engines(&program, Isa::detect(), Options::default(), made);
     let mut frames = case.frames.clone();
     let mut spans: Vec<&mut [u8]> = frames.iter_mut().map(Vec::as_mut_slice).collect();
-    worker.run(&mut SpanBatch::of_messages(&mut spans));
+    for burst in spans.chunks_mut(64) {
+        worker.run(&mut SpanBatch::of_messages(burst));
+    }
     worker.tick(0, None);
     let until = Instant::now() + Duration::from_secs(20);
     while !case.path("out").exists() {

@@ -76,7 +76,10 @@ fn settings_that_cannot_be() {
 fn flags_that_make_no_plan() {
     for (flags, words) in [
         ("--from nothing", ["--from nothing", "pcap:trace.pcap"]),
-        ("--from dpkg:eth0", ["no backend is called dpkg", "af_packet, af_xdp, udp, pcap, memory"]),
+        (
+            "--from dpkg:eth0",
+            ["no backend is called dpkg", "af_packet, af_xdp, dpdk, udp, pcap, memory"],
+        ),
         ("--from memory:63,packets=1", ["63", "64 to 65553"]),
         ("--from memory:64,pakets=1", ["unknown field `pakets`", "packets"]),
         ("--from memory:64,packets=1 --prog crc32d", ["crc32d", "crc32c"]),

@@ -47,8 +47,8 @@ fn what_eal_and_drivers_refuse_is_said_in_their_words() {
         .fails(1, &["attaching net_nothing0", "net_ring0"]);
     with_eal("run --dev net_af_packet0,iface=nosuchif --prog len").fails(1, &["nosuchif"]);
     with_eal("run --dev 0000:7f:1f.7 --prog len").fails(1, &["0000:7f:1f.7"]);
-    with_eal("run --from dpdk:net_ring0,queues=500,frames=2000000 --prog len")
-        .fails(2, &["500 queues of net_ring0"]);
+    with_eal("run --from dpdk:net_ring0,queues=2 --cores 0 --prog len --run-to-completion")
+        .fails(2, &["1 cores for 2 queues of net_ring0"]);
     with_eal("run --from dpdk:net_ring0,frames=7 --prog len").fails(2, &["frames 7"]);
     let help = pfs("run --dev net_null0 --prog len").args(["--eal", "--help"]).output();
     crate::common::Done::from(help.expect("it starts")).fails(1, &["--help"]);

@@ -210,7 +210,7 @@ fn what_cannot_be_sent_is_named() {
         (
             2,
             format!("tx {dns} --to eth:x"),
-            ["no backend is called eth", "af_packet, af_xdp, udp, pcap"],
+            ["no backend is called eth", "af_packet, af_xdp, dpdk, udp, pcap"],
         ),
         (2, format!("tx {dns} --to udp:127.0.0.1:9,gos=true"), ["unknown field `gos`", "gso"]),
         (2, format!("tx {dns} --pps 0 --to udp:127.0.0.1:9"), ["--pps 0", "above 0"]),
