@@ -181,3 +181,36 @@ fn full_batches_and_broken_chains_end() {
     assert_eq!(memory.classify(&mut take_all()), [Verdict::Deliver; 2]);
     assert!(Memory::new().classify(&mut take_all()).is_empty());
 }
+
+#[test]
+fn bare_payload_is_the_same_alone_and_beside_chains() {
+    // A rule with a match takes no bare payload.
+    let matches: RuleMatch =
+        serde_json::from_value(serde_json::json!({"protocol": "udp"})).unwrap();
+    let udp = Rule { matches, ..Rule::all("udp") };
+    let rules = || RuleSet::compile(&[udp.clone(), Rule::all("all")]).unwrap();
+    let mut alone = Memory::new();
+    for (payload, wire) in [(&b""[..], 0), (b"whole", 5), (b"cut", 9)] {
+        alone.add(payload, &[], wire);
+    }
+    let mut beside = Memory::new();
+    for (payload, wire) in [(&b""[..], 0), (b"whole", 5), (b"cut", 9)] {
+        beside.add(payload, &[], wire);
+    }
+    beside.add(b"two buffers", &[3], 11);
+    let mut quick = Classifier::new(Framing::Payload, rules());
+    let mut slow = Classifier::new(Framing::Payload, rules());
+    assert_eq!(alone.classify(&mut quick), [Verdict::Deliver; 3]);
+    assert_eq!(beside.classify(&mut slow), [Verdict::Deliver; 5]);
+    assert_eq!(alone.batch.descs(), &beside.batch.descs()[..3]);
+    assert_eq!(alone.batch.descs().iter().filter(|desc| desc.rule == 1).count(), 3);
+    assert_eq!(alone.payloads(), beside.payloads()[..3]);
+    let counters = quick.counters();
+    assert_eq!((counters.frames, counters.delivered, counters.truncated), (3, 3, 1));
+    assert_eq!(*counters.matched, [0, 3]);
+    // A span outside the region is found all the same.
+    let outside = Desc { offset: 1 << 40, len: 1, flags: Desc::SOM | Desc::EOM, ..Desc::default() };
+    alone.batch.push(outside, 1);
+    let verdicts = alone.classify(&mut quick);
+    assert_eq!(verdicts[3], Verdict::Malformed(Malformed::OutsideRegion));
+}
