@@ -185,9 +185,8 @@ fn full_batches_and_broken_chains_end() {
 #[test]
 fn bare_payload_is_the_same_alone_and_beside_chains() {
     // A rule with a match takes no bare payload.
-    let matches: RuleMatch =
-        serde_json::from_value(serde_json::json!({"protocol": "udp"})).unwrap();
-    let udp = Rule { matches, ..Rule::all("udp") };
+    let mut udp = Rule::all("udp");
+    udp.matches.protocol = Some(17);
     let rules = || RuleSet::compile(&[udp.clone(), Rule::all("all")]).unwrap();
     let mut alone = Memory::new();
     for (payload, wire) in [(&b""[..], 0), (b"whole", 5), (b"cut", 9)] {
