@@ -50,11 +50,16 @@ impl MbufPool {
             DpdkError::new(format!("memory for the mbufs of {}: {error}", spec.device), "")
         })?;
         let granted = region.granted().clone();
-        let huge = granted.pages.is_hugetlb();
+        // EAL without huge pages reckons with pages of 4 KiB, wherever the region lies.
+        // SAFETY: EAL runs.
+        let huge = granted.pages.is_hugetlb() && unsafe { sys::pfs_eal_has_hugepages() } != 0;
         if spec.is_pci() && !huge {
             return Err(DpdkError::new(
-                format!("{} needs its mbufs in huge pages, and got {}", spec.device, granted.pages),
-                "sysctl -w vm.nr_hugepages=128",
+                format!(
+                    "{} needs huge pages, for EAL and its mbufs, and these are in {}",
+                    spec.device, granted.pages
+                ),
+                "sysctl -w vm.nr_hugepages=128, and no --no-huge",
             ));
         }
         let page = if huge { granted.pages.bytes() as usize } else { 4096 };

@@ -217,7 +217,8 @@ fn put_tag_back(segment: &sys::Mbuf, tag: u16) -> bool {
     if segment.headroom() < TAG || (segment.data_len() as usize) < ADDRESSES {
         return false;
     }
-    let tag = [[0x81, 0x00], tag.to_be_bytes()].concat();
+    let [high, low] = tag.to_be_bytes();
+    let tag = [0x81, 0x00, high, low];
     let data = segment.data();
     // SAFETY: four bytes before the data are headroom and the addresses are data; the packet is
     // this receiver's alone.
