@@ -30,9 +30,10 @@ impl From<StoreError> for Failure {
             | StoreError::Number { .. }
             | StoreError::TooLong { .. }
             | StoreError::NoRaw => Self::usage(error),
-            StoreError::Missing(_) => {
-                Self::failed(format!("{error}: pfs vec create DIR --dim N makes one"))
-            }
+            StoreError::Missing(folder) => Self::failed(format!(
+                "{0} holds no collection; `pfs vec create {0} --dim N` makes one",
+                folder.display()
+            )),
             _ => Self::failed(error),
         }
     }
