@@ -46,8 +46,10 @@ impl Line {
     /// The line of a record: all that makes it anew elsewhere.
     pub(super) fn of_record(record: &Record) -> Self {
         let (id, id_hex) = either(&record.id);
-        let is_some = !record.metadata.is_empty();
-        let (meta, meta_hex) = is_some.then(|| either(&record.metadata)).unwrap_or_default();
+        let (meta, meta_hex) = match &record.metadata[..] {
+            [] => (None, None),
+            metadata => either(metadata),
+        };
         Self {
             id,
             id_hex,
