@@ -49,6 +49,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     };
     // What was read before an error is written all the same.
     let done = import.write().and(done);
+    import.shown.say(format!("{} written; merging segments", count(import.written)));
     let kept = keep(&collection);
     let written = count(import.written);
     drop(import);
@@ -219,7 +220,13 @@ impl Shown {
         let rate = count((written as f64 / spent) as u64);
         let left = self.length.map(|length| seconds_left(length, read, spent));
         let left = left.map(|left| format!(", {} s left", count(left))).unwrap_or_default();
-        self.progress.show(read, format!("{} written, {rate} a second{left}", count(written)));
+        self.say(format!("{} written, {rate} a second{left}", count(written)));
+    }
+
+    fn say(&self, text: String) {
+        if !self.progress.is_log() {
+            self.progress.show(self.read.get(), text);
+        }
     }
 }
 
