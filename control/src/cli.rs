@@ -12,6 +12,7 @@ use crate::pvrt::{BlobCommand, PlanFileArgs, RebuildArgs, RecvArgs, SendArgs};
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
 use crate::tx::TxArgs;
+use crate::vec::VecCommand;
 
 /// Packets to pinned cores, without copying their payload.
 #[derive(Debug, Parser)]
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// Serve, ask, import and export a key/value store.
     #[command(subcommand)]
     Kv(Box<KvCommand>),
+    /// Make, fill, search and check a collection of vectors.
+    #[command(subcommand)]
+    Vec(Box<VecCommand>),
     /// Make, fill, read and check a blob: the bytes that files are references into.
     #[command(subcommand)]
     Blob(BlobCommand),

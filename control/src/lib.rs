@@ -18,6 +18,7 @@ mod settings;
 mod smoke;
 mod token;
 mod tx;
+mod vec;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Detokenize(args) => token::detokenize(args),
         Command::Vocab(command) => token::vocab(command),
         Command::Kv(command) => kv::kv(command),
+        Command::Vec(command) => vec::vec(command),
         Command::Blob(command) => pvrt::blob(command),
         Command::Rebuild(args) => pvrt::rebuild(args),
         Command::PlanFile(args) => pvrt::plan_file(args),

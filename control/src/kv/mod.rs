@@ -22,6 +22,7 @@ use crate::failure::Failure;
 pub(crate) use args::KvCommand;
 use bytes::Form;
 use one::Entry;
+pub(crate) use transfer::{bytes as either_bytes, either};
 pub(crate) use values::SecretFrom;
 
 /// `pfs kv`.

@@ -64,7 +64,7 @@ enum Line {
 }
 
 /// Bytes as text, or as hexadecimal digits where they are none.
-fn either(bytes: &[u8]) -> (Option<String>, Option<String>) {
+pub(crate) fn either(bytes: &[u8]) -> (Option<String>, Option<String>) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return (Some(text.to_owned()), None);
     }
@@ -74,7 +74,11 @@ fn either(bytes: &[u8]) -> (Option<String>, Option<String>) {
 }
 
 /// The bytes that [`either`] made `text` or `digits` of.
-fn bytes(name: &str, text: Option<String>, digits: Option<String>) -> Result<Vec<u8>, String> {
+pub(crate) fn bytes(
+    name: &str,
+    text: Option<String>,
+    digits: Option<String>,
+) -> Result<Vec<u8>, String> {
     match (text, digits) {
         (Some(text), None) => Ok(text.into_bytes()),
         (None, Some(digits)) => unhex(digits.as_bytes()),

@@ -22,3 +22,4 @@ mod smoke;
 mod token;
 mod transfer;
 mod tx;
+mod vec;

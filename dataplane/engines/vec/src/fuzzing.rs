@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::collection::settings::{Raw, Settings};
 use crate::collection::shape::Shape;
 use crate::collection::state::{State, Written};
+use crate::import::{Format, Vectors};
 use crate::metric::Metric;
 use crate::part::memory::Memory;
 use crate::record::batch::{Batch, Put};
@@ -88,6 +89,33 @@ pub fn vec_log(data: &[u8]) {
 pub fn vec_segment(data: &[u8]) {
     for raw in [Raw::Bf16, Raw::I8, Raw::None] {
         segment::fuzzing::read(data, &shape(raw));
+    }
+}
+
+/// A file of vectors in each format: what is read of it is what its bytes say.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn vec_import(data: &[u8]) {
+    for format in [Format::Npy, Format::Fvecs, Format::Bvecs] {
+        let mut body = data;
+        if Vectors::open(&mut body, format).is_err() {
+            continue;
+        }
+        let mut vectors = Vectors::open(data, format).expect("as before");
+        let (mut vector, mut said, mut dim) = (Vec::new(), Vec::new(), None);
+        while let Ok(true) = vectors.next_into(&mut vector) {
+            assert_eq!(*dim.get_or_insert(vector.len()), vector.len());
+            if format != Format::Npy {
+                said.extend((vector.len() as u32).to_le_bytes());
+            }
+            if format == Format::Bvecs {
+                said.extend(vector.iter().map(|value| *value as u8));
+            } else {
+                said.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
+            }
+        }
+        assert!(body.starts_with(&said));
     }
 }
 

@@ -13,6 +13,7 @@ mod collection;
 mod element;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod import;
 pub mod index;
 mod indexes;
 pub mod kernels;

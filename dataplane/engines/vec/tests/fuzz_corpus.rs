@@ -3,6 +3,7 @@
 //! does not): without a fuzzer's guidance, but on every toolchain.
 
 use pfs_vec::fuzzing;
+use pfs_vec::import::npy_head;
 use pfs_vec::wal::{Fsync, Wal};
 
 include!("../../../../fuzz/replay.rs");
@@ -77,4 +78,20 @@ fn vec_segment() {
     bless("vec_segment", &seeds);
     replay("vec_segment", fuzzing::vec_segment);
     mutate(&seeds, fuzzing::vec_segment);
+}
+
+#[test]
+fn vec_import() {
+    let values: Vec<u8> = (0..12_u8).flat_map(|at| f32::from(at).to_le_bytes()).collect();
+    let npy = |rows, dim| [npy_head(rows, dim), values.clone()].concat();
+    let mut later = b"\x93NUMPY\x02\x00".to_vec();
+    later.extend(60_u32.to_le_bytes());
+    later.extend(&npy_head(6, 2)[10..70]);
+    let fvecs: Vec<u8> =
+        values.chunks(12).flat_map(|row| [&3_u32.to_le_bytes()[..], row].concat()).collect();
+    let bvecs: Vec<u8> = [4, 0, 0, 0, 9, 8, 7, 6].repeat(3);
+    let seeds = [npy(6, 2), npy(3, 4), npy(u64::MAX, 4096), later, fvecs, bvecs];
+    bless("vec_import", &seeds);
+    replay("vec_import", fuzzing::vec_import);
+    mutate(&seeds, fuzzing::vec_import);
 }
