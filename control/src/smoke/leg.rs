@@ -17,7 +17,7 @@ use super::capture::Capture;
 #[cfg(feature = "dpdk")]
 use super::dpdk::Vdev;
 use super::live::Sender;
-use super::replies::Replies;
+use super::replies::{Answers, Replies};
 use super::report::Row;
 use super::store::FLOWS;
 use super::text::{self, Text};
@@ -210,7 +210,7 @@ impl Leg<'_> {
         });
         match outcome {
             Ok((plan, report, replies)) => self.row(Some(plan), Some(report), &replies, Vec::new()),
-            Err(error) => self.row(None, None, &[], vec![error]),
+            Err(error) => self.row(None, None, &Answers::default(), vec![error]),
         }
     }
 
@@ -236,7 +236,7 @@ impl Leg<'_> {
     }
 
     /// The plan with what was granted, the run's report, and what was answered.
-    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Vec<Vec<u8>>), String> {
+    fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Answers), String> {
         let (from, mut sender) = self.ends()?;
         let mut asked = bench.plan(from, self.capture);
         let mut replies = None;
@@ -258,7 +258,7 @@ impl Leg<'_> {
         report.errors.extend(live.err());
         report.errors.extend(prepared.servers.stop().1);
         plan.grant_lanes(&report);
-        let replies = replies.map_or(Ok(Vec::new()), Replies::take)?;
+        let replies = replies.map_or_else(|| Ok(Answers::default()), Replies::take)?;
         Ok((plan, report, replies))
     }
 
@@ -275,7 +275,7 @@ impl Leg<'_> {
         &self,
         plan: Option<Plan>,
         report: Option<RunReport>,
-        replies: &[Vec<u8>],
+        replies: &Answers,
         mut errors: Vec<String>,
     ) -> Row {
         let report = report.as_ref();

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use pfs_dataplane::transmitters::af_packet::AfPacketTxSpec;
 use pfs_dataplane::transmitters::pcap::PcapSinkSpec;
 use pfs_dataplane::transmitters::replies::{ReplySpec, UdpReplySpec};
@@ -28,7 +30,25 @@ pub(super) enum Replies {
     /// In a file, when the leg has ended.
     File(PathBuf),
     /// To sockets, each read by a thread of its own.
-    Sockets { ended: Arc<AtomicBool>, threads: Vec<JoinHandle<Vec<Vec<u8>>>> },
+    Sockets { ended: Arc<AtomicBool>, threads: Vec<JoinHandle<Vec<Vec<u8>>>>, whole: bool },
+}
+
+/// Bytes that a socket holds of answers that nobody has read yet: all of a leg's.
+const BUFFER: usize = 32 << 20;
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) payloads: Vec<Vec<u8>>,
+    /// Whether none can have been lost at the end that reads: without CAP_NET_ADMIN its socket
+    /// holds some 200 KiB, and a reader that is not let run loses the rest.
+    pub(super) whole: bool,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { payloads: Vec::new(), whole: true }
+    }
 }
 
 impl Replies {
@@ -53,33 +73,34 @@ impl Replies {
             return Self::File(file.to_owned());
         }
         let ended = Arc::<AtomicBool>::default();
+        let whole = sockets.iter().all(|socket| setsockopt(socket, RcvBufForce, &BUFFER).is_ok());
         let read = |socket| {
             let ended = Arc::clone(&ended);
             thread::spawn(move || read(&socket, &ended))
         };
         let threads = sockets.into_iter().map(read).collect();
-        Self::Sockets { ended, threads }
+        Self::Sockets { ended, threads, whole }
     }
 
     /// All payloads that came, once the run has ended.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn take(self) -> Result<Vec<Vec<u8>>, String> {
+    pub(super) fn take(self) -> Result<Answers, String> {
         match self {
             Self::File(path) => {
                 let capture = Capture::load(&path).map_err(|failure| failure.to_string());
                 // Where it cannot be removed, the next leg replaces it.
                 let _ = fs::remove_file(&path);
-                capture.map(|capture| capture.payloads)
+                capture.map(|capture| Answers { payloads: capture.payloads, whole: true })
             }
-            Self::Sockets { ended, threads } => {
+            Self::Sockets { ended, threads, whole } => {
                 ended.store(true, Relaxed);
                 let mut all = Vec::new();
                 for thread in threads {
                     all.extend(thread.join().map_err(|_| "who reads replies panicked")?);
                 }
-                Ok(all)
+                Ok(Answers { payloads: all, whole })
             }
         }
     }

@@ -9,6 +9,7 @@ use pfs_dataplane::run::RuleResults;
 use pfs_kv::frame::{Builder, Frame, Operation, Status};
 
 use super::capture::Capture;
+use super::replies::Answers;
 use super::text::{frame, save};
 use crate::failure::Failure;
 use crate::kv::{Place, walk};
@@ -152,7 +153,7 @@ impl Load {
     ///
     /// # Errors
     /// What differs.
-    pub(super) fn check(&self, results: &[RuleResults], replies: &[Vec<u8>]) -> Result<(), String> {
+    pub(super) fn check(&self, results: &[RuleResults], replies: &Answers) -> Result<(), String> {
         let checked = self.counts(results).and_then(|()| self.answered(replies));
         let checked = checked.and_then(|()| self.content(Place::Folder(&self.folder)));
         self.forget();
@@ -189,10 +190,11 @@ impl Load {
         }
     }
 
-    /// Every get was answered once, with what the key had then.
-    fn answered(&self, replies: &[Vec<u8>]) -> Result<(), String> {
+    /// Every get was answered once, with what the key had then; where answers can have been lost
+    /// on their way, those that came.
+    fn answered(&self, replies: &Answers) -> Result<(), String> {
         let mut found = BTreeMap::new();
-        for reply in replies {
+        for reply in &replies.payloads {
             let frame = Frame::parse(reply).map_err(|error| format!("a reply: {error}"))?;
             for outcome in frame.outcomes() {
                 let place = (frame.sender(), frame.sequence(), outcome.index);
@@ -206,7 +208,12 @@ impl Load {
                 }
             }
         }
-        if let Some((place, _)) = self.answers.iter().find(|one| found.get(one.0) != Some(one.1)) {
+        let wrong = |(place, value): &(&(u64, u64, u16), &Option<Vec<u8>>)| match found.get(*place)
+        {
+            Some(came) => came != *value,
+            None => replies.whole || found.is_empty(),
+        };
+        if let Some((place, _)) = self.answers.iter().find(wrong) {
             let how = if found.contains_key(place) { "not what the key had" } else { "none" };
             return Err(format!(
                 "{} of {} gets were answered; the answer to {place:?} is {how}",
@@ -214,7 +221,7 @@ impl Load {
                 self.answers.len()
             ));
         }
-        if found.len() == self.answers.len() {
+        if found.keys().all(|place| self.answers.contains_key(place)) {
             return Ok(());
         }
         Err(format!("{} answers to {} gets", found.len(), self.answers.len()))
