@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pfs_dataplane::dpdk::DpdkSpec;
 use pfs_dataplane::netns::{NetNs, VethOptions};
+use pfs_dataplane::packet::{self, Fragment, Frame, Network};
 use pfs_dataplane::receivers::{Framing, SourceSpec};
 use pfs_dataplane::run::start;
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
@@ -142,12 +143,9 @@ impl Vdev {
 
 /// Whether an Ethernet frame, tagged or not, has an IPv4 fragment.
 fn is_fragment(frame: &[u8]) -> bool {
-    let mut at = 12;
-    while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
-        at += 4;
-    }
-    let flags = frame.get(at + 8..at + 10).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
-    frame.get(at..at + 2) == Some(&[0x08, 0x00]) && flags & 0x3fff != 0
+    let len = frame.len() as u32;
+    let parsed = packet::parse(Framing::Ethernet, Frame::new(frame, len, len));
+    parsed.is_ok_and(|parsed| parsed.network == Network::Ipv4 && parsed.fragment != Fragment::Whole)
 }
 
 /// A number that no other device of this process has.

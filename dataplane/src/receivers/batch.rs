@@ -1,6 +1,16 @@
 //! The batch that a receiver fills: up to 64 frames as descriptors.
 
+#[cfg(any(feature = "af-xdp", feature = "dpdk"))]
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pfs_rings::Desc;
+
+/// When a batch was polled: low 32 bits of the wall clock in nanoseconds, 1 for 0.
+#[cfg(any(feature = "af-xdp", feature = "dpdk"))]
+pub(super) fn now_ns() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_nanos() as u32).max(1)
+}
 
 /// Most descriptors in one batch.
 pub const BATCH: usize = 64;

@@ -1,7 +1,7 @@
 //! One queue's receiver: RX ring to batch, and frames back to the fill ring.
 
 use std::io;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use pfs_rings::{Desc, RegionView};
 use xsk_rs::FrameDesc;
@@ -15,6 +15,7 @@ use super::stage::{Stage, Step};
 use super::wait::Waiter;
 use crate::counters::{AfXdpCounters, SourceCounters};
 use crate::link::Link;
+use crate::receivers::batch::now_ns;
 use crate::receivers::{Batch, Framing, Granted, Receive, ReceiveError};
 
 /// Polls in a row that found nothing, after which the driver is woken and the socket asked
@@ -247,12 +248,6 @@ impl AfXdpReceiver {
         let doing = format!("receiving by AF_XDP from {} queue {}", self.name, self.queue());
         ReceiveError::Io { doing, source, fix }
     }
-}
-
-/// Low 32 bits of the wall clock in nanoseconds, 1 for 0.
-fn now_ns() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_nanos() as u32).max(1)
 }
 
 impl Receive for AfXdpReceiver {

@@ -11,11 +11,12 @@
 mod tests;
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use dpdk_sys as sys;
 use pfs_rings::{Desc, RegionView};
 
+use super::batch::now_ns;
 use super::{BATCH, Batch, Framing, Granted, Receive, ReceiveError};
 use crate::counters::{DpdkCounters, SourceCounters};
 use crate::dpdk::{DpdkSpec, Loans, Port, RxQueue, register_thread};
@@ -228,12 +229,6 @@ fn put_tag_back(segment: &sys::Mbuf, tag: u16) -> bool {
         std::ptr::copy_nonoverlapping(tag.as_ptr(), start.add(ADDRESSES), TAG as usize);
     }
     true
-}
-
-/// Low 32 bits of the wall clock in nanoseconds, 1 for 0.
-fn now_ns() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_nanos() as u32).max(1)
 }
 
 impl Receive for DpdkReceiver {
