@@ -6,13 +6,17 @@ default:
 setup:
     @sh .ci/setup
 
-# Build the pfs command, optimized, with every feature that this host supports.
+# Build pfs and pfs-bench, optimized, with every feature that this host supports.
 build: setup
-    cargo build --release --features "$(sh .ci/features)" -p pfs-control
+    cargo build --release --features "$(sh .ci/features)" -p pfs-control -p pfs-bench
 
 # Run real captures through every backend that this host grants, and compare digests.
 smoke: build
     "${CARGO_TARGET_DIR:-target}"/release/pfs smoke
+
+# Run smoke over real drivers of emulated cards, in a virtual machine: `all`, or kernels (5.10, 6.1, 6.12).
+vm-test *ARGS: build
+    @sh .ci/vm/run {{ARGS}}
 
 # Check format, lints and docs; run all tests, the model checks and the fuzz corpora.
 test: setup lint
@@ -26,15 +30,20 @@ lint:
     cargo clippy --workspace --all-targets --features "$(sh .ci/features all)" -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --features "$(sh .ci/features all)"
 
-# Measure against the peers that are installed; each row checks its answer.
-bench *ARGS: setup
-    cargo build --release -p pfs-bench --features "$(sh .ci/features)" --bins
-    "${CARGO_TARGET_DIR:-target}"/release/all {{ARGS}}
+# Measure against the peers that are installed, some minutes; refreshes docs/PERFORMANCE.md.
+bench *ARGS: build
+    "${CARGO_TARGET_DIR:-target}"/release/pfs-bench all --markdown docs/PERFORMANCE.md {{ARGS}}
 
-# Install the peers that benchmarks compare with: by apt, and tokenizers from PyPI and crates.io.
+# Count instructions of kernels and rings by callgrind; fails when one rose. `--renew` keeps new ones.
+gate *ARGS: build
+    "${CARGO_TARGET_DIR:-target}"/release/pfs-bench gate {{ARGS}}
+
+# Install the peers that benchmarks compare with: by apt, from PyPI and crates.io. Some minutes.
 bench-peers:
-    @sh .ci/apt-install tcpdump netsniff-ng dpdk dpdk-dev libdpdk-dev python3-venv
+    @sh .ci/apt-install tcpdump netsniff-ng dpdk dpdk-dev libdpdk-dev python3-venv redis-server valgrind
     @sh bench/token/install-peers
+    @sh bench/vec/install-peers
+    cargo build --release --locked --manifest-path bench/kv/peers/Cargo.toml
 
 # Rebuild the committed XDP object from its source (needs clang).
 ebpf:

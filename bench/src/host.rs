@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+pub use pfs_dataplane::pcpu::cycles;
 use pfs_dataplane::pin;
 use serde::{Deserialize, Serialize};
 
@@ -99,17 +100,6 @@ pub fn two_cores() -> [u32; 2] {
         [only] => [*only, *only],
         [first, second, ..] => [*first, *second],
     })
-}
-
-/// The time-stamp counter; 0 where user space has none.
-#[inline]
-#[must_use]
-pub fn cycles() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 has the counter, and Linux lets user space read it.
-    return unsafe { std::arch::x86_64::_rdtsc() };
-    #[cfg(not(target_arch = "x86_64"))]
-    0
 }
 
 #[cfg(test)]

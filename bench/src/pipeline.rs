@@ -13,7 +13,8 @@ use pfs_dataplane::transmitters::frames::{FrameSize, GenerateSpec};
 use serde::Serialize;
 
 use crate::host::{cycles, two_cores};
-use crate::report::{Report, Table, Target};
+use crate::interrupt;
+use crate::report::{Axis, Figure, PlanHash, Plot, Point, Report, Series, Shape, Table, Target};
 use crate::spec::spec;
 use crate::stats::{Shuffle, Spread};
 
@@ -79,6 +80,7 @@ struct Job {
 /// Measures all sizes in both modes.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
+    interrupt::watch();
     let mut report = Report::new("pipeline");
     let sizes = ["64", "imix", "1518"].map(|size| size.parse().expect("a size"));
     let modes = [Mode::Pipeline, Mode::RunToCompletion];
@@ -91,7 +93,7 @@ pub fn run(settings: &Settings) -> Report {
     // Round 0 warms up and is thrown away.
     for round in 0..=settings.rounds {
         shuffle.shuffle(&mut order);
-        for &at in &order {
+        for &at in order.iter().take_while(|_| !interrupt::asked()) {
             if let Err(error) = jobs[at].repeat(settings, round > 0) {
                 report.notes.push(format!("{} {:?}: {error}", jobs[at].size, jobs[at].mode));
                 jobs[at].right = false;
@@ -101,6 +103,15 @@ pub fn run(settings: &Settings) -> Report {
     let rows: Vec<Row> = jobs.into_iter().map(Job::sum_up).collect();
     report.right = rows.iter().all(|row| row.right);
     report.tables = vec![rates(&rows), stages(&rows)];
+    report.plots = plots(&rows);
+    report.figures = figures(&rows);
+    for core in two_cores() {
+        report.grants.pinned("receiver or worker", core);
+    }
+    for row in &rows {
+        let what = format!("{} {}", row.size, row.mode.name());
+        report.plans.push(PlanHash::of(&what, &planned(settings, row)));
+    }
     report.targets = vec![Target::holds(
         "memory → steer → ring → `crc32c`",
         "cycles by stage at 64 B, IMIX, 1518 B; digests right",
@@ -261,6 +272,64 @@ fn stages(rows: &[Row]) -> Table {
         table.row(head.into_iter().chain(figures).collect());
     }
     table
+}
+
+/// What a row's runs were made from.
+fn planned(settings: &Settings, row: &Row) -> serde_json::Value {
+    let Settings { packets, ring_slots, frames, .. } = settings;
+    serde_json::json!({
+        "source": { "memory": { "frame": row.size, "frames": frames, "packets": packets } },
+        "rule": "all",
+        "program": PROGRAM,
+        "lanes": { "mode": row.mode, "ring_slots": ring_slots, "cores": two_cores() },
+    })
+}
+
+fn figures(rows: &[Row]) -> Vec<Figure> {
+    let of = |row: &Row| {
+        let name = format!("{} {}", row.size, row.mode.name());
+        let rate = Figure::rate(name.clone(), "packets/s", &row.packets_per_second);
+        let stage = |(stage, spread): (&&str, &Spread)| {
+            Figure::cost(format!("{name}, {stage}"), "ticks/packet", spread)
+        };
+        [rate].into_iter().chain(row.stages.iter().map(stage)).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(of).collect()
+}
+
+fn plots(rows: &[Row]) -> Vec<Plot> {
+    let of = |mode: Mode, y: fn(&Row) -> &Spread| {
+        let here = rows.iter().filter(|row| row.mode == mode).enumerate();
+        let points = here.map(|(at, row)| Point::named(&row.size, at, y(row))).collect();
+        Series { name: mode.name().to_owned(), points }
+    };
+    let modes = [Mode::Pipeline, Mode::RunToCompletion];
+    let rate = Plot {
+        id: "pipeline-rate".into(),
+        title: format!("Memory source to `{PROGRAM}`"),
+        x: Axis::linear("frame", ""),
+        y: Axis::linear("rate", "packets/s"),
+        shape: Shape::Bars,
+        references: Vec::new(),
+        series: modes.map(|mode| of(mode, |row| &row.packets_per_second)).to_vec(),
+    };
+    let stages = rows.iter().map(|row| Series {
+        name: format!("{} {}", row.size, row.mode.name()),
+        points: (0..)
+            .zip(STAGES)
+            .filter_map(|(at, stage)| Some(Point::named(stage, at, row.stages.get(stage)?)))
+            .collect(),
+    });
+    let stages = Plot {
+        id: "pipeline-stages".into(),
+        title: "Cost of each stage".into(),
+        x: Axis::linear("stage", ""),
+        y: Axis::linear("cost", "ticks/packet"),
+        shape: Shape::Bars,
+        references: Vec::new(),
+        series: stages.collect(),
+    };
+    vec![rate, stages]
 }
 
 impl Mode {

@@ -3,7 +3,7 @@ vocabulary with longest match.
 
     exact.py [--most MIB_PER_CORPUS] [--engine pfs pfs-batch pfs-stream] [--vocabulary NAME...]
 
-Needs `corpora.py` and `install-peers` to have run, and `cargo build --release -p pfs-bench --bin token`.
+Needs `corpora.py` and `install-peers` to have run, and `cargo build --release -p pfs-bench`.
 Ends with 1 when an id differs, and says where.
 """
 
@@ -57,7 +57,7 @@ def ours(engine: str, vocabulary: str, file: str, texts: list[str]) -> array.arr
             end += len(each)
             ends.append(end)
         pathlib.Path(f"{sample}.ends").write_bytes(ends.tobytes())
-        command = [TARGET / "release/token", "ids", engine, vocabulary, file, sample]
+        command = [TARGET / "release/pfs-bench", "token", "ids", engine, vocabulary, file, sample]
         output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     ids = array.array("I")
     ids.frombytes(output)

@@ -35,6 +35,21 @@ def descriptions():
             yield line.removeprefix("Description: ").strip()
 
 
+def embed(sentences):
+    torch.set_num_threads(1)
+    model = load_model("cpu").to(torch.bfloat16)
+    made = np.empty((len(sentences), DIMENSIONS), dtype=np.float32)
+    order = sorted(range(len(sentences)), key=lambda at: len(sentences[at]))
+    for begin in range(0, len(sentences), CHUNK):
+        part = order[begin : begin + CHUNK]
+        with torch.inference_mode():
+            out = model.encode([sentences[at] for at in part], batch_size=128, convert_to_tensor=True)
+        out = out.float().numpy()
+        made[part] = out / np.linalg.norm(out, axis=1, keepdims=True)
+        print(f"{begin + len(part)} of {len(sentences)}", file=sys.stderr, flush=True)
+    return made
+
+
 def main():
     folder = Path(sys.argv[1])
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 61_000
@@ -43,17 +58,7 @@ def main():
     sentences = sentences[:count]
     if len(sentences) < count:
         sys.exit(f"only {len(sentences)} sentences; unpack wordnet-base below {folder}/wordnet")
-    torch.set_num_threads(1)
-    model = load_model("cpu").to(torch.bfloat16)
-    made = np.empty((count, DIMENSIONS), dtype=np.float32)
-    order = sorted(range(count), key=lambda at: len(sentences[at]))
-    for begin in range(0, count, CHUNK):
-        part = order[begin : begin + CHUNK]
-        with torch.inference_mode():
-            out = model.encode([sentences[at] for at in part], batch_size=128, convert_to_tensor=True)
-        out = out.float().numpy()
-        made[part] = out / np.linalg.norm(out, axis=1, keepdims=True)
-        print(f"{begin + len(part)} of {count}", file=sys.stderr, flush=True)
+    made = embed(sentences)
     (folder / "sentences.txt").write_text("\n".join(sentences) + "\n")
     np.save(folder / "real.npy", made)
 

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::bench::BenchArgs;
+use crate::cst::CstCommand;
 use crate::doctor::DoctorArgs;
 use crate::kv::KvCommand;
 use crate::plan::PlanFlags;
 use crate::pvrt::{BlobCommand, PlanFileArgs, RebuildArgs, RecvArgs, SendArgs};
 use crate::smoke::SmokeArgs;
 use crate::token::{DetokenizeArgs, TokenizeArgs, VocabCommand};
+use crate::top::TopArgs;
 use crate::tx::TxArgs;
 use crate::vec::VecCommand;
 
@@ -34,6 +37,8 @@ pub(crate) enum Command {
     Smoke(SmokeArgs),
     /// Receive packets and run programs on their payload.
     Run(Box<RunArgs>),
+    /// Watch a run that goes on: rates, rings, drops, cost of ops, latency.
+    Top(TopArgs),
     /// Make, check and explain plans.
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -52,6 +57,9 @@ pub(crate) enum Command {
     /// Make, fill, search and check a collection of vectors.
     #[command(subcommand)]
     Vec(Box<VecCommand>),
+    /// Keep, show, search and check syntax trees of source files.
+    #[command(subcommand)]
+    Cst(Box<CstCommand>),
     /// Make, fill, read and check a blob: the bytes that files are references into.
     #[command(subcommand)]
     Blob(BlobCommand),
@@ -63,6 +71,9 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Receive what `pfs send` sends, into a folder.
     Recv(RecvArgs),
+    /// Measure pfs beside its peers and the machine's limits, by the program `pfs-bench`.
+    #[command(disable_help_flag = true)]
+    Bench(BenchArgs),
     /// Check this host: for each lack its cause, its consequence and the command that mends it.
     Doctor(DoctorArgs),
     /// Detach the XDP program that pfs left on an interface.
@@ -88,9 +99,19 @@ pub(crate) struct RunArgs {
     /// Write the effective plan (what was asked, what was granted, what was rewritten) here.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan_out: Option<PathBuf>,
-    /// Serve counters at http://ADDR/metrics as Prometheus text.
+    /// Serve counters at http://ADDR/metrics as Prometheus text, and nothing else.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
+    /// Serve the web view at http://ADDR/, with /metrics, /live.json, /plan.json and /healthz.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// What a viewer of --http must know: 16 characters or more, or @FILE that holds them. Needed
+    /// where it is not on loopback.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) http_token: Option<String>,
+    /// Make no control socket: `pfs top` does not see this run.
+    #[arg(long)]
+    pub(crate) no_control: bool,
     /// Print the closing report as JSON on standard output; the live line goes away.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,9 @@
 //!
 //! The binary `pfs` is [`main`] and no more.
 
+mod bench;
 mod cli;
+mod cst;
 mod detach;
 mod doctor;
 mod failure;
@@ -17,8 +19,10 @@ mod run;
 mod settings;
 mod smoke;
 mod token;
+mod top;
 mod tx;
 mod vec;
+pub mod view;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -50,6 +54,7 @@ fn act(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Smoke(args) => smoke::smoke(args),
         Command::Run(args) => run::run(args),
+        Command::Top(args) => top::top(args),
         Command::Plan(command) => plan(command),
         Command::Tx(args) => tx::tx(args),
         Command::Tokenize(args) => token::tokenize(args),
@@ -57,11 +62,13 @@ fn act(command: &Command) -> Result<(), Failure> {
         Command::Vocab(command) => token::vocab(command),
         Command::Kv(command) => kv::kv(command),
         Command::Vec(command) => vec::vec(command),
+        Command::Cst(command) => cst::cst(command),
         Command::Blob(command) => pvrt::blob(command),
         Command::Rebuild(args) => pvrt::rebuild(args),
         Command::PlanFile(args) => pvrt::plan_file(args),
         Command::Send(args) => pvrt::send(args),
         Command::Recv(args) => pvrt::recv(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Detach(args) => detach::detach(args),
         Command::Completions { shell } => {

@@ -67,6 +67,20 @@ impl Books {
         books
     }
 
+    /// The books over totals of a run that goes on: what is delivered and not yet consumed is in
+    /// flight.
+    pub(crate) fn of_totals(
+        sources: &SourceCounters,
+        receivers: &ReceiverCounters,
+        mut workers: WorkerCounters,
+    ) -> Self {
+        // A worker may have published after its receiver: what it did since is not yet delivered.
+        let ahead = (workers.consumed + workers.bad_spans).saturating_sub(receivers.delivered);
+        workers.consumed = workers.consumed.saturating_sub(ahead);
+        let done = workers.consumed + workers.bad_spans;
+        Self::close(sources, receivers, &workers, receivers.delivered.saturating_sub(done))
+    }
+
     /// Packets lost, whatever the cause.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -75,6 +89,18 @@ impl Books {
             + self.dropped_no_frame
             + self.dropped_ring_full
             + self.dropped_malformed
+    }
+
+    /// Packets lost, by cause: the cause's name in the books, and how many.
+    #[must_use]
+    pub const fn drops(&self) -> [(&'static str, u64); 5] {
+        [
+            ("dropped_nic", self.dropped_nic),
+            ("dropped_kernel", self.dropped_kernel),
+            ("dropped_no_frame", self.dropped_no_frame),
+            ("dropped_ring_full", self.dropped_ring_full),
+            ("dropped_malformed", self.dropped_malformed),
+        ]
     }
 
     const fn unaccounted(&self) -> u64 {

@@ -21,6 +21,8 @@ pub enum Unit {
     Events,
     /// Token ids.
     Tokens,
+    /// Payload spans: a packet of several buffers has several.
+    Spans,
 }
 
 impl Unit {
@@ -33,6 +35,7 @@ impl Unit {
             Self::Cycles => "cycles",
             Self::Events => "events",
             Self::Tokens => "tokens",
+            Self::Spans => "spans",
         }
     }
 }
@@ -165,13 +168,14 @@ counter_table! {
         empty_polls: Events = "Polls that found nothing.",
         packets: Packets = "Packets taken out of batches.",
         bytes: Bytes = "Frame bytes of those packets.",
+        lent: Events = "Frame tokens that came with them, one for each span; less `returned`, those on loan.",
         filtered: Packets = "Packets that no rule selects.",
         dropped_malformed: Packets = "Packets whose headers do not parse.",
         dropped_ring_full: Packets = "Packets whose lane had no room.",
         delivered: Packets = "Packets handed to a worker.",
         delivered_bytes: Bytes = "Payload bytes handed to a worker.",
         truncated: Packets = "Packets delivered shorter than they were on the wire.",
-        returned: Events = "Frame tokens that came back from workers.",
+        returned: Events = "Frame tokens that came back, from workers or from what was not delivered.",
         waits: Events = "Times that the thread slept for packets.",
         poll_cycles: Cycles = "Cycles in polls that found packets.",
         classify_cycles: Cycles = "Cycles in parse, match and flow hash.",
@@ -191,6 +195,25 @@ counter_table! {
         waits: Events = "Times that the thread slept for descriptors.",
         program_cycles: Cycles = "Cycles in programs.",
         lane_cycles: Cycles = "Cycles in taking descriptors and returning frames.",
+    }
+}
+
+counter_table! {
+    /// What has gone through the rings of one lane, by their own indices.
+    LaneTotals, LaneCells {
+        pushed: Spans = "Spans pushed into the forward ring.",
+        taken: Spans = "Spans that the worker has taken out of it; `pushed` less these is the ring's occupancy.",
+        returned: Spans = "Spans whose frame tokens the receiver has back; `pushed` less these are in flight.",
+    }
+}
+
+counter_table! {
+    /// What one step of a rule's program has cost a worker: one op, or several in one pass.
+    StepCounters, StepCells {
+        messages: Packets = "Packets that the step has run over.",
+        bytes: Bytes = "Payload bytes of those packets.",
+        cycles: Cycles = "Cycles that it took.",
+        batches: Events = "Batches that it was called for.",
     }
 }
 
@@ -248,6 +271,76 @@ counts! {
         broken: Events = "Operations refused because the log could not be made durable before.",
         refused: Events = "Operations refused because key, value or burst was too long, or absolute keys were out.",
         unsynced: Events = "Shards that could not be made durable at the end.",
+    }
+}
+
+counts! {
+    /// What the op `cst` counts, of each worker and rule.
+    CstCounters {
+        files: Events = "Files parsed.",
+        nodes: Events = "Nodes of their trees.",
+        bytes: Bytes = "Bytes of whole files, parsed or not.",
+        with_errors: Events = "Files parsed with what their grammar has no place for.",
+        unknown: Events = "Files left out because neither name nor content tells a language of this build.",
+        unparsed: Events = "Files left out because their tree could not be taken.",
+        parse_timeouts: Events = "Files left out because parsing took longer than `parse_ms`.",
+        too_long: Events = "Files left out because they are longer than `max_bytes`.",
+        incomplete: Events = "Files left out because bytes were missing: lost, too late, or given up for others.",
+        damaged: Events = "Files left out because their bytes are not those that the sender had.",
+        foreign: Packets = "Payloads left out because they are no piece of a file of version 1.",
+        repeated_bytes: Bytes = "Payload dropped because it had come before.",
+        no_memory: Events = "Files left out because those half arrived took all of `memory`.",
+        no_stream: Packets = "Packets left out in flow mode: fragments, or headers not before the payload.",
+        kept: Events = "Trees kept in the op's folder.",
+        not_kept: Events = "Trees not kept because the folder could not be written to.",
+        not_flushed: Events = "Times that trees could not be made durable at the end.",
+    }
+}
+
+counts! {
+    /// What the op `vec` counts, of each worker and rule.
+    VecCounters {
+        frames: Packets = "Frames that were new: whole messages, and parts of some.",
+        messages: Events = "Messages whose operations were handed to collections.",
+        assembled: Events = "Of these, those put together from parts.",
+        puts: Events = "Records to be written.",
+        deletes: Events = "Deletes of records.",
+        touches: Events = "Accesses to records to be counted.",
+        associations: Events = "Associations to be made or ended.",
+        searches: Events = "Searches asked for.",
+        added: Events = "Records written that were not there before.",
+        replaced: Events = "Records written over others.",
+        deleted: Events = "Records deleted that were there.",
+        unknown: Events = "Operations left out because no collection has the name.",
+        wrong_dimension: Events = "Puts refused because the vector has not the collection's dimension.",
+        bad_vectors: Events = "Puts refused because a component is not finite, or the vector has no direction or no length to compare by.",
+        refused: Events = "Changes refused because text or metadata were too long.",
+        missing: Events = "Associations refused because one of their records was not there.",
+        failed: Events = "Changes refused because the collection's log takes no more: its disk is full or broken.",
+        searches_refused: Events = "Searches left out because the rule has no way for replies: name one in `replies`.",
+        searches_failed: Events = "Searches that the collection refused: a wrong vector, an exact one without raw vectors.",
+        damaged: Events = "Searches whose hits may lack some, because a segment is damaged: `pfs vec verify` tells which.",
+        timed_out: Events = "Messages given up because no part came for too long.",
+        evicted: Events = "Messages half arrived given up to make room for others.",
+        conflicts: Packets = "Parts left out because they do not go with those before.",
+        answers: Events = "Operations answered, errors included.",
+        too_large: Events = "Searches whose hits did not fit a datagram.",
+        no_way_back: Events = "Operations not answered because their sender cannot be: no UDP, a group's address, another kind of source.",
+        replies_sent: Packets = "Reply datagrams handed to the kernel.",
+        replies_dropped: Packets = "Reply datagrams dropped because the outgoing queue was full, or too many waited for the disk.",
+        replies_failed: Packets = "Reply datagrams that the kernel refused, or whose interface is gone.",
+        torn: Packets = "Frames left out because bytes were missing or changed.",
+        foreign: Packets = "Payloads left out because they are no frame of version 1.",
+        malformed: Packets = "Frames and messages left out whole because they have what no sender may write.",
+        replies: Packets = "Payloads left out because they are replies.",
+        skipped: Packets = "Frames missing when a later one came; less `late`, those lost or still under way.",
+        late: Packets = "Frames that came behind a later one and filled a gap.",
+        replayed: Packets = "Frames left out because they had come before.",
+        stale: Packets = "Frames left out because they were 64 or more behind: they may have come before.",
+        senders: Events = "Senders and streams met for the first time.",
+        joined: Events = "Of these, those met in the middle of their sequence.",
+        forgotten: Events = "Senders and streams forgotten because there were too many.",
+        unsynced: Events = "Collections that could not be made durable at the end.",
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each takes bytes as the fuzzer makes them and panics when a promise is broken.
 
+use crate::ops::cst::Piece;
 use crate::ops::ids;
 use crate::packet::{Fragment, Frame, Malformed, Parsed, Ports, flow_hash, lane_of, parse};
 use crate::pcpu::{Compiled, Isa, Program, Results, SpanBatch, optimize};
@@ -124,4 +125,16 @@ fn outcome(mut program: Compiled) -> (Results, Vec<Vec<u8>>) {
     let mut spans: Vec<&mut [u8]> = messages.iter_mut().map(Vec::as_mut_slice).collect();
     program.run(&mut SpanBatch::of_messages(&mut spans));
     (Results { ops: Vec::new(), ..program.results() }, messages)
+}
+
+/// Any bytes as a piece of a file: refused, or what it says it is, which writing it again gives.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn file_piece(data: &[u8]) {
+    let Some(piece) = Piece::read(data) else { return };
+    assert!(u64::from(piece.offset) + piece.bytes.len() as u64 <= u64::from(piece.total));
+    let mut again = Vec::new();
+    piece.write(&mut again);
+    assert!(data.starts_with(&again));
 }

@@ -1,6 +1,7 @@
 //! The dataplane: receivers, parse, match, steer and pCPU workers.
 
 pub mod books;
+pub mod costs;
 pub mod counters;
 pub mod dpdk;
 #[doc(hidden)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use pfs_dataplane::counters::{
-    CounterDef, DpdkCounters, KvCounters, PVRT_TABLE, ReceiverCounters, SourceCounters,
-    TokenCounters, WorkerCounters,
+    CounterDef, CstCounters, DpdkCounters, KvCounters, LaneTotals, PVRT_TABLE, ReceiverCounters,
+    SourceCounters, StepCounters, TokenCounters, VecCounters, WorkerCounters,
 };
 use pfs_dataplane::packet::Malformed;
 
@@ -39,22 +39,29 @@ fn page() -> String {
     section(&mut page, "worker", "what a worker counts", WorkerCounters::TABLE);
     section(
         &mut page,
-        "token",
-        "what the op `token` counts, for each worker and rule; under `engines` of a rule's results",
-        TokenCounters::TABLE,
+        "lane",
+        "what has gone through the rings from one receiver to one worker; in live views alone",
+        LaneTotals::TABLE,
     );
     section(
         &mut page,
-        "kv",
-        "what the op `kv` counts, for each worker and rule; under `engines` of a rule's results",
-        KvCounters::TABLE,
+        "step",
+        "what each step of a rule's program has cost each worker; under `steps` of a rule's results",
+        StepCounters::TABLE,
     );
-    section(
-        &mut page,
-        "pvrt",
-        "what the op `pvrt` counts, for each worker and rule; under `engines` of a rule's results",
-        PVRT_TABLE,
-    );
+    let engines = [
+        ("token", TokenCounters::TABLE),
+        ("kv", KvCounters::TABLE),
+        ("pvrt", PVRT_TABLE),
+        ("cst", CstCounters::TABLE),
+        ("vec", VecCounters::TABLE),
+    ];
+    for (op, table) in engines {
+        let what = format!(
+            "what the op `{op}` counts, for each worker and rule; under `engines` of a rule's results"
+        );
+        section(&mut page, op, &what, table);
+    }
     page += "\n## Kinds of `dropped_malformed`\n\nA receiver's report has them by name under `malformed`.\n\n";
     for kind in Malformed::ALL {
         page += &format!("- `{}`: {kind}\n", kind.name());

@@ -23,3 +23,8 @@ fn id_records() {
 fn program_text() {
     replay("program_text", fuzzing::program_text);
 }
+
+#[test]
+fn file_piece() {
+    replay("file_piece", fuzzing::file_piece);
+}

@@ -2,10 +2,7 @@
 //!
 //! A group that fails, hangs or is killed costs its own figures and no other's.
 
-mod from_op;
-mod from_packet;
-mod from_ring;
-
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -14,11 +11,12 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, setsid};
-use serde::de::DeserializeOwned;
 
-use crate::report::{Report, Target};
+use crate::host::Environment;
+use crate::interrupt;
+use crate::report::{Report, Target, html};
 
 /// Longest that a group may take.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -36,86 +34,89 @@ pub struct Settings {
     pub markdown: Option<PathBuf>,
 }
 
-/// One group: a binary beside this one.
+/// One group: a subcommand of this program.
 #[derive(Clone, Copy, Debug)]
 struct Group {
     name: &'static str,
     heading: &'static str,
     short: &'static [&'static str],
     thorough: &'static [&'static str],
-    report: fn(&Path) -> Result<Report, String>,
 }
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     Group {
         name: "ring",
         heading: "Rings",
         short: &["--rounds", "5", "--items", "2000000"],
         thorough: &["--rounds", "11"],
-        report: from_ring::report,
+    },
+    Group {
+        name: "pcores",
+        heading: "Workers on 1 to N cores",
+        short: &[
+            "--prog",
+            "crc32c",
+            "--prog",
+            "fnv64",
+            "--prog",
+            "xor:255",
+            "--rounds",
+            "5",
+            "--trial-ms",
+            "50",
+            "--retries",
+            "1",
+        ],
+        thorough: &["--rounds", "9", "--burst", "8,64", "--span-len", "256,1400,4096"],
     },
     Group {
         name: "op",
         heading: "Payload operations",
         short: &["--trials", "3", "--trial-ms", "5"],
         thorough: &["--trials", "7"],
-        report: from_op::report,
     },
-    Group {
-        name: "packet",
-        heading: "Parse, match, classify",
-        short: &[],
-        thorough: &[],
-        report: from_packet::report,
-    },
+    Group { name: "packet", heading: "Parse, match, classify", short: &[], thorough: &[] },
     Group {
         name: "pipeline",
         heading: "Memory to program",
         short: &["--rounds", "5"],
         thorough: &["--rounds", "15", "--packets", "5000000"],
-        report: read,
     },
     Group {
-        name: "op_token",
+        name: "op-token",
         heading: "Token ids in a worker",
         short: &["--rounds", "5", "--bytes", "100000000"],
         thorough: &["--rounds", "9", "--bytes", "200000000"],
-        report: read,
     },
     Group {
-        name: "op_pvrt",
+        name: "op-pvrt",
         heading: "Files from frames in a worker",
         short: &["--rounds", "5", "--bytes", "134217728"],
         thorough: &["--rounds", "9"],
-        report: read,
     },
     Group {
         name: "rx",
         heading: "Receivers on a veth pair",
-        short: &["--rounds", "5", "--trial-ms", "600"],
-        thorough: &["--rounds", "11", "--trial-ms", "2000"],
-        report: read,
+        short: &["--preset", "short"],
+        thorough: &["--preset", "standard", "--sizes", "64"],
     },
     Group {
         name: "overload",
         heading: "Overload",
         short: &["--rounds", "3", "--trial-ms", "500"],
         thorough: &["--rounds", "7", "--trial-ms", "2000"],
-        report: read,
     },
     Group {
         name: "token",
         heading: "Tokenizer",
         short: &["--rounds", "3"],
         thorough: &["--rounds", "7"],
-        report: read,
     },
     Group {
         name: "kv",
         heading: "Key/value store",
         short: &["--rounds", "3"],
         thorough: &["--rounds", "7"],
-        report: read,
     },
 ];
 
@@ -132,9 +133,14 @@ pub fn run(settings: &Settings) -> ExitCode {
         eprintln!("making {}: {error}", settings.out.display());
         return ExitCode::FAILURE;
     }
+    interrupt::watch();
     let mut reports = Vec::new();
     let wanted = |name: &str| settings.only.is_empty() || settings.only.iter().any(|o| o == name);
     for group in GROUPS.iter().filter(|group| wanted(group.name)) {
+        if interrupt::asked() {
+            eprintln!("interrupted: {} and what comes after it were not measured", group.name);
+            break;
+        }
         eprintln!("running {} …", group.name);
         let report = group.measure(settings).unwrap_or_else(|error| {
             let mut report = Report::new(group.name);
@@ -147,9 +153,18 @@ pub fn run(settings: &Settings) -> ExitCode {
     }
     let missed = missed(&reports);
     println!("{missed}");
+    let pages: Vec<Report> = reports.iter().map(|(_, report)| report.clone()).collect();
+    if let Err(error) = html::write(&pages, &settings.out.join("report.html")) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if interrupt::asked() {
+        // A page with gaps would stand for the whole.
+        return ExitCode::FAILURE;
+    }
     let right = reports.iter().all(|(_, report)| report.right);
     if let Some(path) = &settings.markdown
-        && let Err(error) = fs::write(path, markdown(&reports) + &missed)
+        && let Err(error) = fs::write(path, markdown(&with_earlier(reports, &settings.out)))
     {
         eprintln!("writing {}: {error}", path.display());
         return ExitCode::FAILURE;
@@ -157,41 +172,60 @@ pub fn run(settings: &Settings) -> ExitCode {
     if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// All groups in their order: those just measured, and of the others what an earlier run has left.
+fn with_earlier(
+    mut reports: Vec<(&'static str, Report)>,
+    out: &Path,
+) -> Vec<(&'static str, Report)> {
+    let mut all = Vec::new();
+    for group in &GROUPS {
+        let now = reports.iter().position(|(heading, _)| *heading == group.heading);
+        match now {
+            Some(at) => all.push(reports.swap_remove(at)),
+            None => all.extend(read(&group.json(out)).ok().map(|report| (group.heading, report))),
+        }
+    }
+    all
+}
+
 /// The process of one group: leaves its parent's session, asks for the scheduler's favour, and
-/// becomes the group's program.
+/// becomes this program again, with other arguments. Returns only with what went wrong.
 #[must_use]
-pub fn become_group(program: &Path, arguments: &[String]) -> ExitCode {
+pub fn alone(arguments: &[OsString]) -> String {
     // Both may be refused, in containers for instance: the figures are then noisier, that is all.
     let _ = setsid();
     let _ = fs::write("/proc/self/autogroup", "-19");
-    let error = Command::new(program).args(arguments).exec();
-    eprintln!("starting {}: {error}", program.display());
-    ExitCode::FAILURE
+    match std::env::current_exe() {
+        Ok(me) => {
+            let error = Command::new(&me).args(arguments).exec();
+            format!("starting {}: {error}", me.display())
+        }
+        Err(error) => format!("finding this program: {error}"),
+    }
 }
 
 impl Group {
+    fn json(&self, out: &Path) -> PathBuf {
+        out.join(format!("{}.json", self.name))
+    }
+
     fn measure(&self, settings: &Settings) -> Result<Report, String> {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
-        let json = settings.out.join(format!("{}.json", self.name));
+        let json = self.json(&settings.out);
         // An earlier run's figures must not pass for this one's.
         let _ = fs::remove_file(&json);
         let log = fs::File::create(settings.out.join(format!("{}.log", self.name)))
             .map_err(|error| error.to_string())?;
         let mut command = Command::new(&me);
-        command.arg("become").arg(me.with_file_name(self.name));
+        command.args(["alone", self.name]);
         command.args(if settings.thorough { self.thorough } else { self.short });
-        if self.name == "packet" {
-            // It prints a table and no more.
-            command.stdout(fs::File::create(&json).map_err(|error| error.to_string())?);
-        } else {
-            command.arg("--json").arg(&json);
-            command.stdout(log.try_clone().map_err(|error| error.to_string())?);
-        }
+        command.arg("--json").arg(&json);
+        command.stdout(log.try_clone().map_err(|error| error.to_string())?);
         command.stderr(log).stdin(Stdio::null());
         let child = command.spawn().map_err(|error| format!("starting {}: {error}", self.name))?;
         let ended = wait(child)?;
-        let mut report = (self.report)(&json).map_err(|error| format!("{error}; it {ended}"))?;
-        if ended != "ended well" {
+        let mut report = read(&json).map_err(|error| format!("{error}; it {ended}"))?;
+        if ended != "ended well" && !report.interrupted {
             report.notes.push(format!("the group {ended}"));
             report.right = false;
         }
@@ -199,33 +233,34 @@ impl Group {
     }
 }
 
-/// Waits for a group's end and says how it was.
+/// Waits for a group's end and says how it was. A signal to this process goes on to the group,
+/// which then writes what it has.
 fn wait(mut child: Child) -> Result<String, String> {
     let deadline = Instant::now() + LIMIT;
+    // Its own session, if it got one: then its children go with it.
+    let group = Pid::from_raw(child.id().cast_signed());
+    let mut told = false;
     loop {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) if status.success() => return Ok("ended well".to_owned()),
             Some(status) => return Ok(format!("ended with {status}")),
             None if Instant::now() > deadline => {
-                // Its own session, if it got one: then its children go with it.
-                let group = Pid::from_raw(child.id().cast_signed());
                 if killpg(group, Signal::SIGKILL).is_err() {
                     let _ = child.kill();
                 }
                 let _ = child.wait();
                 return Ok(format!("was ended after {} s", LIMIT.as_secs()));
             }
+            None if interrupt::asked() && !told => {
+                told = true;
+                let _ = kill(group, Signal::SIGINT);
+            }
             None => thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-/// A report that its group wrote as such.
 fn read(path: &Path) -> Result<Report, String> {
-    parse(path)
-}
-
-fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     let text = fs::read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
     serde_json::from_slice(&text).map_err(|error| format!("reading {}: {error}", path.display()))
 }
@@ -245,20 +280,19 @@ fn markdown(reports: &[(&str, Report)]) -> String {
     if let Some((_, first)) = reports.first() {
         let environment = &first.environment;
         let below = if environment.virtual_machine { ", virtual machine" } else { "" };
-        text += "## Figures\n\n";
         let _ = writeln!(
             text,
-            "Measured {} on {} ({} cores{below}), Linux {}, commit {}.",
-            environment.date,
-            environment.processor,
-            environment.cores,
-            environment.kernel,
-            environment.commit
+            "## Figures\n\nOn {} ({} cores{below}), Linux {}.",
+            environment.processor, environment.cores, environment.kernel
         );
     }
     for (heading, report) in reports {
-        let load = &report.environment.load;
-        let _ = write!(text, "\n### {heading}\n\nLoad before: {load}.\n\n{}", report.markdown());
+        let Environment { date, commit, load, .. } = &report.environment;
+        let _ = write!(
+            text,
+            "\n### {heading}\n\nMeasured {date}, commit {commit}, load before: {load}.\n\n{}",
+            report.markdown()
+        );
     }
-    text
+    text + &missed(reports)
 }

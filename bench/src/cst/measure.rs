@@ -16,7 +16,7 @@ fn cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Into::into)
 }
 
-fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+pub(super) fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
     let start = cpu();
     let result = std::hint::black_box(work());
     *sum += cpu().saturating_sub(start);

@@ -2,6 +2,7 @@
 
 pub mod corpus;
 pub mod measure;
+pub mod queries;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub fn run(settings: &Settings) -> Report {
                 let dictionaries = grammar.trained().map_or(0, |trained| trained.write().len());
                 tell(&mut report, name, &totals, dictionaries);
                 raw.insert(name.clone(), json!(format!("{totals:?}")));
+                ask(&mut report, name, &queries::measure(&grammar, &sources));
             }
             Err(error) => {
                 report.right = false;
@@ -52,6 +54,42 @@ pub fn run(settings: &Settings) -> Report {
     }
     report.raw = raw.into();
     report
+}
+
+/// Queries: times of both, and what ours are to reach.
+fn ask(report: &mut Report, name: &str, rows: &Result<Vec<queries::Row>, String>) {
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => {
+            report.right = false;
+            report.notes.push(format!("{name}: {error}"));
+            return;
+        }
+    };
+    let title = format!("{name}: published queries, the same matches over live and hot trees");
+    let columns = ["query", "matches", "live, ms", "hot, ms", "times as fast"];
+    let mut table = Table::new(title, &columns);
+    for row in rows {
+        let (live, hot) = (row.live.as_secs_f64() * 1e3, row.hot.as_secs_f64() * 1e3);
+        let ratio = live / hot;
+        table.row(vec![
+            row.name.to_owned(),
+            row.matches.to_string(),
+            format!("{live:.1}"),
+            format!("{hot:.1}"),
+            format!("{ratio:.2}"),
+        ]);
+        let what = format!("{name}: query {} over the hot form", row.name);
+        let measured = format!("{ratio:.2} ×");
+        report.targets.push(Target::at_least(
+            &what,
+            "≥ 1 × tree-sitter's own".into(),
+            measured,
+            ratio,
+            1.0,
+        ));
+    }
+    report.tables.push(table);
 }
 
 fn per(nodes: usize, time: Duration) -> f64 {

@@ -152,7 +152,7 @@ fn run_one(settings: &Settings, engine: &str, peer: bool) -> Result<Vec<(String,
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(if peer { &settings.peers } else { &own });
     if !peer {
-        command.arg("--child");
+        command.args(["kv", "--child"]);
     }
     command.arg(engine).arg(settings.keys.to_string()).arg(&settings.folder);
     let output = command.output().map_err(|error| error.to_string())?;

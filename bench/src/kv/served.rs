@@ -68,8 +68,8 @@ impl Served {
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(own);
         match folder {
-            Some(folder) => command.args(["--child", "serve-disk", &loops]).arg(folder),
-            None => command.args(["--child", "serve", &loops, "."]),
+            Some(folder) => command.args(["kv", "--child", "serve-disk", &loops]).arg(folder),
+            None => command.args(["kv", "--child", "serve", &loops, "."]),
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -108,14 +108,14 @@ impl Served {
         Ok(Some(served))
     }
 
-    /// Seconds of CPU time so far: ticks of 10 ms.
+    /// Seconds of CPU time so far, of all its threads.
     fn cpu(&self) -> f64 {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: f64 =
-            fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-        ticks / 100.0
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let nanoseconds = |task: std::fs::DirEntry| -> Option<f64> {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse().ok()
+        };
+        tasks.into_iter().flatten().flatten().filter_map(nanoseconds).sum::<f64>() / 1e9
     }
 
     /// Plays `script`, which does `count` things: millions per CPU second and per second.
@@ -130,7 +130,7 @@ impl Served {
             Client::connect(address, connections).map_err(|error| error.to_string())?;
         let (cpu, began) = (self.cpu(), Instant::now());
         client.play(script)?;
-        let (wall, cpu) = (began.elapsed().as_secs_f64(), (self.cpu() - cpu).max(0.01));
+        let (wall, cpu) = (began.elapsed().as_secs_f64(), (self.cpu() - cpu).max(1e-6));
         Ok((count as f64 / cpu / 1e6, count as f64 / wall / 1e6))
     }
 }

@@ -1,77 +1,8 @@
-//! What the kernels run over: buffers whose content can be told from the position, and spans.
-
-use std::io;
-use std::ptr::NonNull;
+//! What the kernels run over: lists of spans.
 
 use pfs_dataplane::pcpu::{AHEAD, BATCH, SpanBatch};
 
-/// Anonymous memory on transparent huge pages where the kernel grants them, all written.
-pub(super) struct Buffer {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-impl Buffer {
-    /// `len` bytes (a multiple of 8), filled.
-    pub(super) fn new(len: usize) -> io::Result<Self> {
-        let len = len.next_multiple_of(2 << 20);
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a fresh anonymous mapping; advice cannot harm it.
-        let base = unsafe {
-            let at = libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0);
-            if at == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
-            libc::madvise(at, len, libc::MADV_HUGEPAGE);
-            NonNull::new(at.cast()).ok_or_else(io::Error::last_os_error)?
-        };
-        let mut buffer = Self { base, len };
-        for (i, word) in buffer.bytes_mut().as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *word = word_at(i);
-        }
-        Ok(buffer)
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped for as long as `self`; writers go through `&mut` or `ptr`.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, exclusive by `&mut`.
-        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
-    }
-
-    pub(super) fn ptr(&mut self) -> *mut u8 {
-        self.base.as_ptr()
-    }
-
-    /// Whether every byte of `spans` is `map` of what it was filled with.
-    pub(super) fn is_mapped(&self, spans: &Spans, map: impl Fn(u8) -> u8) -> bool {
-        spans.list.iter().all(|&(from, len)| {
-            let now = &self.bytes()[from as usize..][..len as usize];
-            now.iter()
-                .zip(from..)
-                .all(|(&byte, at)| byte == map(word_at(at as usize / 8)[at as usize % 8]))
-        })
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `new` made; no borrow outlives `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-    }
-}
-
-/// The eight bytes that a buffer is filled with at word `i`: the finalizer of SplitMix64.
-fn word_at(i: usize) -> [u8; 8] {
-    let mut z = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)).to_le_bytes()
-}
+use crate::memory::Buffer;
 
 /// A list of spans, cut into batches of 64.
 pub(super) struct Spans {
@@ -116,6 +47,11 @@ impl Spans {
             }
         }
         Self { group, list }
+    }
+
+    /// Whether every byte of them is `map` of what `buffer` was filled with.
+    pub(super) fn are_mapped(&self, buffer: &Buffer, map: impl Fn(u8) -> u8) -> bool {
+        self.list.iter().all(|&(from, len)| buffer.is_mapped(u64::from(from), len, &map))
     }
 
     pub(super) fn bytes(&self) -> u64 {

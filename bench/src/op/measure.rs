@@ -4,27 +4,24 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::host::cycles;
+use crate::stats::Spread;
+
 /// One row of the report.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     /// Kind and place of the spans.
-    pub group: &'static str,
+    pub(super) group: &'static str,
     /// Program, or the peer's name.
-    pub what: String,
+    pub(super) what: String,
     /// Instruction-set level of our kernels; `-` for peers.
-    pub isa: String,
-    /// Median rate in 10^9 payload bytes per second.
-    pub gb_per_s: f64,
-    /// Slowest trial.
-    pub min: f64,
-    /// Fastest trial.
-    pub max: f64,
-    /// Ticks of the time-stamp counter per payload byte, at the median.
-    pub ticks_per_byte: f64,
+    pub(super) isa: String,
+    /// Rate in 10^9 payload bytes per second.
+    pub(super) gb_per_s: Spread,
+    /// Ticks of the time-stamp counter per payload byte.
+    pub(super) ticks_per_byte: Spread,
     /// Whether the answer was that of the oracle.
-    pub ok: bool,
-    /// Each trial's rate.
-    pub trials: Vec<f64>,
+    pub(super) ok: bool,
 }
 
 /// How long to measure.
@@ -50,34 +47,20 @@ pub(super) fn measure(
     let mut rates = Vec::with_capacity(trials.count);
     let mut ticks = Vec::with_capacity(trials.count);
     for _ in 0..trials.count {
-        let (start, before) = (Instant::now(), tsc());
+        let (start, before) = (Instant::now(), cycles());
         (0..repeat).for_each(|_| pass());
-        let (time, after) = (start.elapsed(), tsc());
+        let (time, after) = (start.elapsed(), cycles());
         let total = (bytes * repeat) as f64;
         rates.push(total / time.as_nanos() as f64);
         ticks.push((after - before) as f64 / total);
     }
-    let mut sorted = rates.clone();
-    sorted.sort_by(f64::total_cmp);
-    ticks.sort_by(f64::total_cmp);
     let row = Row {
         group,
         what,
         isa: "-".into(),
-        gb_per_s: sorted[sorted.len() / 2],
-        min: sorted[0],
-        max: sorted[sorted.len() - 1],
-        ticks_per_byte: ticks[ticks.len() / 2],
+        gb_per_s: Spread::of(rates),
+        ticks_per_byte: Spread::of(ticks),
         ok: false,
-        trials: rates,
     };
     (row, 1 + repeat * trials.count as u64)
-}
-
-fn tsc() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 has `rdtsc`.
-    return unsafe { std::arch::x86_64::_rdtsc() };
-    #[cfg(not(target_arch = "x86_64"))]
-    0
 }

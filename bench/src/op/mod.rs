@@ -1,19 +1,25 @@
 //! Payload operations: our kernels at every level, beside peers and rooflines, in one run.
 
+mod costs;
 mod data;
 mod measure;
 mod peers;
+mod report;
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pfs_dataplane::pcpu::{Compiled, FNV_BASIS, Isa, Op, Options, Program, SpanBatch, oracle};
-use serde::Serialize;
+use pfs_rings::{PageSize, PageWish};
 
-use data::{Buffer, Spans};
-pub use measure::Row;
-use measure::{Trials, measure};
+use data::Spans;
+use measure::{Row, Trials, measure};
 use peers::{Answer, Peer};
+
+use crate::interrupt;
+use crate::memory::Buffer;
+use crate::report::{Grants, Report};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -32,49 +38,34 @@ pub struct Settings {
     pub big_bytes: usize,
     /// Spans that our kernels fetch ahead; `None`: their own choice.
     pub prefetch_spans: Option<usize>,
-}
-
-/// All rows of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Best level of this host.
-    pub isa: Isa,
-    /// The processor's name.
-    pub processor: String,
-    /// The rows, in the order measured.
-    pub rows: Vec<Row>,
+    /// Whether to measure cost classes, and the file to keep them in.
+    pub costs: Option<PathBuf>,
 }
 
 const SINGLE: [&str; 7] =
     ["crc32c", "counteq:0", "xor:255", "add:7", "fnv64", "hist8", "crc32c:chain"];
 const FOUR: &str = "xor:255,add:7,counteq:0,crc32c";
 
-/// Measures what `settings` select and prints the table on the way.
+/// Measures what `settings` select.
 ///
-/// # Panics
+/// # Errors
 /// When the large buffer cannot be mapped.
-#[must_use]
-pub fn run(settings: &Settings) -> Report {
-    let processor = processor();
-    println!("processor: {processor}; best level: {}", Isa::detect());
-    println!(
-        "{:<11} {:<34} {:<8} {:>7} {:>7} {:>7} {:>9}  answer",
-        "spans", "what", "level", "GB/s", "min", "max", "ticks/B"
-    );
-    let mut bench = Bench { settings, rows: Vec::new() };
-    bench.run();
-    Report { isa: Isa::detect(), processor, rows: bench.rows }
-}
-
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name")).unwrap_or(": unknown");
-    line.split(':').nth(1).unwrap_or_default().trim().into()
+pub fn run(settings: &Settings) -> Result<Report, String> {
+    interrupt::watch();
+    let mut bench = Bench { settings, rows: Vec::new(), grants: Grants::default() };
+    bench.run()?;
+    let mut report = report::report(&bench.rows);
+    report.grants = bench.grants;
+    if let Some(path) = &settings.costs {
+        costs::add(&mut report, path, settings.trials);
+    }
+    Ok(report)
 }
 
 struct Bench<'a> {
     settings: &'a Settings,
     rows: Vec<Row>,
+    grants: Grants,
 }
 
 /// How the four ops are run.
@@ -88,7 +79,7 @@ struct Mode {
 const PLAIN: Mode = Mode { label: "", fuse: true, keeps_payload: true };
 
 impl Bench<'_> {
-    fn run(&mut self) {
+    fn run(&mut self) -> Result<(), String> {
         let groups = [
             Spans::regular("l1 4K", 8, 4096, 4096),
             Spans::regular("l2 4K", 64, 4096, 4096),
@@ -98,27 +89,21 @@ impl Bench<'_> {
             Spans::mixed("mixed"),
         ];
         for spans in &groups {
-            if self.wants_group(spans) {
-                self.group(spans, 1 << 20);
-            }
+            self.group(spans, 1 << 20)?;
         }
         let big = self.settings.big_bytes;
-        let dram = Spans::regular("dram 4K", (big / 2 / 4096) as u32, 4096, 4096);
-        if self.wants_group(&dram) {
-            self.group(&dram, big / 2);
-        }
-        let scattered = Spans::scattered("scattered", 1 << 18, big as u64);
-        if self.wants_group(&scattered) {
-            self.group(&scattered, big);
-        }
+        self.group(&Spans::regular("dram 4K", (big / 2 / 4096) as u32, 4096, 4096), big / 2)?;
+        self.group(&Spans::scattered("scattered", 1 << 18, big as u64), big)
     }
 
-    fn wants_group(&self, spans: &Spans) -> bool {
-        spans.group.starts_with(&self.settings.group)
-    }
-
-    fn group(&mut self, spans: &Spans, bytes: usize) {
-        let mut buffer = Buffer::new(bytes).expect("mapping the buffer: choose --big-mib");
+    fn group(&mut self, spans: &Spans, bytes: usize) -> Result<(), String> {
+        if !spans.group.starts_with(&self.settings.group) || interrupt::asked() {
+            return Ok(());
+        }
+        let pages = PageWish::AtMost(PageSize::Huge2M);
+        let mut buffer = Buffer::new(bytes as u64, pages, None)
+            .map_err(|error| format!("{error}; see --big-mib"))?;
+        self.grants.add(&format!("payload of {}", spans.group), buffer.granted());
         for peer in peers::all() {
             self.peer(spans, &mut buffer, &peer);
         }
@@ -133,10 +118,11 @@ impl Bench<'_> {
         for mode in modes {
             self.levels(spans, &mut buffer, FOUR, mode);
         }
+        Ok(())
     }
 
     fn wants(&self, spans: &Spans, what: &str) -> bool {
-        format!("{}/{what}", spans.group).contains(&self.settings.filter)
+        !interrupt::asked() && format!("{}/{what}", spans.group).contains(&self.settings.filter)
     }
 
     fn trials(&self) -> Trials {
@@ -144,21 +130,6 @@ impl Bench<'_> {
             count: self.settings.trials,
             length: Duration::from_millis(self.settings.trial_ms),
         }
-    }
-
-    fn done(&mut self, row: Row) {
-        println!(
-            "{:<11} {:<34} {:<8} {:>7.2} {:>7.2} {:>7.2} {:>9.4}  {}",
-            row.group,
-            row.what,
-            row.isa,
-            row.gb_per_s,
-            row.min,
-            row.max,
-            row.ticks_per_byte,
-            if row.ok { "right" } else { "WRONG" }
-        );
-        self.rows.push(row);
     }
 
     fn peer(&mut self, spans: &Spans, buffer: &mut Buffer, peer: &Peer) {
@@ -176,7 +147,7 @@ impl Bench<'_> {
         row.ok = match peer.answer {
             Answer::Flipped => undo(spans, buffer, "xor:255", passes % 2),
             Answer::Plus7 => undo(spans, buffer, &minus7(passes), 1),
-            Answer::Unchanged => buffer.is_mapped(spans, |byte| byte),
+            Answer::Unchanged => spans.are_mapped(buffer, |byte| byte),
             Answer::Words => sum == if passes % 2 == 1 { words(spans, buffer) } else { 0 },
             Answer::Crc => sum == expected(&Op::Crc32c(Default::default()), spans, buffer, passes),
             Answer::Zeros => sum == expected(&Op::CountEq(0), spans, buffer, passes),
@@ -185,7 +156,7 @@ impl Bench<'_> {
                 sum == expected(&op, spans, buffer, passes)
             }
         };
-        self.done(row);
+        self.rows.push(row);
     }
 
     fn levels(&mut self, spans: &Spans, buffer: &mut Buffer, text: &str, mode: Mode) {
@@ -210,7 +181,7 @@ impl Bench<'_> {
                 measure(self.trials(), spans.group, what.clone(), spans.bytes(), pass);
             row.isa = isa.to_string();
             row.ok = check(&compiled, spans, buffer, passes, mode);
-            self.done(row);
+            self.rows.push(row);
         }
     }
 }
@@ -227,7 +198,7 @@ fn undo(spans: &Spans, buffer: &mut Buffer, inverse: &str, times: u64) -> bool {
     let base = buffer.ptr();
     let mut batch = SpanBatch::default();
     (0..times).for_each(|_| spans.each_batch(base, &mut batch, |batch| compiled.run(batch)));
-    buffer.is_mapped(spans, |byte| byte)
+    spans.are_mapped(buffer, |byte| byte)
 }
 
 /// Whether `passes` passes gave what the oracle gives; puts transformed bytes back.

@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use pfs_dataplane::pcpu::{FNV_BASIS, oracle};
 
+use crate::roofline;
+
 /// A way to go over one span: takes the sum so far, gives back the new one.
 pub(super) struct Peer {
     pub(super) name: &'static str,
@@ -42,26 +44,34 @@ pub(super) fn all() -> Vec<Peer> {
         Peer { name: "plain add", span: plain_add, answer: Answer::Plus7 },
         Peer { name: "memcpy", span: memcpy, answer: Answer::Unchanged },
     ];
-    #[cfg(target_arch = "x86_64")]
-    if pfs_dataplane::pcpu::Isa::Avx512.is_available() {
-        peers.push(Peer { name: "roofline read", span: roofline::read, answer: Answer::Words });
-        peers.push(Peer {
-            name: "roofline read ahead",
-            span: roofline::read_ahead,
+    peers.extend([
+        Peer {
+            name: "roofline read",
+            span: |sum, span| sum ^ roofline::read(span, false),
             answer: Answer::Words,
-        });
-        peers.push(Peer {
+        },
+        Peer {
+            name: "roofline read ahead",
+            span: |sum, span| sum ^ roofline::read(span, true),
+            answer: Answer::Words,
+        },
+        Peer {
             name: "roofline read+write",
-            span: roofline::write,
+            span: |sum, span| rewrite(sum, span, false),
             answer: Answer::Unchanged,
-        });
-        peers.push(Peer {
+        },
+        Peer {
             name: "roofline read+write ahead",
-            span: roofline::write_ahead,
+            span: |sum, span| rewrite(sum, span, true),
             answer: Answer::Unchanged,
-        });
-    }
+        },
+    ]);
     peers
+}
+
+fn rewrite(sum: u64, span: &mut [u8], ahead: bool) -> u64 {
+    roofline::rewrite(span, ahead);
+    sum
 }
 
 fn crate_crc32c(sum: u64, span: &mut [u8]) -> u64 {
@@ -98,81 +108,4 @@ fn memcpy(sum: u64, span: &mut [u8]) -> u64 {
     }
     black_box(&to);
     sum
-}
-
-/// The fastest loops of ours that touch every whole 64-byte block of a span and do nothing else.
-#[cfg(target_arch = "x86_64")]
-mod roofline {
-    use std::arch::x86_64::*;
-    use std::hint::black_box;
-
-    /// Bytes that the `_ahead` variants fetch in advance, past the hardware's own prefetch.
-    const AHEAD: usize = 4096;
-
-    pub(super) fn read(sum: u64, span: &mut [u8]) -> u64 {
-        // SAFETY: only listed where AVX-512 is available.
-        sum ^ unsafe { read_avx512::<false>(span) }
-    }
-
-    pub(super) fn read_ahead(sum: u64, span: &mut [u8]) -> u64 {
-        // SAFETY: as above.
-        sum ^ unsafe { read_avx512::<true>(span) }
-    }
-
-    pub(super) fn write(sum: u64, span: &mut [u8]) -> u64 {
-        // SAFETY: as above.
-        unsafe { write_avx512::<false>(span) };
-        sum
-    }
-
-    pub(super) fn write_ahead(sum: u64, span: &mut [u8]) -> u64 {
-        // SAFETY: as above.
-        unsafe { write_avx512::<true>(span) };
-        sum
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn read_avx512<const FETCH: bool>(span: &[u8]) -> u64 {
-        let mut acc = [_mm512_setzero_si512(); 4];
-        let (fours, rest) = span.as_chunks::<256>();
-        for four in fours {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let at = four.as_ptr().wrapping_add(i * 64);
-                // SAFETY: inside the chunk; the prefetch of any address is harmless.
-                unsafe {
-                    if FETCH {
-                        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-                    }
-                    *acc = _mm512_xor_si512(*acc, _mm512_loadu_si512(at.cast()));
-                }
-            }
-        }
-        for one in rest.as_chunks::<64>().0 {
-            // SAFETY: inside the chunk.
-            acc[0] = _mm512_xor_si512(acc[0], unsafe { _mm512_loadu_si512(one.as_ptr().cast()) });
-        }
-        let pair = [_mm512_xor_si512(acc[0], acc[1]), _mm512_xor_si512(acc[2], acc[3])];
-        let mut words = [0u64; 8];
-        // SAFETY: 64 bytes.
-        unsafe {
-            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_xor_si512(pair[0], pair[1]));
-        }
-        words.iter().fold(0, |sum, word| sum ^ word)
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn write_avx512<const FETCH: bool>(span: &mut [u8]) {
-        // Zero, in a way that the compiler cannot know: else it would see that nothing changes.
-        let zero = _mm512_set1_epi64(black_box(0));
-        for one in span.as_chunks_mut::<64>().0 {
-            let at: *mut __m512i = one.as_mut_ptr().cast();
-            // SAFETY: inside the chunk; the prefetch of any address is harmless.
-            unsafe {
-                if FETCH {
-                    _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
-                }
-                _mm512_storeu_si512(at, _mm512_xor_si512(_mm512_loadu_si512(at), zero));
-            }
-        }
-    }
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::contenders::Contender;
 use super::item::Item;
-use super::run::{Cores, cycles, pin};
+use super::run::{Cores, pin};
+use crate::host::cycles;
 
 /// One run's one-way latencies, in nanoseconds.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::contenders::Contender;
 use super::item::Item;
+use crate::host::cycles;
 
 /// Slots of every ring.
 pub const SLOTS: usize = 4096;
@@ -42,17 +43,6 @@ pub fn pin(core: usize) {
     let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: core });
     let there = nix::sched::sched_getcpu().is_ok_and(|now| now == core);
     assert!(pinned && there, "cannot pin to core {core}; `taskset -p $$` shows what is allowed");
-}
-
-/// The time stamp counter.
-#[inline(always)]
-#[must_use]
-pub fn cycles() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: reading the counter has no precondition on x86-64.
-    return unsafe { std::arch::x86_64::_rdtsc() };
-    #[cfg(not(target_arch = "x86_64"))]
-    return 0;
 }
 
 /// Sends `items` through a ring of `C` in bursts of `BURST`.

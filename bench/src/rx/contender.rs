@@ -1,12 +1,18 @@
 //! The receivers that are compared: ours, and those that people use today.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use pfs_dataplane::dpdk::DpdkSpec;
 use pfs_dataplane::receivers::SourceSpec;
 use pfs_dataplane::receivers::af_packet::AfPacketSpec;
 use pfs_dataplane::receivers::af_xdp::{AfXdpSpec, WaitMode};
+use pfs_dataplane::receivers::udp::UdpSpec;
+use pfs_dataplane::transmitters::frames::FrameSize;
 use pfs_ebpf::XdpMode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::veth::TO;
+use super::receive::Ours;
+use super::sender::PORT;
 
 /// One receiver.
 #[derive(Clone, Debug)]
@@ -17,6 +23,8 @@ pub struct Contender {
     pub kind: Kind,
     /// XDP mode that must be found attached while it runs; `None`: no program.
     pub attached: Option<&'static str>,
+    /// Whether it is searched for rates without loss; else its rate at top speed is all.
+    pub searched: bool,
     /// What is run.
     pub what: What,
 }
@@ -29,26 +37,46 @@ pub enum Kind {
     PacketSocket,
     /// AF_XDP.
     Xdp,
+    /// A UDP socket, behind the kernel's own stack.
+    Socket,
 }
 
 /// What is run.
 #[derive(Clone, Debug)]
 pub enum What {
     /// This program itself, in a process of its own.
-    Ours(Ours),
+    Ours(Box<Ours>),
     /// A program of others.
     Peer(Peer),
 }
 
-/// How our receiver is to run, as its process is told.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ours {
-    /// The source.
-    pub source: SourceSpec,
-    /// The program.
-    pub program: String,
-    /// Whether the thread spins.
-    pub spin: bool,
+impl Contender {
+    /// Name of its test with frames of `size`, as CSIT names them: frame, threads and cores of the
+    /// data path, and what it is: `64b-1t1c-af_xdp-native-adaptive`.
+    #[must_use]
+    pub fn code(&self, size: FrameSize) -> String {
+        let size = match size {
+            FrameSize::Bytes(bytes) => format!("{bytes}b"),
+            FrameSize::Mix(_) => size.to_string(),
+        };
+        let name = self.name.strip_prefix("pfs ").unwrap_or(self.name);
+        format!("{size}-1t1c-{}", name.replace(' ', "-"))
+    }
+
+    /// Whether it is ours.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self.what, What::Ours(_))
+    }
+
+    /// Whether DPDK is in it, which wants huge pages.
+    #[must_use]
+    pub fn needs_huge_pages(&self) -> bool {
+        match &self.what {
+            What::Ours(ours) => matches!(ours.source, SourceSpec::Dpdk(_)),
+            What::Peer(peer) => peer.dpdk,
+        }
+    }
 }
 
 /// A peer and how to read what it says.
@@ -94,48 +122,80 @@ impl Said {
     }
 }
 
-/// All that are compared.
+/// All that are compared, at interface `to`; with `socket` those too that the kernel's own stack
+/// serves. Of this build's own, what is left out is said in `notes`.
 #[must_use]
-pub fn all() -> Vec<Contender> {
-    let packet = |name, program: &str| {
-        let source = SourceSpec::AfPacket(AfPacketSpec::new(TO));
-        let what = What::Ours(Ours { source, program: program.to_owned(), spin: false });
-        Contender { name, kind: Kind::PacketSocket, attached: None, what }
-    };
-    let mut all =
-        vec![packet("pfs af_packet len", "len"), packet("pfs af_packet crc32c", "crc32c")];
+pub fn all(to: &str, socket: bool, notes: &mut Vec<String>) -> Vec<Contender> {
+    let packet = SourceSpec::AfPacket(AfPacketSpec::new(to));
+    let mut all = vec![
+        ours("pfs af_packet crc32c", Kind::PacketSocket, packet.clone()),
+        Contender { searched: false, ..ours("pfs af_packet len", Kind::PacketSocket, packet) },
+    ];
     if cfg!(feature = "af-xdp") {
         all.extend([
-            xdp("pfs af_xdp native adaptive", XdpMode::Native, false),
-            xdp("pfs af_xdp native spin", XdpMode::Native, true),
-            xdp("pfs af_xdp generic adaptive", XdpMode::Generic, false),
+            xdp("pfs af_xdp native adaptive", to, XdpMode::Native, false),
+            xdp("pfs af_xdp native spin", to, XdpMode::Native, true),
+            xdp("pfs af_xdp generic adaptive", to, XdpMode::Generic, false),
         ]);
+    } else {
+        notes.push("left out: pfs af_xdp: this build has no af-xdp; `just build`".to_owned());
     }
-    all.extend(peers());
+    if socket {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+        let spec = UdpSpec::new(listen);
+        all.push(ours("pfs udp", Kind::Socket, SourceSpec::Udp(spec)));
+    } else {
+        notes.push("left out: pfs udp: given interfaces are not given addresses".to_owned());
+    }
+    if cfg!(feature = "dpdk") {
+        let device = |args: String| SourceSpec::Dpdk(DpdkSpec::from_devargs(&args));
+        let ring = format!("net_af_packet0,iface={to},blocksz=1048576,framesz=2048,framecnt=8192");
+        let xsk = device(format!("net_af_xdp0,iface={to}"));
+        all.push(ours("pfs dpdk net_af_packet", Kind::PacketSocket, device(ring)));
+        all.push(Contender {
+            attached: Some("native"),
+            ..ours("pfs dpdk net_af_xdp", Kind::Xdp, xsk)
+        });
+    } else {
+        notes.push("left out: pfs dpdk: this build has no dpdk; `just build`".to_owned());
+    }
+    all.extend(peers(to));
     all
 }
 
-fn xdp(name: &'static str, mode: XdpMode, spin: bool) -> Contender {
-    let wait = if spin { WaitMode::Spin } else { WaitMode::Adaptive };
-    let source = SourceSpec::AfXdp(AfXdpSpec { mode, wait, ..AfXdpSpec::new(TO) });
-    let what = What::Ours(Ours { source, program: "crc32c".to_owned(), spin });
-    let attached = if mode == XdpMode::Generic { "generic" } else { "native" };
-    Contender { name, kind: Kind::Xdp, attached: Some(attached), what }
+fn ours(name: &'static str, kind: Kind, source: SourceSpec) -> Contender {
+    let program = if name.ends_with("len") { "len" } else { "crc32c" }.to_owned();
+    let what = What::Ours(Box::new(Ours { source, program, spin: false, waits: false }));
+    Contender { name, kind, attached: None, searched: true, what }
 }
 
-fn peers() -> [Contender; 4] {
-    let peer =
-        |name, kind, attached, peer| Contender { name, kind, attached, what: What::Peer(peer) };
+fn xdp(name: &'static str, to: &str, mode: XdpMode, spin: bool) -> Contender {
+    let wait = if spin { WaitMode::Spin } else { WaitMode::Adaptive };
+    let source = SourceSpec::AfXdp(AfXdpSpec { mode, wait, ..AfXdpSpec::new(to) });
+    let program = "crc32c".to_owned();
+    let what = What::Ours(Box::new(Ours { source, program, spin, waits: false }));
+    let attached = if mode == XdpMode::Generic { "generic" } else { "native" };
+    Contender { name, kind: Kind::Xdp, attached: Some(attached), searched: true, what }
+}
+
+fn peers(to: &str) -> [Contender; 4] {
+    let peer = |name, kind, attached, peer| Contender {
+        name,
+        kind,
+        attached,
+        searched: false,
+        what: What::Peer(peer),
+    };
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let tcpdump = Peer {
-        command: words(&format!("tcpdump -i {TO} -n -w /dev/null -B 65536")),
+        command: words(&format!("tcpdump -i {to} -n -w /dev/null -B 65536")),
         ready: "listening on",
         received: Said::Before(" packets captured"),
         lost: Said::Before(" packets dropped by kernel"),
         dpdk: false,
     };
     let netsniff = Peer {
-        command: words(&format!("netsniff-ng -i {TO} -o /dev/null --silent --ring-size 64MiB")),
+        command: words(&format!("netsniff-ng -i {to} -o /dev/null --silent --ring-size 64MiB")),
         ready: "",
         received: Said::Before(" packets passed filter"),
         lost: Said::Before(" packets failed filter"),
@@ -152,23 +212,47 @@ fn peers() -> [Contender; 4] {
         lost: Said::After("RX-dropped:"),
         dpdk: true,
     };
-    let ring = format!("net_af_packet0,iface={TO},blocksz=1048576,framesz=2048,framecnt=8192");
+    let ring = format!("net_af_packet0,iface={to},blocksz=1048576,framesz=2048,framecnt=8192");
+    let xsk = format!("net_af_xdp0,iface={to}");
     [
         peer("tcpdump", Kind::PacketSocket, None, tcpdump),
         peer("netsniff-ng", Kind::PacketSocket, None, netsniff),
         peer("testpmd net_af_packet", Kind::PacketSocket, None, testpmd(&ring)),
-        peer(
-            "testpmd net_af_xdp",
-            Kind::Xdp,
-            Some("native"),
-            testpmd(&format!("net_af_xdp0,iface={TO}")),
-        ),
+        peer("testpmd net_af_xdp", Kind::Xdp, Some("native"), testpmd(&xsk)),
     ]
+}
+
+/// Takes out the peers that are not installed, and says so.
+pub fn leave_out_missing(contenders: &mut Vec<Contender>, notes: &mut Vec<String>) {
+    contenders.retain(|contender| {
+        let What::Peer(peer) = &contender.what else { return true };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = &peer.command[0];
+        let there = std::env::split_paths(&path).any(|dir| dir.join(program).exists());
+        if !there {
+            notes.push(format!("skipped: {}: no {program}; `just bench-peers`", contender.name));
+        }
+        there
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_are_named_as_csit_names_them() {
+        let all = all("eth0", true, &mut Vec::new());
+        let codes: Vec<String> =
+            all.iter().map(|contender| contender.code(FrameSize::Bytes(64))).collect();
+        assert_eq!(codes[0], "64b-1t1c-af_packet-crc32c");
+        let mix = all[0].code("imix".parse().expect("a mix"));
+        assert_eq!(mix, "imix-1t1c-af_packet-crc32c");
+        let mut unique = codes.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), codes.len(), "a test's name is its own");
+    }
 
     #[test]
     fn numbers_are_found_where_peers_print_them() {

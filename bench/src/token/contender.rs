@@ -45,7 +45,7 @@ pub struct Contender {
 }
 
 impl Places {
-    /// The places beside the running program: `target/release/token`, `target/bench-peers`,
+    /// The places beside the running program: `target/release/pfs-bench`, `target/bench-peers`,
     /// `target/bench-corpora`.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Contender {
         let profile = self.vocabulary.rsplit(':').next().unwrap_or_default();
         let mut command = alone(&self.program(places));
         match self.maker {
-            Maker::Ours => command.args(["trial", self.engine, self.vocabulary]),
+            Maker::Ours => command.args(["token", "trial", self.engine, self.vocabulary]),
             Maker::Native => command.args([self.engine, profile]),
             Maker::Python(_) => {
                 let script = concat!(env!("CARGO_MANIFEST_DIR"), "/token/peer.py");

@@ -151,6 +151,9 @@ fn own_trial<T: serde::de::DeserializeOwned>(
 ) -> Option<T> {
     let sample: PathBuf = sample::prepare(&settings.places.corpora, "english", cut).ok()?;
     let mut command = alone(&settings.places.program);
-    command.args([what, "cl100k_base"]).arg(sample).arg(settings.rounds.max(5).to_string());
+    command
+        .args(["token", what, "cl100k_base"])
+        .arg(sample)
+        .arg(settings.rounds.max(5).to_string());
     said(&mut command).map_err(|error| note(report, format!("{what}: {error}"))).ok()
 }

@@ -10,9 +10,10 @@ use pfs_token::vocab::{Grammar, Mode, Unknown, VocabSource, shipped};
 use pfs_token::{Encoder, StreamState, Vocabulary};
 
 use super::cores::{self, Cores};
-use super::memory::{Memory, live_bytes};
+use super::memory::Memory;
 use super::sample::PACKET;
 use super::trial::{Engine, Sample, Trial, run};
+use crate::heap::live_bytes;
 use crate::stats::Spread;
 
 /// Texts of one call of [`Encoder::encode_batch`].

@@ -3,6 +3,7 @@
 
 pub mod data;
 pub mod measure;
+pub mod mixed;
 pub mod ours;
 pub mod peers;
 
@@ -54,6 +55,7 @@ pub fn run(settings: &Settings) -> Report {
     check(&mut report, &lines);
     report.tables = tables(&data, &lines, &peers);
     report.targets = targets(&lines, &peers);
+    mixed::add_to(&mut report, &data);
     report.raw = json!({ "ours": lines, "peers": peers });
     report
 }

@@ -9,7 +9,7 @@ use pfs_vec::{Hit, Rows, TopK};
 
 use super::data::{Data, NEAREST, QUERIES};
 use super::measure::{Line, timed};
-use crate::token::memory::live_bytes;
+use crate::heap::live_bytes;
 
 /// Queries that a scan of everything is measured with.
 const SCANS: usize = 100;

@@ -1,126 +1,26 @@
-//! Cost classes: what a program costs on this host, held against the load a plan declares.
+//! Cost classes held against the load that a plan declares.
 
-use std::time::{Duration, Instant};
-
-use pfs_dataplane::ops::kv::KvGrammar;
-use pfs_dataplane::ops::pvrt::trial_frame;
-use pfs_dataplane::ops::{EngineOp, Engines, OpError};
+use pfs_dataplane::costs::{Costs, measure};
 use pfs_dataplane::packet::Action;
-use pfs_dataplane::pcpu::{BATCH, Compiled, Isa, Options, Program, SpanBatch, optimize};
-use pfs_kv::frame::{Builder, HEADER, OPERATION, Operation};
+use pfs_dataplane::pcpu::{Isa, Program, optimize};
 
 use super::Overload;
 use super::check::{Checked, Severity, report};
 
-/// How long one program is measured.
-const TRIAL: Duration = Duration::from_millis(20);
-/// Payload that a trial goes through in turn: more than the caches nearest to a core hold, since
-/// packets come from memory that somebody else has written.
-const FOOTPRINT: usize = 8 << 20;
 /// Most payload of one packet: that of the longest IP packet.
 const MOST_PAYLOAD: u32 = 65_535;
 /// Part of a worker's time that programs may take; the rest is for lanes and for peaks.
 const USABLE: f64 = 0.8;
 
-/// What engines that work on text are measured on: our own licence's words are as good as any.
-const SAMPLE: &str = include_str!("../../../LICENSE-APACHE");
-
-/// Keys that a store is measured with, and bytes of each.
-const KEYS: u64 = 100_000;
-const KEY: usize = 8;
-
-/// What one packet costs a worker.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CostClass {
-    /// Nanoseconds for each packet, payload included.
-    pub(super) ns_per_packet: f64,
-}
-
-/// Measures `program` on payloads of `payload_bytes`, with the kernels that a run would choose.
-/// An engine gets text, one stream for all packets, and no sink; a store puts in its
-/// grammar; `pvrt` windows that come as they are.
-///
-/// # Errors
-/// When an engine of the program cannot be made ready.
-pub(super) fn measure(program: &Program, payload_bytes: u32) -> Result<CostClass, OpError> {
-    let engines = Engines::trial([program])?.make(program);
-    let grammar = program.engines().find_map(|op| match op {
-        EngineOp::Kv(kv) => Some(kv.grammar),
-        _ => None,
-    });
-    let frames = program.engines().any(|op| matches!(op, EngineOp::Pvrt(_)));
-    let text = !engines.is_empty();
-    let mut compiled = Compiled::with_engines(program, Isa::detect(), Options::default(), engines);
-    let span = (payload_bytes as usize).max(1);
-    let spans = (FOOTPRINT / span).clamp(BATCH, 1 << 16);
-    // Written before it is read: untouched pages would all be the one page of zeroes.
-    let mut memory: Vec<u8> = if text {
-        SAMPLE.bytes().cycle().take(spans * span).collect()
-    } else {
-        (0..spans * span).map(|at| ((at * 31) >> 3) as u8).collect()
-    };
-    let (mut spent, mut packets) = (Duration::ZERO, 0_u64);
-    while spent < TRIAL {
-        for block in memory.chunks_mut(BATCH * span) {
-            let mut parts: Vec<&mut [u8]> = block.chunks_mut(span).collect();
-            if let Some(grammar) = grammar {
-                // A frame that came before would not be executed again.
-                for (sequence, part) in (packets + 1..).zip(&mut parts) {
-                    match grammar {
-                        KvGrammar::Frame => puts(sequence, part),
-                        KvGrammar::Cheetah => lines("PAIR_SET ", " 1\n", sequence, part),
-                        KvGrammar::Resp => lines("SET ", " value\r\n", sequence, part),
-                    }
-                }
-            }
-            if frames {
-                (packets..).zip(&mut parts).for_each(|(number, part)| trial_frame(number, part));
-            }
-            packets += parts.len() as u64;
-            let began = Instant::now();
-            compiled.run(&mut SpanBatch::of_messages(&mut parts));
-            spent += began.elapsed();
-        }
-    }
-    Ok(CostClass { ns_per_packet: spent.as_nanos() as f64 / packets as f64 })
-}
-
-/// Fills a payload with commands for keys between `before` and `behind`, then with blank lines.
-fn lines(before: &str, behind: &str, sequence: u64, payload: &mut [u8]) {
-    payload.fill(b'\n');
-    let mut rest = payload;
-    for at in 0.. {
-        let key = (sequence << 8 | at).wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
-        let line = format!("{before}key:{key:05}{behind}");
-        let Some((front, left)) = rest.split_at_mut_checked(line.len()) else { return };
-        front.copy_from_slice(line.as_bytes());
-        rest = left;
-    }
-}
-
-/// Fills a payload with a frame of puts of some 100 bytes each, as far as one fits.
-fn puts(sequence: u64, payload: &mut [u8]) {
-    const PUT: usize = 100;
-    let mut builder = Builder::new(payload.len());
-    let mut room = payload.len().saturating_sub(HEADER);
-    while room > OPERATION + KEY {
-        // The last one takes what is left, so that the frame fills the payload.
-        let take = if room < 2 * PUT { room } else { PUT };
-        let mixed = (sequence << 8 | room as u64 & 0xff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let key = (mixed % KEYS).to_le_bytes();
-        let value = [0x76; 2 * PUT];
-        let value = &value[..take - OPERATION - KEY];
-        if !builder.push(&Operation::Put { key: &key, value, expires: None }) {
-            return;
-        }
-        room -= take;
-    }
-    if builder.count() > 0 {
-        let frame = builder.finish(1, sequence, 0, false);
-        if let Some(front) = payload.get_mut(..frame.len()) {
-            front.copy_from_slice(frame);
-        }
-    }
+/// The cost classes that `pfs bench op` has kept for this host; a file that is of no use is said,
+/// and programs are measured here then.
+fn known(checked: &mut Checked) -> Option<Costs> {
+    let path = Costs::default_path()?;
+    Costs::load(&path).unwrap_or_else(|error| {
+        let message = format!("{error}; programs are measured now instead");
+        report(checked, Severity::Warning, "limits.declared", message);
+        None
+    })
 }
 
 /// Refuses or samples a plan whose dearest program cannot keep up with its declared load.
@@ -134,6 +34,7 @@ pub(super) fn check(checked: &mut Checked) {
         let message = format!("payload_bytes {} is above {MOST_PAYLOAD}", declared.payload_bytes);
         return report(checked, Severity::Error, "limits.declared", message);
     }
+    let costs = known(checked);
     let dearest = checked
         .plan
         .rules
@@ -142,7 +43,11 @@ pub(super) fn check(checked: &mut Checked) {
         .filter_map(|rule| {
             let program = Program::parse(&rule.program).ok()?;
             let program = optimize(&program, rule.sink.is_some()).program;
-            let cost = measure(&program, declared.payload_bytes).ok()?;
+            let known = costs.as_ref().and_then(|costs| costs.of(&program, declared.payload_bytes));
+            let cost = match known {
+                Some(cost) => cost,
+                None => measure(&program, declared.payload_bytes, Isa::detect()).ok()?,
+            };
             Some((cost.ns_per_packet, rule.name.clone()))
         })
         .max_by(|a, b| a.0.total_cmp(&b.0));
@@ -174,9 +79,6 @@ pub(super) fn check(checked: &mut Checked) {
 
 #[cfg(test)]
 mod tests {
-    use pfs_kv::frame::Frame;
-
-    use super::*;
     use crate::plan::{check, parse};
 
     #[test]
@@ -190,26 +92,5 @@ mod tests {
         let checked = check(&parse(text).expect("of sound form"));
         let errors = checked.errors().expect("refused");
         assert!(errors.contains("payload_bytes 4294967295 is above 65535"), "{errors}");
-    }
-
-    #[test]
-    fn payloads_for_a_store_are_whole_commands() {
-        for length in [49, 64, 100, 148, 256, 1400, 9000] {
-            let mut payload = vec![0; length];
-            puts(3, &mut payload);
-            let frame = Frame::parse(&payload).unwrap();
-            assert_eq!(frame.operations().count(), usize::from(frame.count()), "{length}");
-            lines("SET ", " value\r\n", 3, &mut payload);
-            assert!(payload.ends_with(b"\n") && payload.starts_with(b"SET key:"));
-        }
-        puts(3, &mut []);
-        lines("SET ", " value\r\n", 3, &mut [0; 5]);
-    }
-
-    #[test]
-    fn a_store_is_measured_without_its_folder() {
-        let program = Program::parse("kv,dir=/nonexistent/x").unwrap();
-        let cost = measure(&program, 500).unwrap();
-        assert!(cost.ns_per_packet > 0.0, "{cost:?}");
     }
 }

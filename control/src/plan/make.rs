@@ -147,7 +147,7 @@ pub enum MakeError {
     },
     /// `--replies` does not name a way back.
     #[error(
-        "--replies {given}: {why}; write udp, af_packet:INTERFACE, af_xdp:INTERFACE,queue=N or pcap:FILE, and give the program a kv op"
+        "--replies {given}: {why}; write udp, af_packet:INTERFACE, af_xdp:INTERFACE,queue=N or pcap:FILE, and give the program a kv or vec op"
     )]
     Replies {
         /// The flag's value.

@@ -20,7 +20,6 @@ use pfs_dataplane::ops::ids::IdSinkSpec;
 use pfs_dataplane::packet::Rule;
 use pfs_dataplane::pcpu::{Program, Rewrite};
 use pfs_dataplane::receivers::{Granted, SourceSpec};
-use pfs_dataplane::run::RunReport;
 use pfs_dataplane::transmitters::replies::ReplySpec;
 use pfs_rings::{PageWish, RegionGranted, WaitStrategy};
 use schemars::JsonSchema;
@@ -84,9 +83,9 @@ impl Plan {
     }
 
     /// Notes what memory a run's lanes were given, which is known only once it has started.
-    pub(crate) fn grant_lanes(&mut self, report: &RunReport) {
+    pub(crate) fn grant_lanes(&mut self, lanes: Option<&RegionGranted>) {
         if let Some(granted) = &mut self.granted {
-            granted.lanes.clone_from(&report.lanes);
+            granted.lanes = lanes.cloned();
         }
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn check(checked: &mut Checked) {
         }
         let program = Program::parse(&rule.program);
         if program.is_ok_and(|program| !program.engines().any(EngineOp::gives_replies)) {
-            let message = format!("its program has no kv op, so nothing goes through {sink}");
+            let message =
+                format!("its program has no kv or vec op, so nothing goes through {sink}");
             report(checked, Severity::Warning, &place, message);
         }
     }

@@ -96,12 +96,5 @@ fn line(
 
 /// Drops that have happened, by cause.
 pub(super) fn drops(books: &Books) -> Vec<(&'static str, u64)> {
-    let all = [
-        ("dropped_nic", books.dropped_nic),
-        ("dropped_kernel", books.dropped_kernel),
-        ("dropped_no_frame", books.dropped_no_frame),
-        ("dropped_ring_full", books.dropped_ring_full),
-        ("dropped_malformed", books.dropped_malformed),
-    ];
-    all.into_iter().filter(|(_, lost)| *lost > 0).collect()
+    books.drops().into_iter().filter(|(_, lost)| *lost > 0).collect()
 }

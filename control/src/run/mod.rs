@@ -2,21 +2,22 @@
 
 pub(crate) mod figures;
 mod live;
-mod metrics;
 mod prepare;
 mod servers;
 mod table;
+mod views;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pfs_dataplane::run::{RunError, RunReport, Running, Snapshot, start};
+use pfs_dataplane::run::{RunReport, Running, Snapshot, start};
 
 pub(crate) use prepare::{PrepareError, Prepared, prepare};
 use serde::Serialize;
 use servers::ServerReport;
+use views::NamedViews;
 
 use crate::cli::RunArgs;
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ use crate::plan::{self, Plan};
 
 /// How often a run is looked at.
 const TICK: Duration = Duration::from_millis(20);
-/// How often the live line and `/metrics` are made anew.
+/// How often the live line is made anew.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a plan, prints its books, and leaves its report.
@@ -43,18 +44,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let prepared = prepare(&plan)?;
     let mut effective = prepared.plan.clone();
     tell_servers(&effective);
-    let metrics = Metrics::serve(args, &effective)?;
+    let views = views::open(args, &effective)?;
     let mut live = (!args.quiet && !args.json).then(|| live::LiveLine::new(&effective));
-    let closing = execute(prepared, &stop, |snapshot| {
+    let closing = execute(prepared, views, &stop, |snapshot| {
         if let Some(line) = &mut live {
             line.show(snapshot);
         }
-        metrics.update(snapshot);
     })?;
     if let Some(line) = live {
         line.end();
     }
-    effective.grant_lanes(&closing.report);
+    effective.grant_lanes(closing.report.lanes.as_ref());
     let left = leave(args, &effective, &closing);
     // What broke the run matters more than a file that could not be written; both are said.
     match (verdict(&closing.report), left) {
@@ -82,21 +82,32 @@ fn tell_servers(plan: &Plan) {
     }
 }
 
-/// Starts what was prepared, watches it until it ends, and closes its account.
+/// Starts what was prepared, shows it through `views`, watches it until it ends, and closes its
+/// account.
 ///
 /// `each_second` sees the counters as they go. `stop` ends the run early, in order.
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub(crate) fn execute(
+fn execute(
     prepared: Prepared,
+    views: NamedViews,
     stop: &AtomicBool,
     mut each_second: impl FnMut(&Snapshot),
-) -> Result<Closing, RunError> {
-    let Prepared { plan, spec, servers } = prepared;
-    let limits = plan.limits;
+) -> Result<Closing, Failure> {
+    let Prepared { mut plan, spec, servers } = prepared;
+    let limits = plan.limits.clone();
     let running = start(spec)?;
     let began = Instant::now();
+    plan.grant_lanes(running.lanes_granted());
+    let views = match views.serve(plan, running.watch().clone()) {
+        Ok(views) => views,
+        Err(failure) => {
+            running.stop();
+            drop(running.join());
+            return Err(failure);
+        }
+    };
     let mut shown = began;
     let mut told = false;
     each_second(&running.snapshot());
@@ -112,6 +123,7 @@ pub(crate) fn execute(
         thread::sleep(TICK);
     }
     let mut report = running.join();
+    views.end();
     let (servers, errors) = servers.stop();
     report.errors.extend(errors);
     Ok(Closing { report, servers })
@@ -119,7 +131,7 @@ pub(crate) fn execute(
 
 fn reached(limits: &plan::Limits, running: &Running, began: Instant) -> bool {
     let time = limits.seconds.is_some_and(|seconds| began.elapsed().as_secs_f64() >= seconds);
-    time || limits.packets.is_some_and(|packets| running.snapshot().books().offered >= packets)
+    time || limits.packets.is_some_and(|packets| running.watch().books().offered >= packets)
 }
 
 /// A flag that SIGINT and SIGTERM raise; the second signal ends the process at once.
@@ -134,33 +146,6 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
             .map_err(|error| Failure::failed(format!("installing signal handlers: {error}")))?;
     }
     Ok(stop)
-}
-
-/// The `/metrics` page, where one was asked for.
-struct Metrics {
-    page: metrics::Page,
-    sources: Vec<String>,
-}
-
-impl Metrics {
-    fn serve(args: &RunArgs, plan: &Plan) -> Result<Self, Failure> {
-        let page = metrics::Page::default();
-        if let Some(address) = args.metrics {
-            let bound = metrics::serve(address, Arc::clone(&page)).map_err(|error| {
-                Failure::failed(format!(
-                    "serving metrics at {address}: {error}; choose another --metrics address"
-                ))
-            })?;
-            tracing::info!("metrics at http://{bound}/metrics");
-        }
-        let granted = plan.granted.iter().flat_map(|granted| &granted.receivers);
-        Ok(Self { page, sources: granted.map(|receiver| receiver.source.clone()).collect() })
-    }
-
-    fn update(&self, snapshot: &Snapshot) {
-        let text = metrics::render(snapshot, &self.sources);
-        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
-    }
 }
 
 /// Prints the report, then writes what files were asked for: the books are told though a disk is

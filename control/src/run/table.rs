@@ -60,8 +60,16 @@ fn write_receivers(text: &mut String, report: &RunReport) -> std::fmt::Result {
         for note in &granted.notes {
             writeln!(text, "    {note}")?;
         }
+        for (name, value) in receiver.driver.iter().filter(|(name, _)| is_trouble(name)) {
+            writeln!(text, "    {name} {}", count(*value))?;
+        }
     }
     Ok(())
+}
+
+/// Whether a driver counts losses or faults by that name; all of its totals are in the JSON report.
+fn is_trouble(name: &str) -> bool {
+    ["err", "drop", "miss", "discard", "nombuf", "no_buffer"].iter().any(|word| name.contains(word))
 }
 
 fn write_workers(text: &mut String, report: &RunReport) -> std::fmt::Result {

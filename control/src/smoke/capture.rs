@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use pfs_dataplane::receivers::ReceiveError;
 use pfs_dataplane::transmitters::frames::CaptureFrames;
 
-use super::store::Load;
-use super::text::Text;
+use super::text::save;
+use super::work::Work;
 use crate::failure::Failure;
 
 /// One capture, read whole.
@@ -19,10 +19,8 @@ pub(super) struct Capture {
     pub(super) frames: Vec<Vec<u8>>,
     /// The payload of every frame that parses, in order; empty ones too.
     pub(super) payloads: Vec<Vec<u8>>,
-    /// What its token ids must be, for a text cut into payloads.
-    pub(super) text: Option<Text>,
-    /// What the store must hold, for key/value operations.
-    pub(super) load: Option<Load>,
+    /// What is done with them.
+    pub(super) work: Work,
 }
 
 impl Capture {
@@ -36,7 +34,29 @@ impl Capture {
         let payloads = open().map(CaptureFrames::payload_only).and_then(all);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let payloads = payloads.map_err(Failure::failed)?;
-        Ok(Self { name, path: path.to_owned(), frames, payloads, text: None, load: None })
+        let path = path.to_owned();
+        Ok(Self { name, path, frames, payloads, work: Work::Digests })
+    }
+}
+
+/// Bytes that an Ethernet frame has at the least on a wire, its check sequence not counted.
+const SHORTEST: usize = 60;
+
+impl Capture {
+    /// The capture as it comes off a wire: short frames have zeros after them, which are payload
+    /// where no header tells its length. Written into `out`, for legs that read a file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn padded(mut self, out: &Path) -> Result<Self, Failure> {
+        let short = |frame: &&mut Vec<u8>| frame.len() < SHORTEST;
+        let padded = self.frames.iter_mut().filter(short).map(|frame| frame.resize(SHORTEST, 0));
+        if padded.count() == 0 {
+            return Ok(self);
+        }
+        let path = out.join(format!("padded-{}.pcap", self.name));
+        save(&path, &self.frames).map_err(Failure::failed)?;
+        Ok(Self { name: self.name, ..Self::load(&path)? })
     }
 }
 

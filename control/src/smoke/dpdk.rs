@@ -15,6 +15,7 @@ use pfs_dataplane::transmitters::{Transmit, TransmitCounters, TransmitError};
 
 use super::capture::Capture;
 use super::live::{self, MTU};
+use super::place::Place;
 use crate::plan::{self, PlanFlags};
 use crate::run::prepare;
 
@@ -141,6 +142,29 @@ impl Vdev {
     }
 }
 
+/// The source and what sends to it, on devices that were given.
+///
+/// # Errors
+/// When none were.
+pub(super) fn given(place: &Place) -> Result<(DpdkSpec, Peer), String> {
+    let Some(pair) = &place.device else { return Err("no device was given".into()) };
+    let port = |device: &str| DpdkSpec {
+        eal: place.eal.clone().or_else(|| allow([&pair.tx, &pair.rx])),
+        mtu: Some(place.mtu as u16),
+        promiscuous: true,
+        ..DpdkSpec::from_devargs(device)
+    };
+    let by = By::Port(Box::new(port(&pair.tx)));
+    Ok((port(&pair.rx), Peer { by, sink: None, _namespace: None }))
+}
+
+/// EAL's arguments for devices on the PCI bus, which it takes no others of; `None` without any.
+fn allow(devices: [&String; 2]) -> Option<String> {
+    let pci = devices.into_iter().filter(|device| DpdkSpec::new(device).is_pci());
+    let words: Vec<String> = pci.map(|device| format!("-a {device}")).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 /// Whether an Ethernet frame, tagged or not, has an IPv4 fragment.
 fn is_fragment(frame: &[u8]) -> bool {
     let len = frame.len() as u32;
@@ -185,17 +209,24 @@ impl Peer {
     ///
     /// # Errors
     /// When the sender cannot be opened, or its device takes nothing.
-    pub(super) fn send(&mut self, capture: &Capture) -> Result<u64, String> {
+    pub(super) fn send(&mut self, capture: &Capture, keep_up: impl Fn(u64)) -> Result<u64, String> {
         match &self.by {
             By::Nobody => return Ok(capture.frames.len() as u64),
             By::Interface(name) => {
                 let sink = AfPacketTransmitter::open(&AfPacketTxSpec::new(*name));
                 let mut sink = sink.map_err(|error| error.to_string())?;
-                live::send(&mut sink, &capture.frames)
+                live::send(&mut sink, &capture.frames, keep_up)
             }
             By::Port(spec) => {
                 let sink = DpdkTransmitter::open(spec).map_err(|error| error.to_string())?;
-                live::send(self.sink.insert(Patient { sink, since: None }), &capture.frames)
+                if spec.is_pci() && !sink.await_link(PATIENCE) {
+                    return Err(format!("{}: the link is down", spec.device));
+                }
+                live::send(
+                    self.sink.insert(Patient { sink, since: None }),
+                    &capture.frames,
+                    keep_up,
+                )
             }
         }
         .map_err(|error| format!("sending {}: {error}", capture.name))

@@ -1,5 +1,6 @@
 //! One leg: a capture through a backend, as a plan like any other.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,18 @@ use pfs_dataplane::receivers::SourceSpec;
 use pfs_dataplane::run::{RuleResults, RunReport, Running, start};
 use pfs_dataplane::{books::Books, pin};
 
-use super::PROGRAM;
 use super::capture::Capture;
 #[cfg(feature = "dpdk")]
-use super::dpdk::Vdev;
-use super::live::Sender;
+use super::dpdk::{self, Vdev};
+use super::live::{self, Sender};
+use super::place::Place;
 use super::replies::{Answers, Replies};
 use super::report::Row;
 use super::store::FLOWS;
 use super::text::{self, Text};
-use crate::kv::Place;
+#[cfg(feature = "dpdk")]
+use super::work::Work;
+use crate::kv;
 use crate::plan::{
     KvServer, LaneMode, Lanes, Limits, Memory, Plan, SCHEMA_VERSION, Sinks, Source, source,
 };
@@ -50,9 +53,26 @@ pub(super) enum Backend {
     AfXdpGeneric,
     #[cfg(feature = "dpdk")]
     Dpdk(Vdev),
+    /// A device of DPDK that was given.
+    #[cfg(feature = "dpdk")]
+    Device,
 }
 
 impl Backend {
+    /// Those of a place; memory is there always, for its digests.
+    fn at(place: &Place) -> Vec<Self> {
+        if !place.is_given() {
+            return Self::all();
+        }
+        let mut given = vec![Self::Memory];
+        if place.link.is_some() {
+            given.extend([Self::AfPacket, Self::AfXdpNative, Self::AfXdpGeneric]);
+        }
+        #[cfg(feature = "dpdk")]
+        given.extend(place.device.is_some().then_some(Self::Device));
+        given
+    }
+
     fn all() -> Vec<Self> {
         let kernel = [
             Self::Memory,
@@ -78,6 +98,8 @@ impl Backend {
             Self::AfXdpGeneric => "af_xdp-generic",
             #[cfg(feature = "dpdk")]
             Self::Dpdk(vdev) => vdev.name(),
+            #[cfg(feature = "dpdk")]
+            Self::Device => "dpdk",
         }
     }
 
@@ -89,9 +111,19 @@ impl Backend {
     pub(super) fn takes(self, capture: &Capture) -> bool {
         #[cfg(feature = "dpdk")]
         if let Self::Dpdk(vdev) = self {
-            return capture.load.is_none() && capture.text.is_none() && vdev.takes(capture);
+            return matches!(capture.work, Work::Digests) && vdev.takes(capture);
         }
         true
+    }
+
+    /// Packets that may be under way: as many as the smallest buffer on its way holds.
+    fn holds(self) -> u64 {
+        match self {
+            Self::Udp => 256,
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(_) | Self::Device => 128,
+            _ => 1024,
+        }
     }
 
     /// Whether packets come with headers that tell flows apart.
@@ -103,6 +135,9 @@ impl Backend {
     fn lack(self) -> Option<String> {
         let caps: &[(u32, &str)] = match self {
             Self::Memory | Self::Pcap | Self::Udp => return None,
+            // What it needs its driver says.
+            #[cfg(feature = "dpdk")]
+            Self::Device => return None,
             Self::AfPacket => &LINKS,
             #[cfg(feature = "dpdk")]
             Self::Dpdk(vdev) if !vdev.needs_links() => return None,
@@ -135,18 +170,20 @@ pub(super) struct Bench {
     backends: Vec<Backend>,
     left_out: Vec<String>,
     cores: Vec<u32>,
+    place: Place,
 }
 
 impl Bench {
-    pub(super) fn probe() -> Self {
+    pub(super) fn probe(place: &Place) -> Self {
         let (mut backends, mut left_out) = (Vec::new(), Vec::new());
-        for backend in Backend::all() {
-            match backend.lack() {
+        for backend in Backend::at(place) {
+            match backend.lack().or_else(|| refusal(backend, place)) {
                 None => backends.push(backend),
                 Some(lack) => left_out.push(format!("{}: {lack}", backend.name())),
             }
         }
-        Self { backends, left_out, cores: pin::allowed_cores().unwrap_or_default() }
+        let cores = pin::allowed_cores().unwrap_or_default();
+        Self { backends, left_out, cores, place: place.clone() }
     }
 
     pub(super) fn backends(&self) -> impl Iterator<Item = Backend> + '_ {
@@ -157,33 +194,49 @@ impl Bench {
         self.left_out.clone()
     }
 
-    /// One source and one worker; in one thread where there is one core only.
-    fn plan(&self, from: SourceSpec, capture: &Capture) -> Plan {
-        let text = capture.text.as_ref();
-        let program = match (&capture.load, text) {
-            (Some(load), _) => load.program(),
-            (None, Some(_)) => text::PROGRAM.to_owned(),
-            (None, None) => PROGRAM.to_owned(),
-        };
-        let pipeline = self.cores.len() > 1;
-        Plan {
+    /// One source and one worker; all in the source's threads where there is no core more.
+    fn plan(&self, from: SourceSpec, capture: &Capture) -> Result<Plan, String> {
+        let threads = from.threads().map_err(|error| error.to_string())?;
+        let text = capture.work.text();
+        let program = capture.work.program()?;
+        let pipeline = self.cores.len() > threads;
+        let cores = self.cores.iter().copied();
+        Ok(Plan {
             schema_version: SCHEMA_VERSION,
-            sources: vec![Source { name: "smoke".into(), cores: self.cores[..1].to_vec(), from }],
+            sources: vec![Source {
+                name: "smoke".into(),
+                cores: cores.clone().take(threads).collect(),
+                from,
+            }],
             rules: vec![Rule { program, ids: text.map(|_| text::SINK.into()), ..Rule::all(RULE) }],
             lanes: Lanes {
                 mode: if pipeline { LaneMode::Pipeline } else { LaneMode::RunToCompletion },
-                worker_cores: self.cores.get(1).copied().into_iter().collect(),
+                worker_cores: cores.skip(threads).take(1).collect(),
                 ..Lanes::default()
             },
             memory: Memory::default(),
             sinks: Sinks { ids: text.map(Text::sink).into_iter().collect(), ..Sinks::default() },
-            servers: capture.load.iter().map(|_| server()).collect(),
+            servers: capture.work.load().iter().map(|_| server()).collect(),
             limits: Limits { seconds: Some(60.0), ..Limits::default() },
             granted: None,
             optimizer: Vec::new(),
             environment: None,
-        }
+        })
     }
+}
+
+/// Why the driver of an interface that was given has no native XDP, in the kernel's words: such a
+/// driver has none to be tried.
+fn refusal(backend: Backend, place: &Place) -> Option<String> {
+    let link = place.link.as_ref().filter(|_| backend == Backend::AfXdpNative)?;
+    let from = source(&native(&link.rx)).ok()?;
+    let opened = from.threads().and_then(|threads| from.open(threads, &[Rule::all(RULE).to_xdp()]));
+    opened.err().map(|error| error.to_string())
+}
+
+/// The source on an interface whose driver runs the XDP program itself.
+fn native(interface: &str) -> String {
+    format!("af_xdp:{interface},mode=native")
 }
 
 /// One capture through one backend.
@@ -195,12 +248,8 @@ pub(super) struct Leg<'a> {
 
 impl Leg<'_> {
     pub(super) fn name(&self) -> String {
-        let kind = match (&self.capture.text, &self.capture.load) {
-            (Some(_), _) => "text",
-            (None, Some(_)) => "store",
-            (None, None) => "capture",
-        };
-        format!("{kind}/{}/{}", self.capture.name, self.backend.name())
+        let Capture { name, work, .. } = self.capture;
+        format!("{}/{name}/{}", work.kind(), self.backend.name())
     }
 
     /// Runs the leg in a thread of its own, which may enter a namespace and take it along.
@@ -215,20 +264,27 @@ impl Leg<'_> {
     }
 
     /// The end that receives, and the one that sends where the first has not the packets itself.
-    fn ends(&self) -> Result<(SourceSpec, Option<Sender>), String> {
+    fn ends(&self, place: &Place) -> Result<(SourceSpec, Option<Sender>), String> {
         let path = self.capture.path.display();
+        let link = || Sender::link(place.link.as_ref().map(|link| link.tx.as_str()));
+        let rx = place.link.as_ref().map_or(live::RX, |link| link.rx.as_str());
         let (from, sender) = match self.backend {
             Backend::Memory => (format!("memory:,content.capture.path={path}"), None),
             Backend::Pcap => (format!("pcap:{path}"), None),
             Backend::Udp => {
                 Sender::udp().map(|(to, sender)| (format!("udp:{to}"), Some(sender)))?
             }
-            Backend::AfPacket => ("af_packet:rx0".to_owned(), Some(Sender::link()?)),
-            Backend::AfXdpNative => ("af_xdp:rx0,mode=native".to_owned(), Some(Sender::link()?)),
-            Backend::AfXdpGeneric => ("af_xdp:rx0,mode=generic".to_owned(), Some(Sender::link()?)),
+            Backend::AfPacket => (format!("af_packet:{rx},promiscuous=true"), Some(link()?)),
+            Backend::AfXdpNative => (native(rx), Some(link()?)),
+            Backend::AfXdpGeneric => (format!("af_xdp:{rx},mode=generic"), Some(link()?)),
             #[cfg(feature = "dpdk")]
             Backend::Dpdk(vdev) => {
                 let (port, peer) = vdev.open(self.capture)?;
+                return Ok((SourceSpec::Dpdk(port), Some(Sender::Device(peer))));
+            }
+            #[cfg(feature = "dpdk")]
+            Backend::Device => {
+                let (port, peer) = dpdk::given(place)?;
                 return Ok((SourceSpec::Dpdk(port), Some(Sender::Device(peer))));
             }
         };
@@ -237,19 +293,23 @@ impl Leg<'_> {
 
     /// The plan with what was granted, the run's report, and what was answered.
     fn outcome(&self, bench: &Bench) -> Result<(Plan, RunReport, Answers), String> {
-        let (from, mut sender) = self.ends()?;
-        let mut asked = bench.plan(from, self.capture);
+        let (from, mut sender) = self.ends(&bench.place)?;
+        let mut asked = bench.plan(from, self.capture)?;
         let mut replies = None;
-        if let Some(load) = &self.capture.load {
+        if let Some(file) = self.capture.work.replies() {
             let sockets = sender.as_ref().map_or(Ok(Vec::new()), |sender| sender.sockets(FLOWS))?;
-            replies = Some(Replies::ask(&mut asked, self.backend, &load.replies(), sockets));
+            replies = Some(Replies::ask(&mut asked, self.backend, &file, sockets));
         }
         let prepared = prepare(&asked).map_err(|error| error.to_string())?;
         let mut plan = prepared.plan;
         let running = start(prepared.spec).map_err(|error| error.to_string())?;
         let mut live = Ok(());
         if let Some(sender) = &mut sender {
-            let sent = sender.send(self.capture).inspect_err(|_| running.stop())?;
+            let paced = Cell::new(true);
+            let keep_up = |sent| {
+                paced.set(paced.get() && keeps_up(&running, sent, self.backend.holds()));
+            };
+            let sent = sender.send(self.capture, keep_up).inspect_err(|_| running.stop())?;
             await_arrival(&running, sent);
             live = self.read_live(&plan);
             running.stop();
@@ -257,18 +317,18 @@ impl Leg<'_> {
         let mut report = running.join();
         report.errors.extend(live.err());
         report.errors.extend(prepared.servers.stop().1);
-        plan.grant_lanes(&report);
+        plan.grant_lanes(report.lanes.as_ref());
         let replies = replies.map_or_else(|| Ok(Answers::default()), Replies::take)?;
         Ok((plan, report, replies))
     }
 
     /// Holds what the run's own server tells against the model, while the run goes on.
     fn read_live(&self, plan: &Plan) -> Result<(), String> {
-        let Some(load) = &self.capture.load else { return Ok(()) };
+        let Some(load) = self.capture.work.load() else { return Ok(()) };
         let granted = plan.granted.iter().flat_map(|granted| &granted.servers);
         let address = granted.filter_map(|server| server.resp).next();
         let address = address.ok_or("no server was granted")?;
-        load.content(Place::Server(address)).map_err(|why| format!("the live store: {why}"))
+        load.content(kv::Place::Server(address)).map_err(|why| format!("the live store: {why}"))
     }
 
     fn row(
@@ -292,11 +352,12 @@ impl Leg<'_> {
             errors.push(format!("lost {} packets: {books:?}", books.dropped()));
         }
         let results = report.map_or_else(Vec::new, |report| report.results.clone());
-        if let (Some(text), Some(_)) = (&self.capture.text, report) {
-            errors.extend(text.check(&results).err());
-        }
-        if let (Some(load), Some(_)) = (&self.capture.load, report) {
-            errors.extend(load.check(&results, replies).err());
+        let mut note = None;
+        if report.is_some() {
+            match self.capture.work.check(&results, replies) {
+                Ok(found) => note = found,
+                Err(error) => errors.push(error),
+            }
         }
         let workers = report.iter().flat_map(|report| &report.workers);
         let (bytes, cycles) = workers.fold((0, 0), |(bytes, cycles), worker| {
@@ -316,6 +377,7 @@ impl Leg<'_> {
             cycles_per_packet: cycles as f64 / books.consumed.max(1) as f64,
             books,
             results,
+            note,
             ok: errors.is_empty(),
             errors,
             plan,
@@ -327,6 +389,20 @@ impl Leg<'_> {
 fn server() -> KvServer {
     let resp = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     KvServer { rule: RULE.into(), resp, cheetah: None, auth: None, core: None }
+}
+
+/// Waits until no more than `most` of the packets sent are still to be run, so that a host that is busy,
+/// or a program that is slow, is no reason to lose any. Whether it came to that: packets that are
+/// lost all the same are not waited for again.
+fn keeps_up(running: &Running, sent: u64, most: u64) -> bool {
+    let began = Instant::now();
+    while sent > most && sent.saturating_sub(running.snapshot().books().consumed) > most {
+        if began.elapsed() > PATIENCE || running.is_finished() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// Waits until the program has run on as many packets as were sent, or none comes any more.

@@ -19,11 +19,16 @@ const PAUSE: Duration = Duration::from_micros(300);
 /// Fits the largest frame of the captures.
 pub(super) const MTU: u32 = 9216;
 
+/// The ends of a veth pair that a leg makes.
+const TX: &str = "tx0";
+pub(super) const RX: &str = "rx0";
+
 /// Where a live leg's packets come from.
 #[derive(Debug)]
 pub(super) enum Sender {
-    /// Whole frames into one end of a veth pair, in a namespace that the calling thread is in.
-    Link { transmitter: Box<AfPacketTransmitter>, _namespace: NetNs },
+    /// Whole frames into an interface: one that was given, or one end of a veth pair, in a
+    /// namespace that the calling thread is in.
+    Link { transmitter: Box<AfPacketTransmitter>, _namespace: Option<NetNs> },
     /// Payloads to a socket on loopback.
     Udp(Box<UdpSender>),
     /// What a device of DPDK needs.
@@ -32,15 +37,14 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    /// Moves the calling thread into a namespace with the veth pair `tx0`–`rx0`; sends on `tx0`.
+    /// Sends on `given`; without it, moves the calling thread into a namespace with the veth pair
+    /// `tx0`–`rx0`, and sends on `tx0`.
     ///
     /// # Errors
     /// What could not be made, with the remedy.
-    pub(super) fn link() -> Result<Self, String> {
-        let namespace = NetNs::enter().map_err(|error| error.to_string())?;
-        let options = VethOptions { queues: 1, mtu: MTU };
-        namespace.veth_pair("tx0", "rx0", options).map_err(|error| error.to_string())?;
-        let transmitter = AfPacketTransmitter::open(&AfPacketTxSpec::new("tx0"))
+    pub(super) fn link(given: Option<&str>) -> Result<Self, String> {
+        let namespace = if given.is_some() { None } else { Some(pair()?) };
+        let transmitter = AfPacketTransmitter::open(&AfPacketTxSpec::new(given.unwrap_or(TX)))
             .map_err(|error| error.to_string())?;
         Ok(Self::Link { transmitter: Box::new(transmitter), _namespace: namespace })
     }
@@ -71,19 +75,28 @@ impl Sender {
         Ok((format!("{to},frame_bytes=16384,frames=1024"), Self::Udp(Box::new(sender))))
     }
 
-    /// Sends all of `capture`; returns how many packets left.
+    /// Sends all of `capture`; returns how many packets left. `keep_up` is told after each burst how
+    /// many that is so far, and returns when more may come.
     ///
     /// # Errors
     /// When the sink is gone.
-    pub(super) fn send(&mut self, capture: &Capture) -> Result<u64, String> {
+    pub(super) fn send(&mut self, capture: &Capture, keep_up: impl Fn(u64)) -> Result<u64, String> {
         match self {
-            Self::Link { transmitter, .. } => send(transmitter.as_mut(), &capture.frames),
-            Self::Udp(sender) => send(sender.as_mut(), &capture.payloads),
+            Self::Link { transmitter, .. } => send(transmitter.as_mut(), &capture.frames, keep_up),
+            Self::Udp(sender) => send(sender.as_mut(), &capture.payloads, keep_up),
             #[cfg(feature = "dpdk")]
-            Self::Device(peer) => return peer.send(capture),
+            Self::Device(peer) => return peer.send(capture, keep_up),
         }
         .map_err(|error| format!("sending {}: {error}", capture.name))
     }
+}
+
+/// A namespace with a veth pair, for the calling thread.
+fn pair() -> Result<NetNs, String> {
+    let namespace = NetNs::enter().map_err(|error| error.to_string())?;
+    let options = VethOptions { queues: 1, mtu: MTU };
+    namespace.veth_pair(TX, RX, options).map_err(|error| error.to_string())?;
+    Ok(namespace)
 }
 
 /// Gives `tx0` the addresses that frames say they come from, and listens there.
@@ -104,7 +117,12 @@ fn link_sockets(flows: u32) -> Result<Vec<UdpSocket>, String> {
     (0..flows).map(bind).collect()
 }
 
-pub(super) fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64, TransmitError> {
+pub(super) fn send(
+    sink: &mut impl Transmit,
+    packets: &[Vec<u8>],
+    keep_up: impl Fn(u64),
+) -> Result<u64, TransmitError> {
+    let mut all = 0;
     for burst in packets.chunks(BURST) {
         let frames: Vec<&[u8]> = burst.iter().map(Vec::as_slice).collect();
         let mut sent = 0;
@@ -112,6 +130,8 @@ pub(super) fn send(sink: &mut impl Transmit, packets: &[Vec<u8>]) -> Result<u64,
             sent += sink.send(&frames[sent..])?;
         }
         sink.flush()?;
+        all += burst.len() as u64;
+        keep_up(all);
         thread::sleep(PAUSE);
     }
     Ok(sink.counters().sent)

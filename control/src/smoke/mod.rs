@@ -1,18 +1,23 @@
 //! `pfs smoke`: the same captures through every backend, and the same digests out of each; and
 //! texts, cut into payloads, whose token ids come out as those of the whole text; and key/value
-//! operations, whose store is read back and equals a model, as does what was answered meanwhile; and
-//! a folder of files, sent over a link that loses frames.
+//! operations, whose store is read back and equals a model, as does what was answered meanwhile;
+//! this project's own sources, whose trees are those of a live parse; vectors, which are found as soon
+//! as they are sent, and by recall afterwards; and a folder of files, sent over a link that loses frames.
 
 mod capture;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod leg;
 mod live;
+mod place;
 mod replies;
 mod report;
+mod sources;
 mod store;
 mod text;
 mod transfer;
+mod vectors;
+mod work;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +32,7 @@ use crate::run::stop_flag;
 
 use capture::Capture;
 use leg::{Backend, Bench, Leg};
+use place::Place;
 use report::Report;
 
 /// Program that each capture runs through.
@@ -47,31 +53,61 @@ pub(crate) struct SmokeArgs {
     /// Print the report as JSON instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Run over two interfaces that are there, up and joined to each other: sends on TX, receives
+    /// on RX. Nothing else may use them meanwhile.
+    #[arg(long, value_name = "TX,RX")]
+    pub(crate) link: Option<String>,
+    /// Run over two devices of DPDK that are joined: addresses on the PCI bus, or virtual devices.
+    #[arg(long, value_name = "TX,RX")]
+    pub(crate) dev: Option<String>,
+    /// Arguments for EAL, with --dev.
+    #[arg(long, value_name = "ARGS", requires = "dev", allow_hyphen_values = true)]
+    pub(crate) eal: Option<String>,
+    /// Largest frame over --link and --dev without its Ethernet header; longer captures are left
+    /// out. Interfaces keep their own, devices are set to it.
+    #[arg(long, value_name = "BYTES", default_value_t = 1500)]
+    pub(crate) mtu: u16,
 }
 
 /// Runs all legs, prints their table, writes `plan.json` and `report.json`.
 ///
 /// # Errors
-/// A leg that failed, ids that are not those of the whole text, a store that is not the model's, a digest that differs from its capture's other legs, or a residual.
+/// A leg that failed, ids that are not those of the whole text, a store that is not the model's, a tree that is not a live parse's,
+/// vectors that are not found, a digest that differs from its capture's other legs, or a residual.
 pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
     let captures = find_captures(&args.captures)?;
     fs::create_dir_all(&args.out).map_err(|error| {
         Failure::failed(format!("making {}: {error}; choose another --out", args.out.display()))
     })?;
     let stop = stop_flag()?;
-    let bench = Bench::probe();
+    let place = Place::of(args)?;
+    let bench = Bench::probe(&place);
     let mut report = Report::default();
     report.left_out = bench.left_out();
     let mut table = report::Table::new(args.json);
+    for line in place.describe() {
+        table.line(&line)?;
+    }
     let captures = captures.iter().map(|path| Capture::load(path));
-    let texts = find_texts(&args.captures);
-    let texts = texts.iter().map(|path| text::load(path, &args.out));
+    let made = if place.is_given() { Vec::new() } else { find_texts(&args.captures) };
+    let texts = made.iter().map(|path| text::load(path, &args.out));
     let operations = std::iter::once_with(|| store::load(&args.out));
-    for capture in captures.chain(texts).chain(operations) {
-        let capture = capture?;
+    let sources = std::iter::once_with(|| sources::load(&args.out));
+    let vectors = std::iter::once_with(|| vectors::load(&args.out));
+    let work = operations.chain(sources).chain(vectors);
+    let work = work.take(if place.is_given() { 0 } else { usize::MAX });
+    for capture in captures.chain(texts).chain(work) {
+        let mut capture = capture?;
+        if place.is_given() {
+            capture = capture.padded(&args.out)?;
+        }
+        if let Some(why) = place.lacks(&capture) {
+            report.left_out.push(why);
+            continue;
+        }
         for backend in bench.backends() {
             let leg = Leg { capture: &capture, backend };
-            if capture.text.is_some() && !backend.keeps_flows() || !backend.takes(&capture) {
+            if capture.work.text().is_some() && !backend.keeps_flows() || !backend.takes(&capture) {
                 continue;
             }
             if args.only.as_ref().is_some_and(|only| !leg.name().contains(only)) {
@@ -83,7 +119,7 @@ pub(crate) fn smoke(args: &SmokeArgs) -> Result<(), Failure> {
             table.row(report.add(leg.run(&bench)))?;
         }
     }
-    let sent = sends(args, &bench)? | makes(args)?;
+    let sent = !place.is_given() && (sends(args, &bench)? | makes(args)?);
     if let Some(plan) = report.plan() {
         save_json(&args.out.join("plan.json"), plan)?;
     }

@@ -12,7 +12,8 @@ use crate::run::figures::{count, rate};
 /// One leg's outcome.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
-    /// `capture/<file>/<backend>`, `text/<file>/<backend>` or `store/operations/<backend>`.
+    /// `capture/<file>/<backend>`, `text/<file>/<backend>`, `store/operations/<backend>` or
+    /// `vec/vectors/<backend>`.
     pub(super) name: String,
     /// Backend by its plan name.
     pub(super) backend: String,
@@ -36,6 +37,9 @@ pub(super) struct Row {
     pub(super) results: Vec<RuleResults>,
     /// Whether all of the above is as it must be.
     pub(super) ok: bool,
+    /// What else was found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
     /// Why not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<String>,
@@ -113,6 +117,11 @@ impl Table {
         Self { quiet, capture: String::new() }
     }
 
+    /// Prints a line above the legs.
+    pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { out::print(&format!("{text}\n")) }
+    }
+
     pub(super) fn row(&mut self, row: &Row) -> Result<(), Failure> {
         if self.quiet {
             return Ok(());
@@ -138,8 +147,8 @@ impl Table {
             row.cycles_per_packet,
             if row.ok { "" } else { " !" }
         );
-        for error in &row.errors {
-            text += &format!("    {error}\n");
+        for line in row.note.iter().chain(&row.errors) {
+            text += &format!("    {line}\n");
         }
         out::print(&text)
     }

@@ -11,6 +11,7 @@ use pfs_kv::frame::{Builder, Frame, Operation, Status};
 use super::capture::Capture;
 use super::replies::Answers;
 use super::text::{frame, save};
+use super::work::Work;
 use crate::failure::Failure;
 use crate::kv::{Place, walk};
 
@@ -61,10 +62,10 @@ impl Sender {
 }
 
 /// Numbers that are the same in every run: the generator of Steele and Vigna's SplitMix64.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -113,8 +114,8 @@ pub(super) fn load(out: &Path) -> Result<Capture, Failure> {
     let payloads = payloads.into_iter().map(|(_, part)| part).collect();
     // The folder's name is part of a program's text, where commas end it.
     let folder = std::env::temp_dir().join(format!("pfs-smoke-{}", std::process::id()));
-    let load = Some(Load { model, answers, folder });
-    Ok(Capture { name: "operations".into(), path, frames, payloads, text: None, load })
+    let work = Work::Load(Load { model, answers, folder });
+    Ok(Capture { name: "operations".into(), path, frames, payloads, work })
 }
 
 /// A key of 5 to 40 bytes: any of them.

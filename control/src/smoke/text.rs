@@ -13,6 +13,7 @@ use pfs_dataplane::transmitters::frames::{SHORTEST, UDP_HEADERS, UdpAddresses, w
 use pfs_dataplane::transmitters::pcap::{PcapSinkSpec, PcapWriter};
 
 use super::capture::Capture;
+use super::work::Work;
 use crate::failure::Failure;
 use crate::plan::IdSink;
 
@@ -52,7 +53,7 @@ pub(super) fn load(path: &Path, out: &Path) -> Result<Capture, Failure> {
     save(&capture, &frames).map_err(Failure::failed)?;
     let text = Text { ids, found: out.join(format!("{name}.u32")) };
     let payloads = payloads.into_iter().map(|(_, part)| part.to_vec()).collect();
-    Ok(Capture { name, path: capture, frames, payloads, text: Some(text), load: None })
+    Ok(Capture { name, path: capture, frames, payloads, work: Work::Text(text) })
 }
 
 /// The flows' parts of the text, in turn.

@@ -64,20 +64,22 @@ fn both(backend: Backend, folder: &Path) -> Result<Outcome, String> {
     if whole.wire.repair == 0 {
         return Err("frames were lost, none was sent again".into());
     }
-    bound(&whole, bytes, bytes)?;
+    bound(backend, &whole, bytes, bytes)?;
     let changed = change(&from, bytes / 100).map_err(failed)?;
     let again = way.send(&from, &to)?;
     same(&from, &to)?;
-    bound(&again, changed, bytes)?;
+    bound(backend, &again, changed, bytes)?;
     Ok(Outcome { reports: vec![("whole", whole), ("changed", again)] })
 }
 
 /// Whether no more went over the wire than `new` bytes of `all` need that does not pack: what goes
-/// around them in frames, a fiftieth for the sync and the manifest, and what was lost once more.
-fn bound(report: &SendReport, new: u64, all: u64) -> Result<(), String> {
+/// around them in frames, a fiftieth for the sync and the manifest, and what was lost once more. A
+/// socket on loopback loses frames of its own: what it holds unread is little without privilege.
+fn bound(backend: Backend, report: &SendReport, new: u64, all: u64) -> Result<(), String> {
     let (wire, bytes) = (report.wire, report.wire.total());
     let framed = new + new / 1424 * 48 + new / 50 + all / 500;
-    let most = framed + framed * LOST_PERCENT / (100 - LOST_PERCENT) + new / 100;
+    let lost = if backend == Backend::Udp { new / 4 } else { new / 100 };
+    let most = framed + framed * LOST_PERCENT / (100 - LOST_PERCENT) + lost;
     if bytes <= most {
         return Ok(());
     }

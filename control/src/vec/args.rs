@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use pfs_vec::quantize::ExtraBits;
 use pfs_vec::{Effort, Metric, Raw, Settings};
 
-/// What `pfs vec` does. One process at a time has a collection.
+/// What `pfs vec` does. One process at a time writes a collection; any number read one that nobody writes.
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "one, for the life of the process")]
 pub(crate) enum VecCommand {
@@ -189,6 +189,24 @@ pub(crate) struct ImportArgs {
     /// Ids of vectors that have none: this and their number in the file, from 0 on.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     pub(crate) ids: OsString,
+    /// What a column of an Arrow file is called: vector, id, text, meta or time, and the column's name.
+    #[arg(long, value_name = "ROLE=COLUMN", value_parser = column)]
+    pub(crate) column: Vec<(Role, String)>,
+}
+
+/// What a column is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Vectors.
+    Vector,
+    /// Ids.
+    Id,
+    /// Texts.
+    Text,
+    /// Metadata.
+    Meta,
+    /// Times.
+    Time,
 }
 
 /// Formats of files by name.
@@ -202,6 +220,8 @@ pub(crate) enum FileFormat {
     Bvecs,
     /// A record or an association as a JSON object on each line.
     Jsonl,
+    /// Arrow IPC: the columns vector and, where there are any, id, text, meta and time.
+    Arrow,
 }
 
 /// Flags of `pfs vec search`.
@@ -285,6 +305,19 @@ pub(crate) enum ExportFormat {
     Jsonl,
     /// NumPy: an array of two dimensions of f32.
     Npy,
+}
+
+fn column(given: &str) -> Result<(Role, String), String> {
+    let (role, name) = given.split_once('=').ok_or("write ROLE=COLUMN, e.g. vector=embedding")?;
+    let role = match role {
+        "vector" => Role::Vector,
+        "id" => Role::Id,
+        "text" => Role::Text,
+        "meta" => Role::Meta,
+        "time" => Role::Time,
+        _ => return Err("a role is vector, id, text, meta or time".to_owned()),
+    };
+    Ok((role, name.to_owned()))
 }
 
 fn share(given: &str) -> Result<f32, String> {

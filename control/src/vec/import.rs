@@ -8,10 +8,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pfs_vec::import::{Format, Vectors};
+use pfs_vec::import::{ArrowColumns, ArrowFile, ArrowRow, Format, Vectors};
 use pfs_vec::{Batch, Collection, Put, StoreError, Upkept};
 
-use super::args::{FileFormat, ImportArgs};
+use super::args::{FileFormat, ImportArgs, Role};
 use super::lines::Line;
 use crate::failure::Failure;
 use crate::out;
@@ -39,13 +39,14 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
         collection: &collection,
         batch: collection.batch(),
         written: 0,
-        shown: Shown::new(length, read),
+        shown: Shown::new(length, Rc::clone(&read)),
     };
     let done = match format {
         FileFormat::Npy => import.vectors(input, Format::Npy, args),
         FileFormat::Fvecs => import.vectors(input, Format::Fvecs, args),
         FileFormat::Bvecs => import.vectors(input, Format::Bvecs, args),
         FileFormat::Jsonl => import.lines(input, &args.file),
+        FileFormat::Arrow => import.arrow(args, &read),
     };
     // What was read before an error is written all the same.
     let done = import.write().and(done);
@@ -72,13 +73,14 @@ fn format(path: &Path, given: Option<FileFormat>) -> Result<FileFormat, Failure>
         Some(Format::Bvecs) => Some(FileFormat::Bvecs),
         None => {
             let is_lines = path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson");
-            is_lines.then_some(FileFormat::Jsonl)
+            let is_arrow = path.extension().is_some_and(|end| end == "arrow" || end == "feather");
+            is_lines.then_some(FileFormat::Jsonl).or_else(|| is_arrow.then_some(FileFormat::Arrow))
         }
     };
     given.or_else(named).ok_or_else(|| {
         let name = path.display();
         Failure::usage(format!(
-            "{name} ends in none of .npy, .fvecs, .bvecs, .jsonl and .ndjson; say how it is \
+            "{name} ends in none of .npy, .fvecs, .bvecs, .jsonl, .ndjson, .arrow and .feather; say how it is \
              written with --format"
         ))
     })
@@ -146,6 +148,46 @@ impl Import<'_> {
             id.extend_from_slice(row.to_string().as_bytes());
             let put = self.batch.put(&Put::new(&id, &vector));
             put.map_err(|error| at(format!("vector {row}: {error}")))?;
+            self.write_when_full()?;
+        }
+    }
+
+    /// Rows of an Arrow file, which is not read in order: progress is what its batches have told.
+    fn arrow(&mut self, args: &ImportArgs, read: &Cell<u64>) -> Result<(), Failure> {
+        let at = |why: String| Failure::failed(format!("{}: {why}", args.file.display()));
+        let mut columns = ArrowColumns::default();
+        for (role, name) in &args.column {
+            let column = match role {
+                Role::Vector => &mut columns.vector,
+                Role::Id => &mut columns.id,
+                Role::Text => &mut columns.text,
+                Role::Meta => &mut columns.metadata,
+                Role::Time => &mut columns.time,
+            };
+            column.clone_from(name);
+        }
+        if args.file.as_os_str() == "-" {
+            return Err(Failure::usage("an Arrow file is not read from standard input: name it"));
+        }
+        let file = ArrowFile::open(&args.file, columns).map_err(|error| at(error.to_string()))?;
+        let (mut file, mut row, mut id) = (file, ArrowRow::default(), Vec::new());
+        loop {
+            let number = file.read();
+            if !file.next_into(&mut row).map_err(|error| at(error.to_string()))? {
+                return Ok(());
+            }
+            read.set(file.position());
+            id.clear();
+            match &row.id {
+                Some(own) => id.extend_from_slice(own),
+                None => {
+                    id.extend_from_slice(args.ids.as_bytes());
+                    id.extend_from_slice(number.to_string().as_bytes());
+                }
+            }
+            let (text, metadata, time) = (row.text.as_str(), row.metadata.as_slice(), row.time);
+            let put = self.batch.put(&Put { text, metadata, time, ..Put::new(&id, &row.vector) });
+            put.map_err(|error| at(format!("row {number}: {error}")))?;
             self.write_when_full()?;
         }
     }

@@ -64,6 +64,11 @@ pub(crate) fn vec(command: &VecCommand) -> Result<(), Failure> {
     }
 }
 
+/// Opens a collection beside others that only read it.
+fn open_to_read(dir: &Path) -> Result<Collection, Failure> {
+    Ok(Collection::open_to_read(dir)?)
+}
+
 fn open(dir: &Path) -> Result<Collection, Failure> {
     Ok(Collection::open(dir, Options::default())?)
 }

@@ -17,7 +17,7 @@ use crate::run::figures::count;
 /// # Errors
 /// A segment or a record that cannot be read, or an output that cannot be written.
 pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
-    let collection = super::open(&args.dir)?;
+    let collection = super::open_to_read(&args.dir)?;
     if let Some(damage) = collection.stats().refused.first() {
         return Err(Failure::failed(format!("records would be missing: {damage}")));
     }

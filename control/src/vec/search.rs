@@ -106,7 +106,7 @@ impl Search<'_> {
         if let Some(path) = &self.args.file {
             return self.file(path);
         }
-        let collection = super::open(&self.args.dir)?;
+        let collection = super::open_to_read(&self.args.dir)?;
         let Some(like) = &self.args.like else {
             let vector = super::vector(self.args.vector.as_deref())?;
             return self.ask(&collection, &vector, None);
@@ -128,7 +128,7 @@ impl Search<'_> {
         let file = File::open(path).map_err(|error| at(error.to_string()))?;
         let mut vectors =
             Vectors::open(BufReader::new(file), format).map_err(|error| at(error.to_string()))?;
-        let collection = super::open(&self.args.dir)?;
+        let collection = super::open_to_read(&self.args.dir)?;
         let mut vector = Vec::new();
         while vectors.next_into(&mut vector).map_err(|error| at(error.to_string()))? {
             let asked = self.ask(&collection, &vector, None);

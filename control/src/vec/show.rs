@@ -47,7 +47,7 @@ impl From<&Record> for Told {
 /// # Errors
 /// When there is none, or a damaged segment may have it.
 pub(super) fn get(dir: &Path, id: &OsStr, as_of: Option<u64>) -> Result<(), Failure> {
-    let collection = super::open(dir)?;
+    let collection = super::open_to_read(dir)?;
     let found = match as_of {
         Some(time) => collection.get_as_of(id.as_bytes(), time)?,
         None => collection.get(id.as_bytes())?,
@@ -70,7 +70,7 @@ struct Step {
 /// # Errors
 /// When there is no such record, a segment is damaged, or too many records are reached.
 pub(super) fn neighbours(args: &NeighboursArgs) -> Result<(), Failure> {
-    let collection = super::open(&args.dir)?;
+    let collection = super::open_to_read(&args.dir)?;
     let direction = if args.incoming { Direction::In } else { Direction::Out };
     if collection.get(args.id.as_bytes())?.is_none() {
         return Err(Failure::failed(format!("there is no record {}", args.id.display())));
@@ -100,7 +100,7 @@ pub(super) fn neighbours(args: &NeighboursArgs) -> Result<(), Failure> {
 /// # Errors
 /// When the collection cannot be opened.
 pub(super) fn stats(dir: &Path) -> Result<(), Failure> {
-    let collection = super::open(dir)?;
+    let collection = super::open_to_read(dir)?;
     let (settings, stats) = (collection.settings(), collection.stats());
     let levels: Vec<Value> = stats.levels.iter().map(level).collect();
     out::json(&json!({
@@ -168,7 +168,7 @@ pub(super) fn compact(dir: &Path, graph: bool, least_recall: f32) -> Result<(), 
 /// # Errors
 /// When something is damaged, after it was printed.
 pub(super) fn verify(dir: &Path) -> Result<(), Failure> {
-    let found = super::open(dir)?.verify();
+    let found = super::open_to_read(dir)?.verify();
     out::json(&json!({
         "clean": found.damaged.is_empty(),
         "segments": found.segments,

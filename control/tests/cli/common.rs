@@ -262,7 +262,7 @@ impl Live {
     /// What `/metrics` serves.
     pub(crate) fn page(&self) -> String {
         let mut stream = TcpStream::connect(self.metrics).expect("connects");
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("asks");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("asks");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answers");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
@@ -279,6 +279,11 @@ impl Live {
             *sums.entry(name.to_owned()).or_default() += value.parse::<u64>().expect("a number");
         }
         sums
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,6 +1,9 @@
 //! DPDK by its virtual devices: what cannot be is said, and nothing is left behind.
 
 use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -60,19 +63,94 @@ fn a_killed_run_leaves_nothing_in_hugetlbfs_or_run() {
     let words = "run --from dpdk:net_null0,args.size=64,framing=payload --prog crc32c --seconds 60";
     let mut child = pfs(words)
         .args(EAL)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
     // Until EAL's threads run.
     let tasks = format!("/proc/{}/task", child.id());
     let deadline = Instant::now() + Duration::from_secs(20);
     while fs::read_dir(&tasks).map_or(0, Iterator::count) < 4 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).expect("it runs");
     child.wait().expect("it ends");
     assert_eq!(left(), before);
+}
+
+#[test]
+fn a_pool_that_workers_hold_is_waited_for_and_nothing_is_lost() {
+    if thread::available_parallelism().map_or(1, Into::into) < 2 {
+        println!("skipped: one core, and so no worker beside the receiver");
+        return;
+    }
+    // The lane has room for more than the pool has, and the worker takes longer than the receiver.
+    let words = "run --from dpdk:net_null0,args.size=64,framing=payload,frames=2304 --ring-slots 8192 --prog fnv64,hist8,crc32c --packets 100000 --json";
+    let report: serde_json::Value = serde_json::from_str(&with_eal(words).ok()).expect("JSON");
+    assert!(crate::common::books(&report) >= 100_000, "{report}");
+    assert_eq!(report["books"]["dropped_ring_full"], 0, "the pool was the limit: {report}");
+    assert!(report["receivers"][0]["driver"]["rx_good_packets"].as_u64() >= Some(100_000));
+}
+
+#[test]
+fn two_processes_of_one_file_prefix_are_told_apart() {
+    let prefix = format!("pfs-test-{}", std::process::id());
+    let eal = format!("--no-huge -m 64 --file-prefix={prefix}");
+    let words = "run --dev net_null0 --prog len --seconds 60";
+    let mut first = pfs(words).args(["--eal", &eal]).stdout(Stdio::null()).spawn().expect("starts");
+    let folders = || {
+        let home = std::env::var("XDG_RUNTIME_DIR").map(|dir| format!("{dir}/dpdk"));
+        ["/var/run/dpdk".to_owned(), "/tmp/dpdk".to_owned()].into_iter().chain(home)
+    };
+    let config = || {
+        folders().map(|dir| format!("{dir}/{prefix}/config")).find(|file| Path::new(file).exists())
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while config().is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let second = pfs(words).args(["--eal", &eal]).output().map(crate::common::Done::from);
+    kill(Pid::from_raw(first.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    first.wait().expect("it ends");
+    for folder in folders() {
+        let _ = fs::remove_dir_all(format!("{folder}/{prefix}"));
+    }
+    second.expect("starts").fails(1, &["starting DPDK", &prefix]);
+}
+
+#[test]
+fn a_secondary_process_is_refused() {
+    let output = pfs("run --dev net_null0 --prog len")
+        .args(["--eal", "--no-huge --proc-type=secondary --file-prefix=pfs-none"])
+        .output();
+    crate::common::Done::from(output.expect("it starts")).fails(1, &["secondary", "net_memif"]);
+}
+
+#[test]
+fn memif_chains_two_processes() {
+    let folder = crate::common::folder();
+    let socket = folder.path().join("memif.sock").display().to_string();
+    let capture = crate::common::capture("dns.pcap");
+    let want = run(&format!("run --from pcap:{capture} --prog crc32c,fnv64 --json")).json();
+    let packets = crate::common::books(&want);
+    let words = format!(
+        "run --dev net_memif0,role=server,id=0,socket={socket},socket-abstract=no --prog crc32c,fnv64 --packets {packets} --seconds 30 --json"
+    );
+    let server = pfs(&words).args(EAL).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let server = server.expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !Path::new(&socket).exists() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let to = format!(
+        "dpdk:net_memif0,args.role=client,args.id=0,args.socket={socket},args.socket-abstract=no,eal=--no-huge -m 64"
+    );
+    let sent = pfs(&format!("tx {capture} --pps 2000 --json")).args(["--to", &to]).output();
+    let report = crate::common::Done::from(server.wait_with_output().expect("it ends")).json();
+    crate::common::Done::from(sent.expect("it starts")).ok();
+    assert_eq!(crate::common::books(&report), packets);
+    let results = crate::common::accumulators;
+    assert_eq!(results(&report), results(&want));
 }
 
 /// What DPDK leaves when it is not in memory alone.

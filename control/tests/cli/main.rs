@@ -2,12 +2,18 @@
 //! network namespace of its own; what the host does not allow is skipped with the reason.
 
 mod bad_plans;
+mod bench;
 mod blob;
+mod browser;
 mod common;
+mod control_socket;
+mod costs;
+mod cst;
 mod disk;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod host;
+mod http;
 mod kill;
 mod kv;
 mod live;
@@ -20,6 +26,7 @@ mod run;
 mod shell;
 mod smoke;
 mod token;
+mod top;
 mod transfer;
 mod tx;
 mod vec;

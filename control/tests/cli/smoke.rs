@@ -75,6 +75,39 @@ fn a_store_is_read_back_from_every_backend() {
 }
 
 #[test]
+fn this_projects_sources_become_the_trees_of_a_live_parse() {
+    let folder = folder();
+    let words =
+        format!("smoke --only trees/ --captures {} --out {}", captures(), folder.path().display());
+    let text = run(&words).ok();
+    let report = json_file(&folder.path().join("report.json"));
+    let legs = report["legs"].as_array().expect("legs");
+    assert!(legs.len() >= 3, "{text}");
+    for leg in legs {
+        holds(leg);
+        assert_eq!(leg["results"][0]["results"]["r"][0], 9, "{leg}");
+        assert_eq!(leg["digest"], legs[0]["digest"]);
+    }
+}
+
+#[test]
+fn vectors_are_found_from_every_backend() {
+    let folder = folder();
+    let words =
+        format!("smoke --only vec/ --captures {} --out {}", captures(), folder.path().display());
+    let text = run(&words).ok();
+    let report = json_file(&folder.path().join("report.json"));
+    let legs = report["legs"].as_array().expect("legs");
+    assert!(legs.len() >= 3, "memory, pcap and udp need no privilege: {text}");
+    for leg in legs {
+        holds(leg);
+        assert_eq!(leg["results"][0]["results"]["r"][0], 10_000, "{leg}");
+        assert_eq!(leg["digest"], legs[0]["digest"]);
+        assert!(leg["note"].as_str().is_some_and(|note| note.contains("recall@10")), "{leg}");
+    }
+}
+
+#[test]
 fn without_privilege_it_says_what_it_left_out() {
     let folder = folder();
     let words = format!("smoke --captures {} --out {}", captures(), folder.path().display());
@@ -88,11 +121,11 @@ fn without_privilege_it_says_what_it_left_out() {
     all.iter().for_each(holds);
     let legs: Vec<_> = all.iter().filter(|leg| leg["backend"] != "dpdk").collect();
     // A text, too, through those whose packets have headers.
-    for (backend, expected) in [("memory", 10), ("pcap", 10), ("udp", 9)] {
+    for (backend, expected) in [("memory", 12), ("pcap", 12), ("udp", 11)] {
         let count = legs.iter().filter(|leg| leg["backend"] == backend).count();
         assert_eq!(count, expected, "{backend}: {text}");
     }
-    assert_eq!(legs.len(), 29);
+    assert_eq!(legs.len(), 35);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::common::{done, file, folder, pfs, run, until};
+use crate::common::{capture, done, file, folder, pfs, run, until};
 
 const DIM: usize = 16;
 
@@ -297,4 +297,55 @@ fn what_makes_no_sense_is_usage_and_what_fails_is_failure() {
     child.stdin.take().expect("piped").write_all(ones.as_bytes()).expect("it reads");
     assert!(child.wait().expect("ends").success());
     assert_eq!(done(pfs(&format!("vec stats {at}"))).json()["records"], 1);
+}
+
+#[test]
+fn arrow_files_bring_ids_texts_and_vectors() {
+    let folder = folder();
+    let given = capture("vectors/glosses.arrow");
+    let at = folder.path().join("collection").display().to_string();
+    run(&format!("vec create {at} --dim 384")).ok();
+    let import = format!("vec import {at} {given}");
+    assert_eq!(run(&import).ok(), "3,400 written\n");
+    let found = run(&format!("vec get {at} g7")).json();
+    let text = found["text"].as_str().expect("a text").to_owned();
+    assert!(text.len() >= 20 && found["vector"].as_array().is_some_and(|v| v.len() == 384));
+    let near = run(&format!("vec search {at} --like g7 -k 3")).json();
+    assert_eq!(ids(&near).len(), 3, "{near}");
+    // The text's vector under another role's name, and without ids.
+    let other = format!("{import} --column id=none --column text=id --ids row");
+    assert_eq!(run(&other).ok(), "3,400 written\n");
+    let found = run(&format!("vec get {at} row7")).json();
+    assert_eq!(found["text"], "g7");
+    assert_eq!(run(&format!("vec stats {at}")).json()["records"], 6800);
+    run(&format!("{import} --column vector=words"))
+        .fails(1, &["column words", "none of that name"]);
+    run(&format!("{import} --column vector=text"))
+        .fails(1, &["column text: row 0", "0 were written"]);
+    run(&format!("{import} --column weight=x")).fails(2, &["a role is vector, id"]);
+    let whole = fs::read(&given).expect("reads");
+    for (name, bytes) in [
+        ("cut.arrow", whole[..whole.len() - 1].to_vec()),
+        ("short.arrow", whole[..9].to_vec()),
+        ("long.arrow", [&whole[..whole.len() - 10], &[0xff, 0xff, 0xff, 0x7f], b"ARROW1"].concat()),
+        ("text.arrow", b"no such file at all".to_vec()),
+    ] {
+        let bad = file(folder.path(), name, bytes);
+        let refused = run(&format!("vec import {at} {}", bad.display()));
+        refused.fails(1, &["is no Arrow IPC file", "0 were written"]);
+    }
+}
+
+#[test]
+fn any_number_of_processes_read_a_collection() {
+    let folder = folder();
+    let at = create(folder.path(), "");
+    let all = file(folder.path(), "all.npy", npy(50, &vectors(50)));
+    run(&format!("vec import {at} {}", all.display())).ok();
+    let held = pfs_vec::Collection::open_to_read(Path::new(&at)).expect("opens");
+    assert_eq!(ids(&run(&format!("vec search {at} --like 3 -k 1")).json()).len(), 1);
+    assert_eq!(run(&format!("vec stats {at}")).json()["records"], 50);
+    run(&format!("vec del {at} 3")).fails(1, &["in use by others, who read it"]);
+    drop(held);
+    assert_eq!(run(&format!("vec del {at} 3")).ok(), "1 deleted\n");
 }

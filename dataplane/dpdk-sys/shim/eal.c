@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -66,8 +68,29 @@ int pfs_eal_init(int argc, char **argv, pfs_log_sink sink)
 	return rte_errno > 0 ? -rte_errno : -EINVAL;
 }
 
+static void reached(void *arg)
+{
+	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+}
+
+/* Waits until EAL's interrupt thread has handled what was there before, for a second at most. */
+void pfs_settle_interrupts(void)
+{
+	int done = 0;
+	int ms;
+
+	if (rte_eal_alarm_set(1, reached, &done) != 0)
+		return;
+	for (ms = 0; ms < 1000 && !__atomic_load_n(&done, __ATOMIC_ACQUIRE); ms++)
+		rte_delay_us_sleep(1000);
+	/* Waits for the call where it is under way: `done` is not written to afterwards. */
+	rte_eal_alarm_cancel(reached, &done);
+}
+
+/* EAL frees what its interrupt thread, which goes on, still reads: let it be idle then. */
 int pfs_eal_cleanup(void)
 {
+	pfs_settle_interrupts();
 	return rte_eal_cleanup();
 }
 

@@ -24,6 +24,8 @@ AT(vlan_tci, 42);
 AT(pool, 56);
 AT(next, 64);
 _Static_assert(RTE_MBUF_F_RX_VLAN_STRIPPED == 1ULL << 6, "mbuf flag: tag stripped");
+_Static_assert(RTE_MBUF_F_EXTERNAL == 1ULL << 61, "mbuf flag: external buffer");
+_Static_assert(RTE_MBUF_F_INDIRECT == 1ULL << 62, "mbuf flag: attached buffer");
 _Static_assert(sizeof(struct rte_mbuf) == 128, "mbuf layout: size");
 
 #define POOL_OPS "ring_mp_mc"
@@ -144,6 +146,12 @@ void pfs_mbuf_free(struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t c
 	}
 	if (owns > 0)
 		rte_mempool_put_bulk(pool, own, owns);
+}
+
+/* Frees mbufs that are as their pool had them: one segment, one holder, a buffer of their own. */
+void pfs_mbuf_put(struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t count)
+{
+	rte_mempool_put_bulk(pool, (void *const *)mbufs, count);
 }
 
 void pfs_mbuf_free_chain(struct rte_mbuf *mbuf)

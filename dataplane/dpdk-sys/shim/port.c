@@ -24,8 +24,8 @@ int pfs_port_probe(const char *devargs, const char *name, uint16_t *port)
 	return rte_eth_dev_get_port_by_name(name, port) == 0 ? 0 : -ENODEV;
 }
 
-/* Lets the device reach memory that EAL did not make; a device of software alone needs no leave. */
-int pfs_port_dma(uint16_t port, void *base, size_t len, int map)
+/* A device of software alone needs no leave. */
+static int dma(uint16_t port, void *base, size_t len, int map)
 {
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(port, &info);
@@ -37,6 +37,12 @@ int pfs_port_dma(uint16_t port, void *base, size_t len, int map)
 	rc = map ? rte_dev_dma_map(info.device, base, (uint64_t)(uintptr_t)base, len)
 		 : rte_dev_dma_unmap(info.device, base, (uint64_t)(uintptr_t)base, len);
 	return rc == 0 || rte_errno == ENOTSUP ? 0 : -rte_errno;
+}
+
+/* Lets the device reach memory that EAL did not make. */
+int pfs_port_dma(uint16_t port, void *base, size_t len)
+{
+	return dma(port, base, len, 1);
 }
 
 static uint64_t rx_offloads(const struct rte_eth_dev_info *info, const struct pfs_port_wish *wish,
@@ -150,6 +156,7 @@ int pfs_port_start(uint16_t port, const struct pfs_port_wish *wish, struct rte_m
 	if (wish->promiscuous)
 		rte_eth_promiscuous_enable(port);
 	grant->promiscuous = rte_eth_promiscuous_get(port) == 1;
+	grant->scatter = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
 	grant->vlan_strip = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0;
 	rte_eth_dev_get_mtu(port, &grant->mtu);
 	if (rte_eth_macaddr_get(port, &mac) == 0)
@@ -157,14 +164,19 @@ int pfs_port_start(uint16_t port, const struct pfs_port_wish *wish, struct rte_m
 	return 0;
 }
 
-int pfs_port_close(uint16_t port, int remove)
+/* The device writes to the memory until it is stopped, and may not reach it afterwards. */
+int pfs_port_close(uint16_t port, void *base, size_t len)
 {
 	struct rte_eth_dev_info info;
 	struct rte_device *device = NULL;
 
-	if (remove && rte_eth_dev_info_get(port, &info) == 0)
+	/* A port of net_memif whose peer has closed is taken down by the interrupt thread; the driver does not
+	 * bear that its own close meets this. */
+	pfs_settle_interrupts();
+	if (rte_eth_dev_info_get(port, &info) == 0)
 		device = info.device;
 	rte_eth_dev_stop(port);
+	dma(port, base, len, 0);
 	if (device != NULL)
 		return rte_dev_remove(device);
 	return rte_eth_dev_close(port);

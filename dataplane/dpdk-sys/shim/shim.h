@@ -36,6 +36,7 @@ struct pfs_port_grant {
 	uint8_t promiscuous;
 	uint8_t vlan_strip;
 	uint8_t rss;
+	uint8_t scatter;
 	uint8_t mac[6];
 };
 
@@ -55,6 +56,7 @@ struct pfs_frame {
 
 int pfs_eal_init(int argc, char **argv, pfs_log_sink sink);
 int pfs_eal_cleanup(void);
+void pfs_settle_interrupts(void);
 const char *pfs_eal_version(void);
 const char *pfs_compiled_version(void);
 int pfs_eal_iova_is_va(void);
@@ -72,14 +74,15 @@ size_t pfs_pool_bytes(uint32_t mbufs, uint16_t room, size_t page, int any_iova);
 void pfs_pool_free(struct rte_mempool *pool);
 uint32_t pfs_pool_available(const struct rte_mempool *pool);
 void pfs_mbuf_free(struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t count);
+void pfs_mbuf_put(struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t count);
 void pfs_mbuf_free_chain(struct rte_mbuf *mbuf);
 struct rte_mbuf *pfs_mbuf_copy(struct rte_mbuf *mbuf, struct rte_mempool *pool);
 
 int pfs_port_probe(const char *devargs, const char *name, uint16_t *port);
-int pfs_port_dma(uint16_t port, void *base, size_t len, int map);
+int pfs_port_dma(uint16_t port, void *base, size_t len);
 int pfs_port_start(uint16_t port, const struct pfs_port_wish *wish, struct rte_mempool *pool,
 		   struct pfs_port_grant *grant, const char **step);
-int pfs_port_close(uint16_t port, int remove);
+int pfs_port_close(uint16_t port, void *base, size_t len);
 int pfs_port_stats(uint16_t port, struct pfs_port_stats *stats);
 int pfs_port_xstats(uint16_t port, void (*each)(void *arg, const char *name, uint64_t value),
 		    void *arg);

@@ -69,6 +69,8 @@ pub struct PortGrant {
     pub vlan_strip: u8,
     /// Whether it spreads flows over its queues by a hash.
     pub rss: u8,
+    /// Whether it spreads a frame that is longer than an mbuf over several.
+    pub scatter: u8,
     /// Hardware address.
     pub mac: [u8; 6],
 }
@@ -150,6 +152,8 @@ unsafe extern "C" {
     pub fn pfs_pool_available(pool: *const Mempool) -> u32;
     /// Frees `count` segments one by one; their links are cut first.
     pub fn pfs_mbuf_free(pool: *mut Mempool, mbufs: *mut *mut Mbuf, count: u16);
+    /// Frees mbufs of `pool` that are plain ([`Mbuf::is_plain`]), without a look at them.
+    pub fn pfs_mbuf_put(pool: *mut Mempool, mbufs: *mut *mut Mbuf, count: u16);
     /// Frees a whole chain.
     pub fn pfs_mbuf_free_chain(mbuf: *mut Mbuf);
     /// A copy of a chain in mbufs of `pool`; null where it has too few.
@@ -157,8 +161,8 @@ unsafe extern "C" {
 
     /// Finds the port of a device, which is attached where it is not yet.
     pub fn pfs_port_probe(devargs: *const c_char, name: *const c_char, port: *mut u16) -> c_int;
-    /// Lets a device reach registered memory, or (`map` 0) no longer.
-    pub fn pfs_port_dma(port: u16, base: *mut c_void, len: usize, map: c_int) -> c_int;
+    /// Lets a device reach registered memory.
+    pub fn pfs_port_dma(port: u16, base: *mut c_void, len: usize) -> c_int;
     /// Configures a port and starts it. `step` says where it failed.
     pub fn pfs_port_start(
         port: u16,
@@ -167,8 +171,9 @@ unsafe extern "C" {
         grant: *mut PortGrant,
         step: *mut *const c_char,
     ) -> c_int;
-    /// Stops a port; closes it, or detaches its device.
-    pub fn pfs_port_close(port: u16, remove: c_int) -> c_int;
+    /// Stops a port, takes the memory back from its device and detaches that; it can be attached
+    /// again.
+    pub fn pfs_port_close(port: u16, base: *mut c_void, len: usize) -> c_int;
     /// Reads a port's totals.
     pub fn pfs_port_stats(port: u16, stats: *mut PortStats) -> c_int;
     /// Gives `each` a driver's own totals, up to 512 of them.

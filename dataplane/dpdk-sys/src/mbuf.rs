@@ -1,6 +1,7 @@
 //! The mbuf, as far as a receiver reads it.
 
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use crate::Mempool;
 
@@ -11,7 +12,7 @@ pub struct Mbuf {
     buffer: *mut c_void,
     iova: u64,
     data_off: u16,
-    refcnt: u16,
+    refcnt: AtomicU16,
     segments: u16,
     port: u16,
     offloads: u64,
@@ -28,7 +29,8 @@ pub struct Mbuf {
 
 const _: () = {
     use std::mem::offset_of;
-    assert!(offset_of!(Mbuf, data_off) == 16 && offset_of!(Mbuf, segments) == 20);
+    assert!(offset_of!(Mbuf, data_off) == 16 && offset_of!(Mbuf, refcnt) == 18);
+    assert!(offset_of!(Mbuf, segments) == 20 && offset_of!(Mbuf, offloads) == 24);
     assert!(offset_of!(Mbuf, packet_len) == 36 && offset_of!(Mbuf, data_len) == 40);
     assert!(offset_of!(Mbuf, pool) == 56 && offset_of!(Mbuf, next) == 64);
 };
@@ -38,8 +40,21 @@ pub const MBUF_ALIGN: usize = 64;
 
 /// `RTE_MBUF_F_RX_VLAN_STRIPPED`; the shim asserts its value.
 const VLAN_STRIPPED: u64 = 1 << 6;
+/// `RTE_MBUF_F_EXTERNAL` and `RTE_MBUF_F_INDIRECT`, likewise: the bytes are not the mbuf's own.
+const ELSEWHERE: u64 = 1 << 61 | 1 << 62;
 
 impl Mbuf {
+    /// Whether the packet is this segment alone, nobody else holds it, its bytes are its own and no
+    /// tag was taken out of it: then it is as its pool had it, and may go back without a look.
+    #[inline]
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.segments == 1
+            && self.offloads & (VLAN_STRIPPED | ELSEWHERE) == 0
+            // Another holder, who may let go of it meanwhile, is in another thread at most.
+            && self.refcnt.load(Relaxed) == 1
+    }
+
     /// The segment's first byte.
     #[inline]
     #[must_use]

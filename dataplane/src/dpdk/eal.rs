@@ -10,6 +10,9 @@ use super::error::DpdkError;
 use super::spec::DpdkSpec;
 use crate::pin;
 
+/// Arguments by which other processes find an EAL, and with which it leaves files.
+const SHARED: [&str; 4] = ["--file-prefix", "--proc-type", "--huge-dir", "--legacy-mem"];
+
 /// How EAL's start ended; it cannot be tried twice.
 enum State {
     /// With the arguments that were asked for.
@@ -129,6 +132,16 @@ fn arguments(spec: &DpdkSpec) -> Result<Vec<CString>, DpdkError> {
     {
         return Err(DpdkError::new(format!("EAL's {word} ends the program"), "leave it out"));
     }
+    let secondary = |at: usize| {
+        let of_next = asked[at] == "--proc-type" && asked.get(at + 1) == Some(&"secondary");
+        of_next || asked[at] == "--proc-type=secondary"
+    };
+    if (0..asked.len()).any(secondary) {
+        return Err(DpdkError::new(
+            "a port of pfs has its mbufs in memory of this process, and a secondary process of DPDK has ports of its primary's alone",
+            "chain two processes by net_memif; with --file-prefix, other programs can be secondaries of this one",
+        ));
+    }
     let has = |names: &[&str]| {
         asked.iter().any(|word| {
             names.iter().any(|name| {
@@ -145,8 +158,7 @@ fn arguments(spec: &DpdkSpec) -> Result<Vec<CString>, DpdkError> {
         words.extend(["-l".to_owned(), cores.first().copied().unwrap_or(0).to_string()]);
     }
     // Nothing of it is then left in a hugetlbfs, whatever ends the process.
-    let shared = ["--in-memory", "--file-prefix", "--proc-type", "--huge-dir", "--legacy-mem"];
-    if !has(&shared) {
+    if !has(&["--in-memory"]) && !has(&SHARED) {
         // EAL refuses the first where it has no huge pages.
         let private = if has(&["--no-huge"]) { "--no-shconf" } else { "--in-memory" };
         words.push(private.to_owned());
@@ -198,13 +210,27 @@ extern "C" fn on_log(level: u32, text: *const c_char, len: usize) {
 }
 
 /// Ends EAL, if it was started: what it made in file systems is removed. All ports must be closed.
+///
+/// An EAL that keeps to this process has made nothing there, and is left to the process's end: ending it frees
+/// what its interrupt thread, which goes on, still reads.
 pub fn cleanup() {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    if matches!(*state, Some(State::Runs(_))) {
-        // SAFETY: EAL runs, and nothing of it is used afterwards: `start` says so from now on.
-        unsafe { sys::pfs_eal_cleanup() };
+    if let Some(State::Runs(asked)) = &*state {
+        if shares(asked.as_deref().unwrap_or_default()) {
+            // SAFETY: EAL runs, and nothing of it is used afterwards: `start` says so from now on.
+            unsafe { sys::pfs_eal_cleanup() };
+        }
         *state = Some(State::Ended);
     }
+}
+
+/// Whether EAL's arguments say where other processes find it.
+fn shares(asked: &str) -> bool {
+    asked.split_whitespace().any(|word| {
+        SHARED.iter().any(|name| {
+            word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+    })
 }
 
 /// A thread's number with EAL, given back when the thread ends.
@@ -254,6 +280,8 @@ mod tests {
         let asked = "--file-prefix=x -l1 --allow=0000:02:00.0";
         let own = words(&DpdkSpec { eal: Some(asked.into()), ..spec.clone() });
         assert_eq!(own, format!("pfs --no-telemetry {asked}"));
+        let second = DpdkSpec { eal: Some("--proc-type secondary".into()), ..spec.clone() };
+        assert!(arguments(&second).unwrap_err().what.contains("secondary"));
         let help = DpdkSpec { eal: Some("--help".into()), ..spec };
         assert!(arguments(&help).unwrap_err().what.contains("--help"));
     }

@@ -21,7 +21,7 @@ pub(crate) use eal::register_thread;
 #[cfg(feature = "dpdk")]
 pub use eal::{EalVersions, cleanup, versions};
 #[cfg(feature = "dpdk")]
-pub(crate) use pool::Loans;
+pub(crate) use pool::{Loans, Reclaimed};
 #[cfg(feature = "dpdk")]
 pub(crate) use port::{Port, RxQueue, TxQueue};
 pub use spec::{DevArg, DpdkSpec};

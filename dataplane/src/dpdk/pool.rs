@@ -162,8 +162,8 @@ pub(super) fn step_of(step: *const std::ffi::c_char) -> String {
 ///
 /// A token is an mbuf's place in units of 64 bytes. Mbufs lie at least 512 bytes apart, so that a
 /// slot of 512 holds the start of one at most; the slot keeps where in it that is while the mbuf is
-/// on loan. It is private memory of the receiver: a token that comes back from a worker is good
-/// only as long as its mbuf is lent.
+/// on loan, and how it is to be freed. It is private memory of the receiver: a token that comes
+/// back from a worker is good only as long as its mbuf is lent.
 pub(crate) struct Loans {
     slots: Box<[u8]>,
     base: *mut u8,
@@ -181,6 +181,16 @@ impl fmt::Debug for Loans {
 
 /// Units of a token in a slot.
 const SLOT_UNITS: usize = 512 / sys::MBUF_ALIGN;
+/// Set in the slot of an mbuf that was lent as plain.
+const PLAIN: u8 = 1 << 7;
+
+/// An mbuf that has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reclaimed {
+    pub(crate) mbuf: *mut sys::Mbuf,
+    /// Whether it was lent as one that needs no look when it is freed.
+    pub(crate) plain: bool,
+}
 
 impl Loans {
     /// None yet, of mbufs in `view`.
@@ -190,25 +200,34 @@ impl Loans {
         Self { slots, base: view.base().as_ptr(), refused: 0 }
     }
 
-    /// Lends `mbuf` and gives its token; `None` for one that does not lie in the region.
+    /// The token of `mbuf`, which is not lent by that.
     #[inline]
-    pub(crate) fn lend(&mut self, mbuf: *mut sys::Mbuf) -> Option<u32> {
+    pub(crate) fn token(&self, mbuf: *mut sys::Mbuf) -> u32 {
+        ((mbuf as usize).wrapping_sub(self.base as usize) / sys::MBUF_ALIGN) as u32
+    }
+
+    /// Lends `mbuf` and gives its token; `None` for one that does not lie in the region. `plain`
+    /// tells whether [`sys::Mbuf::is_plain`] holds of it.
+    #[inline]
+    pub(crate) fn lend(&mut self, mbuf: *mut sys::Mbuf, plain: bool) -> Option<u32> {
         let offset = (mbuf as usize).wrapping_sub(self.base as usize);
         let token = offset / sys::MBUF_ALIGN;
         let slot = self.slots.get_mut(token / SLOT_UNITS)?;
-        *slot = 1 + (token % SLOT_UNITS) as u8;
+        *slot = (1 + (token % SLOT_UNITS) as u8) | if plain { PLAIN } else { 0 };
         Some(token as u32)
     }
 
     /// Takes the mbuf of `token` back; `None`, counted, where it is not on loan.
     #[inline]
-    pub(crate) fn reclaim(&mut self, token: u32) -> Option<*mut sys::Mbuf> {
+    pub(crate) fn reclaim(&mut self, token: u32) -> Option<Reclaimed> {
         let token = token as usize;
         match self.slots.get_mut(token / SLOT_UNITS) {
-            Some(slot) if usize::from(*slot) == 1 + token % SLOT_UNITS => {
+            Some(slot) if usize::from(*slot & !PLAIN) == 1 + token % SLOT_UNITS => {
+                let plain = *slot & PLAIN != 0;
                 *slot = 0;
                 // In bounds: the slot is one of the region's, and was lent from there.
-                Some(self.base.wrapping_add(token * sys::MBUF_ALIGN).cast())
+                let mbuf = self.base.wrapping_add(token * sys::MBUF_ALIGN).cast();
+                Some(Reclaimed { mbuf, plain })
             }
             _ => {
                 self.refused += 1;
@@ -226,7 +245,7 @@ impl Loans {
     pub(crate) fn reclaim_all(&mut self, mut each: impl FnMut(*mut sys::Mbuf)) {
         for at in 0..self.slots.len() {
             if self.slots[at] != 0 {
-                let token = at * SLOT_UNITS + usize::from(self.slots[at]) - 1;
+                let token = at * SLOT_UNITS + usize::from(self.slots[at] & !PLAIN) - 1;
                 each(self.base.wrapping_add(token * sys::MBUF_ALIGN).cast());
                 self.slots[at] = 0;
             }
@@ -245,16 +264,21 @@ mod tests {
         let mut loans = Loans::new(&view);
         let at = |offset: usize| view.base().as_ptr().wrapping_add(offset).cast::<sys::Mbuf>();
         let mbufs: Vec<_> = (0..20).map(|n| at(64 + n * 2432)).collect();
-        let tokens: Vec<_> = mbufs.iter().map(|&mbuf| loans.lend(mbuf).unwrap()).collect();
+        let tokens: Vec<_> = mbufs
+            .iter()
+            .enumerate()
+            .map(|(n, &mbuf)| loans.lend(mbuf, n % 2 == 0).unwrap())
+            .collect();
         assert_eq!(loans.reclaim(tokens[3] + 1), None, "another place in the same slot");
-        for (&token, &mbuf) in tokens.iter().zip(&mbufs) {
-            assert_eq!(loans.reclaim(token), Some(mbuf));
+        for (n, (&token, &mbuf)) in tokens.iter().zip(&mbufs).enumerate() {
+            assert_eq!(loans.token(mbuf), token);
+            assert_eq!(loans.reclaim(token), Some(Reclaimed { mbuf, plain: n % 2 == 0 }));
             assert_eq!(loans.reclaim(token), None);
         }
         assert_eq!(loans.reclaim(u32::MAX), None);
         assert_eq!(loans.refused(), 22);
-        assert_eq!(loans.lend(at(1 << 20)), None, "not in the region");
-        loans.lend(mbufs[7]);
+        assert_eq!(loans.lend(at(1 << 20), true), None, "not in the region");
+        loans.lend(mbufs[7], true);
         let mut found = Vec::new();
         loans.reclaim_all(|mbuf| found.push(mbuf));
         assert_eq!(found, [mbufs[7]]);

@@ -1,6 +1,6 @@
 //! A port: a device, started, with its queues to be taken.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,6 +14,9 @@ use super::spec::DpdkSpec;
 
 /// The ports of this process, by device: one that receives and one that sends may share one.
 static PORTS: Mutex<Option<HashMap<String, Weak<Port>>>> = Mutex::new(None);
+
+/// Bytes of a frame beyond the MTU: addresses, type, check sequence, two tags.
+const HEADERS: u32 = 26;
 
 /// Held while a device is attached, set up or detached: DPDK does not guard its lists.
 static DEVICES: Mutex<()> = Mutex::new(());
@@ -100,7 +103,7 @@ impl Port {
         let _devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         eal::listen();
         // SAFETY: the memory is registered; the port is ours.
-        let rc = unsafe { sys::pfs_port_dma(self.port, base, len, 1) };
+        let rc = unsafe { sys::pfs_port_dma(self.port, base, len) };
         if rc < 0 {
             let doing = format!("letting {} reach its mbufs", spec.device);
             return Err(DpdkError::call(&doing, rc, &eal::said(), ""));
@@ -116,7 +119,30 @@ impl Port {
                 &raw mut step,
             )
         };
-        if rc == 0 { Ok(()) } else { Err(self.refused(&step_of(step), rc)) }
+        if rc != 0 {
+            return Err(self.refused(&step_of(step), rc));
+        }
+        self.fits()
+    }
+
+    /// Whether the largest frame fits an mbuf, or the device spreads it over several. Devices of
+    /// software do as they like with long frames, and say neither.
+    fn fits(&self) -> Result<(), DpdkError> {
+        let (spec, grant) = (&self.spec, &self.grant);
+        let longest = u32::from(grant.mtu) + HEADERS;
+        if !spec.is_pci() || grant.scatter != 0 || longest <= u32::from(spec.frame_bytes) {
+            return Ok(());
+        }
+        Err(DpdkError::new(
+            format!(
+                "{} has an MTU of {}, an mbuf holds {} bytes of a frame, and its driver {} does not spread one over several",
+                spec.device,
+                grant.mtu,
+                spec.frame_bytes,
+                self.driver()
+            ),
+            format!("frame_bytes={longest}, or a smaller mtu"),
+        ))
     }
 
     fn refused(&self, step: &str, rc: c_int) -> DpdkError {
@@ -203,9 +229,9 @@ impl Port {
     }
 
     /// The driver's own totals by name, those that are not 0.
-    pub(crate) fn xstats(&self) -> Vec<(String, u64)> {
-        let mut found: Vec<(String, u64)> = Vec::new();
-        // SAFETY: the port is open; `add` is given the list that it is to add to.
+    pub(crate) fn xstats(&self) -> BTreeMap<String, u64> {
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
+        // SAFETY: the port is open; `add` is given the map that it is to add to.
         unsafe { sys::pfs_port_xstats(self.port, add, (&raw mut found).cast()) };
         found
     }
@@ -223,11 +249,11 @@ extern "C" fn add(found: *mut c_void, name: *const c_char, value: u64) {
     if value == 0 {
         return;
     }
-    // SAFETY: `xstats` passes its list, which nobody else uses meanwhile; the name is a string
+    // SAFETY: `xstats` passes its map, which nobody else uses meanwhile; the name is a string
     // ended by 0, as DPDK's are.
     unsafe {
         let name = CStr::from_ptr(name).to_string_lossy().into_owned();
-        (*found.cast::<Vec<(String, u64)>>()).push((name, value));
+        (*found.cast::<BTreeMap<String, u64>>()).insert(name, value);
     }
 }
 
@@ -237,10 +263,7 @@ impl Drop for Port {
         let (base, len) = (view.base().as_ptr().cast(), view.len());
         let _devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: nobody has a queue any more: each holds the port.
-        unsafe {
-            sys::pfs_port_dma(self.port, base, len, 0);
-            sys::pfs_port_close(self.port, i32::from(!self.spec.is_pci()));
-        }
+        unsafe { sys::pfs_port_close(self.port, base, len) };
     }
 }
 
@@ -299,6 +322,18 @@ impl RxQueue {
         debug_assert!(mbufs.len() <= usize::from(u16::MAX));
         // SAFETY: by the caller.
         unsafe { sys::pfs_mbuf_free(pool, mbufs.as_mut_ptr(), count) };
+    }
+
+    /// Frees mbufs that are as their pool had them.
+    ///
+    /// # Safety
+    /// They were received here and are plain mbufs of the port's pool ([`sys::Mbuf::is_plain`]),
+    /// and nobody uses them.
+    #[inline]
+    pub(crate) unsafe fn put(&mut self, mbufs: &mut [*mut sys::Mbuf]) {
+        debug_assert!(mbufs.len() <= usize::from(u16::MAX));
+        // SAFETY: by the caller.
+        unsafe { sys::pfs_mbuf_put(self.port.pool.raw(), mbufs.as_mut_ptr(), mbufs.len() as u16) };
     }
 
     /// Publishes how many packets were taken from this queue, and gives how many were from the

@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pfs_cst::languages::Registry;
+use pfs_cst::tiers::{self, Config, Store};
 use pfs_kv::{DurableError, SharedStore, StoreSettings};
 use pfs_pvrt::wire::{FolderError, Transfers};
 use pfs_token::{VocabError, Vocabulary};
 use thiserror::Error;
 
 use super::EngineOp;
+use super::cst::{CstEngine, CstMode, CstOp};
 use super::kv::{KvEngine, KvOp, RunStore};
 use super::pvrt::{PvrtEngine, PvrtOp, SharedTransfers};
 use super::token::TokenEngine;
+use super::vec::{RunCollections, VecEngine, VecOp};
 use crate::pcpu::{Engine, Program};
 use crate::transmitters::replies::ReplySink;
 
@@ -55,12 +59,45 @@ pub enum OpError {
         /// Why.
         source: FolderError,
     },
+    /// The collections cannot be opened.
+    #[error("{op}: {source}{}", advice(.source))]
+    Collections {
+        /// The op as it is written.
+        op: String,
+        /// Why.
+        source: pfs_vec::StoreError,
+    },
     /// No transfers to take frames of.
     #[error(
         "{0} takes frames of transfers that its own process registers, and this one registers none: \
          write pvrt:DIR with a folder that describes some"
     )]
     NoTransfers(String),
+    /// No grammar for a language.
+    #[error("{op}: no grammar for {lang}; this build has {choices}")]
+    Language {
+        /// The op as it is written.
+        op: String,
+        /// The language asked for.
+        lang: String,
+        /// Those that there are.
+        choices: String,
+    },
+    /// The collection of trees cannot be opened.
+    #[error("{op}: {source}")]
+    Trees {
+        /// The op as it is written.
+        op: String,
+        /// Why.
+        source: Box<tiers::StoreError>,
+    },
+}
+
+const fn advice(error: &pfs_vec::StoreError) -> &'static str {
+    match error {
+        pfs_vec::StoreError::Missing(_) => ": pfs vec create FOLDER/NAME --dim N",
+        _ => "",
+    }
 }
 
 /// A store with what it was asked for.
@@ -78,7 +115,11 @@ pub struct Engines {
     stores: Vec<Opened>,
     /// By folder; without one those that this process registers.
     transfers: HashMap<Option<PathBuf>, Arc<SharedTransfers>>,
-    /// Stores and transfers are in memory, whatever the ops say.
+    /// Collections of syntax trees by folder.
+    trees: HashMap<PathBuf, Arc<Store>>,
+    /// By folder, with the first op that asked for it.
+    collections: Vec<(VecOp, Arc<RunCollections>)>,
+    /// Stores and transfers are in memory, collections in folders that go, whatever the ops say.
     trial: bool,
 }
 
@@ -128,6 +169,8 @@ impl Engines {
                 }
                 EngineOp::Kv(kv) => self.open(kv, &names)?,
                 EngineOp::Pvrt(pvrt) => self.take_up(pvrt)?,
+                EngineOp::Cst(cst) => self.collect(cst)?,
+                EngineOp::Vec(vec) => self.open_collections(vec)?,
             }
         }
         Ok(self)
@@ -169,6 +212,56 @@ impl Engines {
                 .map_err(|source| OpError::Folder { op: pvrt.to_string(), source })?,
         };
         self.transfers.insert(pvrt.dir.clone(), Arc::new(shared));
+        Ok(())
+    }
+
+    /// Opens the collection of `cst`, unless an op before it has the same.
+    fn collect(&mut self, cst: &CstOp) -> Result<(), OpError> {
+        if let Some(lang) = &cst.lang
+            && Registry::shared().get(lang).is_none()
+        {
+            let (op, lang) = (cst.to_string(), lang.clone());
+            let choices = Registry::shared().names().join(", ");
+            return Err(OpError::Language { op, lang, choices });
+        }
+        let Some(dir) = cst.dir.as_ref().filter(|_| !self.trial) else { return Ok(()) };
+        if !self.trees.contains_key(dir) {
+            let store = Store::open(dir, Config::default()).map_err(|source| OpError::Trees {
+                op: cst.to_string(),
+                source: Box::new(source),
+            })?;
+            self.trees.insert(dir.clone(), Arc::new(store));
+        }
+        Ok(())
+    }
+
+    /// One worker's engine for `cst`. To try it, each payload is a file: what a parse costs is what
+    /// the op does.
+    fn cst(&self, cst: &CstOp) -> CstEngine {
+        let grammar = cst.lang.as_ref().and_then(|lang| Registry::shared().get(lang));
+        let store = cst.dir.as_ref().and_then(|dir| self.trees.get(dir)).cloned();
+        if self.trial {
+            let op = CstOp { mode: CstMode::Packet, ..cst.clone() };
+            return CstEngine::new(&op, grammar, None);
+        }
+        CstEngine::new(cst, grammar, store)
+    }
+
+    /// Opens the collections of `vec`, unless an op before it has the same.
+    fn open_collections(&mut self, vec: &VecOp) -> Result<(), OpError> {
+        if let Some((first, _)) = self.collections.iter().find(|(first, _)| first.dir == vec.dir) {
+            let (op, other) = (vec.to_string(), first.to_string());
+            let alike = first.fsync == vec.fsync;
+            return if alike { Ok(()) } else { Err(OpError::TwoWays { op, other }) };
+        }
+        let opened = if self.trial {
+            RunCollections::trial()
+        } else {
+            RunCollections::open(&vec.dir, vec.sync())
+        };
+        let opened =
+            opened.map_err(|source| OpError::Collections { op: vec.to_string(), source })?;
+        self.collections.push((vec.clone(), Arc::new(opened)));
         Ok(())
     }
 
@@ -219,6 +312,13 @@ impl Engines {
                 EngineOp::Pvrt(pvrt) => {
                     let shared = self.transfers.get(&pvrt.dir).expect("taken up for this program");
                     Box::new(PvrtEngine::new(pvrt, Arc::clone(shared)))
+                }
+                EngineOp::Cst(cst) => Box::new(self.cst(cst)),
+                EngineOp::Vec(vec) => {
+                    let mut opened = self.collections.iter();
+                    let (_, opened) =
+                        opened.find(|(op, _)| op.dir == vec.dir).expect("opened for this program");
+                    Box::new(VecEngine::new(vec, Arc::clone(opened), replies.take()))
                 }
             }
         };

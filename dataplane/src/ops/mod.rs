@@ -9,10 +9,13 @@
 //! | `token:VOCAB` | `pfs-token` | [`token`] |
 //! | `kv` | `pfs-kv` | [`kv`] |
 //! | `pvrt` | `pfs-pvrt` | [`pvrt`] |
+//! | `cst` | `pfs-cst` | [`cst`] |
+//! | `vec` | `pfs-vec` | [mod@vec] |
 //!
 //! [`flows`] tells streams apart for any engine that works on them; [`ids`] holds the sinks that
 //! token ids go to.
 
+pub mod cst;
 pub mod flows;
 pub mod ids;
 pub mod kv;
@@ -20,6 +23,7 @@ mod load;
 pub mod pvrt;
 mod spec;
 pub mod token;
+pub mod vec;
 
 pub use load::{Engines, OpError};
 pub use spec::{EngineOp, Setting, SettingError, Special, TokenMode, TokenOp};
@@ -45,4 +49,18 @@ pub(crate) const PVRT: OpInfo = OpInfo {
     name: "pvrt",
     args: "[:DIR][,partials=N][,memory=BYTES][,idle_ms=N]",
     what: "files put together from frames: bytes, windows and digest into the next three of R0..R3",
+};
+
+/// The op list's line for `cst`.
+pub(crate) const CST: OpInfo = OpInfo {
+    name: "cst",
+    args: "[:LANG][,mode=packet|flow|pieces][,dir=PATH][,max_bytes=BYTES][,flows=N][,idle_s=N][,memory=BYTES][,parse_ms=N]",
+    what: "source files parsed to syntax trees: files, nodes and digest into the next three of R0..R3",
+};
+
+/// The op list's line for `vec`.
+pub(crate) const VEC: OpInfo = OpInfo {
+    name: "vec",
+    args: ":DIR[,fsync=always|group:US:BYTES|never][,partials=N][,memory=BYTES][,idle_ms=N]",
+    what: "records with vectors written to collections: stored, failed and digest into the next three of R0..R3",
 };

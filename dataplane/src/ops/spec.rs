@@ -4,8 +4,10 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::cst::CstOp;
 use super::kv::KvOp;
 use super::pvrt::PvrtOp;
+use super::vec::VecOp;
 
 /// An op that an engine does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +19,10 @@ pub enum EngineOp {
     Kv(KvOp),
     /// Files put together from frames in the payload.
     Pvrt(PvrtOp),
+    /// Syntax trees of source files in the payload.
+    Cst(CstOp),
+    /// Records with vectors.
+    Vec(VecOp),
 }
 
 /// `token:VOCAB[,mode=packet|flow][,flows=N][,idle_s=N][,special=text|allow]`.
@@ -99,6 +105,8 @@ impl EngineOp {
             ("token", Some(vocab)) if !vocab.is_empty() => Some(Self::Token(TokenOp::new(vocab))),
             ("kv", grammar) => KvOp::new(grammar).map(Self::Kv),
             ("pvrt", folder) => PvrtOp::new(folder).map(Self::Pvrt),
+            ("cst", lang) => CstOp::new(lang).map(Self::Cst),
+            ("vec", folder) => VecOp::new(folder).map(Self::Vec),
             _ => None,
         }
     }
@@ -110,6 +118,8 @@ impl EngineOp {
             Self::Token(_) => &["tokens", "digest"],
             Self::Kv(_) => &["done", "failed", "digest"],
             Self::Pvrt(_) => &["bytes", "windows", "digest"],
+            Self::Cst(_) => &["files", "nodes", "digest"],
+            Self::Vec(_) => &["stored", "failed", "digest"],
         }
     }
 
@@ -117,7 +127,7 @@ impl EngineOp {
     #[must_use]
     pub fn database(&self) -> Option<&str> {
         match self {
-            Self::Token(_) | Self::Pvrt(_) => None,
+            Self::Token(_) | Self::Pvrt(_) | Self::Cst(_) | Self::Vec(_) => None,
             Self::Kv(op) => Some(&op.db),
         }
     }
@@ -131,7 +141,7 @@ impl EngineOp {
     /// Whether it has answers for a reply sink.
     #[must_use]
     pub const fn gives_replies(&self) -> bool {
-        matches!(self, Self::Kv(_))
+        matches!(self, Self::Kv(_) | Self::Vec(_))
     }
 
     /// Takes the setting `key=value`, over an earlier one.
@@ -143,6 +153,8 @@ impl EngineOp {
             Self::Token(op) => op.set(key, value),
             Self::Kv(op) => op.set(key, value),
             Self::Pvrt(op) => op.set(key, value),
+            Self::Cst(op) => op.set(key, value),
+            Self::Vec(op) => op.set(key, value),
         }
     }
 }
@@ -204,6 +216,8 @@ impl fmt::Display for EngineOp {
             Self::Token(op) => op.fmt(f),
             Self::Kv(op) => op.fmt(f),
             Self::Pvrt(op) => op.fmt(f),
+            Self::Cst(op) => op.fmt(f),
+            Self::Vec(op) => op.fmt(f),
         }
     }
 }

@@ -210,6 +210,11 @@ impl Classifier {
         Verdict::Malformed(kind)
     }
 
+    /// The verdicts of the batch that was classified last, of so many descriptors.
+    pub(crate) fn verdicts(&self, descs: usize) -> &[Verdict] {
+        self.verdicts.get(..descs).unwrap_or_default()
+    }
+
     /// Totals since the classifier was made.
     #[must_use]
     pub const fn counters(&self) -> &ClassifyCounters {

@@ -70,8 +70,8 @@ pub struct Rule {
     /// and not kept when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<String>,
-    /// Name of the reply sink that answers of the program's `kv` op go back through; nobody is
-    /// answered when left out.
+    /// Name of the reply sink that answers of the program's `kv` or `vec` op go back through; nobody
+    /// is answered when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<String>,
 }

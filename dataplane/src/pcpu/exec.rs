@@ -143,7 +143,7 @@ impl Compiled {
             None if self.pace.fetches() => distance(bytes, batch.len()),
             None => 0,
         };
-        let start = tsc();
+        let start = cycles();
         let mut before = start;
         for (runner, stats) in &mut self.steps {
             let touched = if let Runner::Engine { engine, .. } = runner {
@@ -158,7 +158,7 @@ impl Compiled {
             if touched {
                 distance = 0;
             }
-            let after = tsc();
+            let after = cycles();
             stats.cycles += after.wrapping_sub(before);
             stats.bytes += bytes;
             stats.messages += messages;
@@ -350,9 +350,10 @@ fn distance(bytes: u64, spans: usize) -> usize {
     (AHEAD_BYTES / mean).clamp(1, super::batch::AHEAD as u64) as usize
 }
 
-/// The time-stamp counter, or the nearest thing that the architecture has.
+/// The time-stamp counter, or the nearest thing that the architecture has; 0 where it has none.
 #[inline(always)]
-fn tsc() -> u64 {
+#[must_use]
+pub fn cycles() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has `rdtsc`.
     return unsafe { std::arch::x86_64::_rdtsc() };

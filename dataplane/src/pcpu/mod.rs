@@ -31,7 +31,7 @@ mod tests;
 
 pub use batch::{AHEAD, BATCH, SpanBatch};
 pub use engine::{Engine, EngineBatch, EngineCells, EngineSpan, Outlet, SpanMeta};
-pub use exec::{Compiled, EngineReport, Options};
+pub use exec::{Compiled, EngineReport, Options, cycles};
 pub use isa::Isa;
 pub use kernels::oracle;
 pub use op::{Basis, FNV_BASIS, FNV_BASIS_PACKETFS, OPS, Op, OpInfo, Scope};

@@ -74,7 +74,7 @@ pub struct OpInfo {
 }
 
 /// Every op of the instruction set; error messages and help come from here.
-pub const OPS: [OpInfo; 10] = [
+pub const OPS: [OpInfo; 12] = [
     OpInfo {
         name: "fnv64",
         args: "[:chain|:packetfs|:packetfs-chain]",
@@ -93,6 +93,8 @@ pub const OPS: [OpInfo; 10] = [
     crate::ops::TOKEN,
     crate::ops::KV,
     crate::ops::PVRT,
+    crate::ops::CST,
+    crate::ops::VEC,
 ];
 
 impl Op {

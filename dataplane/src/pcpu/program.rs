@@ -89,7 +89,9 @@ pub enum ProgramErrorCause {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// An engine op without the argument that it needs.
-    #[error("{0} needs an argument: {0}:VOCAB, e.g. {0}:o200k_base or {0}:/path/of/a/file")]
+    #[error(
+        "{0} needs an argument: token:VOCAB, e.g. token:o200k_base or token:/path/of/a/file; vec:DIR"
+    )]
     NoArgument(String),
     /// More than [`MAX_OPS`].
     #[error("more than {MAX_OPS} ops")]
@@ -226,13 +228,13 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
         ("xor", _) => immediate(name, arg, column).map(Op::Xor),
         ("add", _) => immediate(name, arg, column).map(Op::Add),
         ("counteq", _) => immediate(name, arg, column).map(Op::CountEq),
-        ("token", _) => {
+        ("token" | "vec", _) => {
             EngineOp::named(name, arg.map(str::trim)).map(Op::Engine).ok_or_else(|| ProgramError {
                 column,
                 cause: ProgramErrorCause::NoArgument(name.into()),
             })
         }
-        ("kv" | "pvrt", _) => {
+        ("kv" | "pvrt" | "cst", _) => {
             let op = EngineOp::named(name, arg.map(str::trim)).map(Op::Engine);
             let arg = arg.unwrap_or_default().into();
             let cause = ProgramErrorCause::BadArgument { op: name.into(), arg };

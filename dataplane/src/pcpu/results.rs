@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::program::{ACCUMULATORS, Program};
+use crate::counters::StepCounters;
 
 /// Results of a program over all that one lane has run, or of several lanes merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,13 @@ pub struct StepStats {
 }
 
 impl StepStats {
+    /// The totals as they are published.
+    #[must_use]
+    pub const fn counters(&self) -> StepCounters {
+        let Self { messages, bytes, cycles, batches, .. } = *self;
+        StepCounters { messages, bytes, cycles, batches }
+    }
+
     /// Ticks per payload byte; 0 before any byte.
     #[must_use]
     pub fn cycles_per_byte(&self) -> f64 {

@@ -1,5 +1,6 @@
 //! Any backend: chosen once per batch, by a match that the compiler sees through.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pfs_ebpf::rules::XdpRule;
@@ -251,6 +252,17 @@ pub enum Receiver {
 }
 
 impl Receiver {
+    /// What a poll-mode driver has counted of its port, by its own names, where it is not 0; empty
+    /// for all other backends, and for all queues but the first.
+    #[must_use]
+    pub fn driver_totals(&self) -> BTreeMap<String, u64> {
+        match self {
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(source) => source.xstats(),
+            _ => BTreeMap::new(),
+        }
+    }
+
     /// Its socket once more, to answer through; `None` where it has none that sends.
     ///
     /// # Errors

@@ -1,17 +1,6 @@
 //! Cycle counts of a run's stages.
 
-/// Reads the processor's time-stamp counter; 0 where there is none that user space may read.
-#[inline]
-#[must_use]
-pub(super) fn now() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: RDTSC is part of x86-64 and touches no memory.
-    unsafe {
-        core::arch::x86_64::_rdtsc()
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    0
-}
+pub(super) use crate::pcpu::cycles as now;
 
 /// Laps between stages; when off, reads nothing and every lap is 0.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use pfs_rings::{Desc, RegionView};
 
 use super::kit::WorkerKit;
 use super::latency::{Latency, Waits};
-use crate::counters::WorkerCounters;
+use super::watch::{EngineRow, StepRow};
+use crate::counters::{StepCells, WorkerCounters};
 use crate::pcpu::{
-    Compiled, EngineCells, EngineReport, Isa, Optimized, Results, SpanBatch, SpanMeta, StepStats,
+    Compiled, EngineReport, Isa, Optimized, Results, SpanBatch, SpanMeta, StepStats,
 };
 use crate::receivers::{BATCH, Framing};
 
@@ -39,6 +40,8 @@ pub struct Executor {
     /// What engines want to know of each of `spans`; empty for programs without any.
     metas: Vec<SpanMeta>,
     kit: WorkerKit,
+    /// Of each program, what its steps' costs are published through.
+    steps: Vec<Vec<Arc<StepCells>>>,
     /// What was consumed, and what it cost.
     pub counters: WorkerCounters,
 }
@@ -63,14 +66,22 @@ impl Executor {
         let mut engines = std::mem::take(&mut kit.engines).into_iter();
         let compile =
             |program: &Optimized| program.compile_with(isa, engines.next().unwrap_or_default());
+        let programs: Vec<_> = programs.iter().map(compile).collect();
+        let cells = |program: &Compiled| program.stats().map(|_| Arc::default()).collect();
         Self {
             regions,
-            programs: programs.iter().map(compile).collect(),
+            steps: programs.iter().map(cells).collect(),
+            programs,
             spans: SpanBatch::default(),
             metas: Vec::with_capacity(BATCH),
             kit,
             counters: WorkerCounters::default(),
         }
+    }
+
+    /// What each rule's program has found so far.
+    pub fn results(&self) -> impl Iterator<Item = Results> + '_ {
+        self.programs.iter().map(Compiled::results)
     }
 
     /// Ends the work: totals, what each rule's program has found, what its steps have cost.
@@ -80,6 +91,7 @@ impl Executor {
         for (rule, program) in (0..).zip(&mut self.programs) {
             program.finish(now, self.kit.ids.of_rule(rule));
         }
+        self.publish_steps();
         let found = self.programs.iter().map(|program| {
             (program.results(), program.stats().cloned().collect(), program.engine_reports())
         });
@@ -87,8 +99,8 @@ impl Executor {
         Work { counters: self.counters, found, latency, kit: self.kit }
     }
 
-    /// Lets engines do what time alone brings, and publish their counters; some fifty times a
-    /// second.
+    /// Lets engines do what time alone brings, and publishes what engines have counted and steps
+    /// have cost; some fifty times a second.
     pub(super) fn tick(&mut self) {
         let mut now = 0;
         for (rule, program) in (0..).zip(&mut self.programs) {
@@ -97,12 +109,34 @@ impl Executor {
                 program.tick(now, self.kit.ids.of_rule(rule));
             }
         }
+        self.publish_steps();
     }
 
-    /// Counters of all engines: the rule's place, the op, its cells.
-    pub(super) fn engine_cells(&self) -> Vec<(usize, String, Arc<EngineCells>)> {
+    fn publish_steps(&self) {
+        for (program, cells) in self.programs.iter().zip(&self.steps) {
+            for (stats, cells) in program.stats().zip(cells) {
+                cells.publish(&stats.counters());
+            }
+        }
+    }
+
+    /// Through which the costs of steps are published.
+    pub(super) fn step_rows(&self) -> Vec<StepRow> {
+        let of = |(rule, (program, cells)): (usize, (&Compiled, &Vec<Arc<StepCells>>))| {
+            let row = |(stats, cells): (&StepStats, &Arc<StepCells>)| StepRow {
+                rule,
+                ops: stats.ops.clone(),
+                cells: Arc::clone(cells),
+            };
+            program.stats().zip(cells).map(row).collect::<Vec<_>>()
+        };
+        self.programs.iter().zip(&self.steps).enumerate().flat_map(of).collect()
+    }
+
+    /// Through which engines publish what they count.
+    pub(super) fn engine_rows(&self) -> Vec<EngineRow> {
         let of = |(rule, program): (usize, &Compiled)| {
-            program.cells().into_iter().map(move |(op, cells)| (rule, op, cells))
+            program.cells().into_iter().map(move |(op, cells)| EngineRow { rule, op, cells })
         };
         self.programs.iter().enumerate().flat_map(of).collect()
     }
@@ -113,13 +147,39 @@ impl Executor {
     /// them from a lane or a batch and has not given their frames back.
     pub fn run(&mut self, descs: &[Desc]) {
         debug_assert!(descs.len() <= BATCH);
-        let Some(first) = descs.first() else { return };
-        if descs.iter().all(|desc| desc.rule == first.rule) {
-            self.run_rule(first.rule, descs.iter());
-        } else {
-            self.run_mixed(descs);
+        match Burst::of(descs) {
+            Burst::Nothing => return,
+            Burst::Whole { rule, region, end } if self.run_whole(rule, region, end, descs) => {}
+            Burst::Whole { rule, .. } | Burst::Alike { rule } => self.run_rule(rule, descs.iter()),
+            Burst::Mixed => self.run_mixed(descs),
         }
         self.counters.batches += 1;
+    }
+
+    /// The short way of whole packets for one program without engines, in one region: nothing is
+    /// asked of each. `false`, with nothing done, where it is not so simple.
+    #[inline]
+    fn run_whole(&mut self, rule: u16, region: u16, end: u64, descs: &[Desc]) -> bool {
+        let Some(source) = self.regions.get(usize::from(region)) else { return false };
+        let Some(program) = self.programs.get_mut(usize::from(rule)) else { return false };
+        if program.has_engines() || end > source.region.len() as u64 {
+            return false;
+        }
+        self.spans.clear();
+        let base = source.region.base();
+        let spans = descs.iter().map(|desc| {
+            // SAFETY: no span ends behind `end`, which is in the region.
+            let start = unsafe { base.add(desc.offset as usize) };
+            (start.as_ptr(), desc.len, true, true)
+        });
+        // SAFETY: the spans lie in the region, which `regions` keeps mapped for longer than the batch
+        // lives; they are ours and do not overlap, as in `push_span`.
+        unsafe { self.spans.extend(spans) };
+        program.run(&mut self.spans);
+        self.kit.payload.keep(rule, &self.spans);
+        self.counters.consumed += self.spans.messages();
+        self.counters.consumed_bytes += self.spans.bytes();
+        true
     }
 
     /// Rules are taken in the order of their first packet; within a rule the order is kept.
@@ -178,6 +238,42 @@ impl Executor {
         self.counters.consumed += messages;
         self.counters.consumed_bytes += bytes;
         self.counters.bad_spans += bad;
+    }
+}
+
+/// What descriptors have in common.
+enum Burst {
+    Nothing,
+    /// One rule, one region, and each a whole packet; the last of their spans ends at `end`.
+    Whole {
+        rule: u16,
+        region: u16,
+        end: u64,
+    },
+    /// One rule.
+    Alike {
+        rule: u16,
+    },
+    Mixed,
+}
+
+impl Burst {
+    #[inline]
+    fn of(descs: &[Desc]) -> Self {
+        let Some(first) = descs.first() else { return Self::Nothing };
+        let (mut rules, mut regions, mut flags, mut end) = (0, 0, u16::MAX, 0);
+        for desc in descs {
+            rules |= desc.rule ^ first.rule;
+            regions |= desc.region ^ first.region;
+            flags &= desc.flags;
+            end = end.max(desc.offset.saturating_add(u64::from(desc.len)));
+        }
+        let whole = Desc::SOM | Desc::EOM;
+        match (rules, regions, flags & whole == whole) {
+            (0, 0, true) => Self::Whole { rule: first.rule, region: first.region, end },
+            (0, ..) => Self::Alike { rule: first.rule },
+            _ => Self::Mixed,
+        }
     }
 }
 

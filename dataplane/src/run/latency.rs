@@ -1,5 +1,7 @@
 //! How long packets lie between their arrival and their program.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pfs_rings::Desc;
@@ -22,24 +24,101 @@ pub struct Latency {
     pub samples: u64,
     /// Half of them waited no longer.
     pub p50_ns: u64,
+    /// 9 of 10 waited no longer.
+    #[serde(default)]
+    pub p90_ns: u64,
     /// 99 of 100 waited no longer.
     pub p99_ns: u64,
+    /// 999 of 1,000 waited no longer.
+    #[serde(default)]
+    pub p999_ns: u64,
     /// The longest wait; 4.29 s and above wrap.
     pub max_ns: u64,
 }
 
-/// Counts of waits by their length.
+/// Counts of waits by their length, as they stood at some moment.
 #[derive(Clone, Debug)]
-pub(super) struct Waits {
+pub struct WaitCounts {
     counts: Box<[u64; BUCKETS]>,
-    turn: u64,
-    max: u32,
+    max: u64,
 }
 
-impl Default for Waits {
-    fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), turn: 0, max: 0 }
+impl WaitCounts {
+    /// The waits since `earlier`. The longest is known to one part in 16 then.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut counts = self.counts.clone();
+        for (now, then) in counts.iter_mut().zip(earlier.counts.iter()) {
+            *now = now.saturating_sub(*then);
+        }
+        let longest = counts.iter().rposition(|count| *count > 0).map_or(0, highest);
+        Self { counts, max: longest.min(self.max) }
     }
+
+    /// Adds another worker's waits.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(other.counts.iter()).for_each(|(sum, more)| *sum += more);
+        self.max = self.max.max(other.max);
+    }
+
+    /// The summary; `None` when no packet had a stamp.
+    #[must_use]
+    pub fn summary(&self) -> Option<Latency> {
+        let samples = self.counts.iter().sum();
+        let quantile = |share: f64| {
+            let rank = (samples as f64 * share).ceil() as u64;
+            let mut seen = 0;
+            let at = self.counts.iter().position(|count| {
+                seen += count;
+                seen >= rank
+            });
+            at.map_or(0, highest).min(self.max)
+        };
+        (samples > 0).then(|| Latency {
+            samples,
+            p50_ns: quantile(0.5),
+            p90_ns: quantile(0.9),
+            p99_ns: quantile(0.99),
+            p999_ns: quantile(0.999),
+            max_ns: self.max,
+        })
+    }
+}
+
+/// Counts of waits that their one writer shares with whoever watches.
+#[derive(Debug)]
+pub(super) struct WaitCells {
+    counts: Box<[AtomicU64; BUCKETS]>,
+    max: AtomicU64,
+}
+
+impl Default for WaitCells {
+    fn default() -> Self {
+        Self { counts: Box::new([const { AtomicU64::new(0) }; BUCKETS]), max: AtomicU64::new(0) }
+    }
+}
+
+impl WaitCells {
+    /// One thread only: plain loads and stores, no read-modify-write.
+    fn add(&self, ns: u32) {
+        let cell = &self.counts[bucket(ns)];
+        cell.store(cell.load(Relaxed) + 1, Relaxed);
+        self.max.store(self.max.load(Relaxed).max(ns.into()), Relaxed);
+    }
+
+    /// The counts by now.
+    pub(super) fn read(&self) -> WaitCounts {
+        let mut counts = Box::new([0; BUCKETS]);
+        counts.iter_mut().zip(self.counts.iter()).for_each(|(to, cell)| *to = cell.load(Relaxed));
+        WaitCounts { counts, max: self.max.load(Relaxed) }
+    }
+}
+
+/// A worker's look at how long its packets have waited.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waits {
+    cells: Arc<WaitCells>,
+    turn: u64,
 }
 
 impl Waits {
@@ -53,34 +132,19 @@ impl Waits {
             return;
         }
         if self.turn.is_multiple_of(EVERY) {
-            self.add(now().wrapping_sub(oldest.stamp));
+            self.cells.add(now().wrapping_sub(oldest.stamp));
         }
         self.turn += 1;
     }
 
-    fn add(&mut self, ns: u32) {
-        self.counts[bucket(ns)] += 1;
-        self.max = self.max.max(ns);
+    /// What it counts into.
+    pub(super) fn cells(&self) -> Arc<WaitCells> {
+        Arc::clone(&self.cells)
     }
 
     /// The summary; `None` when no packet had a stamp.
     pub(super) fn summary(&self) -> Option<Latency> {
-        let samples = self.counts.iter().sum();
-        let quantile = |share: f64| {
-            let rank = (samples as f64 * share).ceil() as u64;
-            let mut seen = 0;
-            let at = self.counts.iter().position(|count| {
-                seen += count;
-                seen >= rank
-            });
-            at.map_or(0, highest).min(self.max.into())
-        };
-        (samples > 0).then(|| Latency {
-            samples,
-            p50_ns: quantile(0.5),
-            p99_ns: quantile(0.99),
-            max_ns: self.max.into(),
-        })
+        self.cells.read().summary()
     }
 }
 
@@ -122,14 +186,36 @@ mod tests {
 
     #[test]
     fn quantiles_are_of_the_waits() {
-        let mut waits = Waits::default();
-        assert_eq!(waits.summary(), None);
+        let waits = WaitCells::default();
+        assert_eq!(waits.read().summary(), None);
         (1..=1000).for_each(|us| waits.add(us * 1000));
-        let latency = waits.summary().expect("a thousand waits");
+        let latency = waits.read().summary().expect("a thousand waits");
         assert_eq!((latency.samples, latency.max_ns), (1000, 1_000_000));
-        for (got, want) in [(latency.p50_ns, 500_000), (latency.p99_ns, 990_000)] {
+        for (got, want) in [
+            (latency.p50_ns, 500_000),
+            (latency.p90_ns, 900_000),
+            (latency.p99_ns, 990_000),
+            (latency.p999_ns, 999_000),
+        ] {
             assert!((want..=want * 17 / 16 + 1).contains(&got), "{got} for {want}");
         }
+    }
+
+    #[test]
+    fn waits_of_an_interval_are_told_apart() {
+        let waits = WaitCells::default();
+        (0..100).for_each(|_| waits.add(1_000_000));
+        let before = waits.read();
+        (0..10).for_each(|_| waits.add(1000));
+        let now = waits.read();
+        let since = now.since(&before);
+        let latency = since.summary().expect("ten waits");
+        assert_eq!(latency.samples, 10);
+        assert!((1000..1100).contains(&latency.max_ns), "{latency:?}");
+        assert_eq!(before.since(&before).summary(), None);
+        let mut both = since;
+        both.add(&before);
+        assert_eq!(both.summary().map(|l| l.samples), Some(110));
     }
 
     #[test]

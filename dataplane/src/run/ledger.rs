@@ -56,6 +56,7 @@ impl Ledger {
             source_counters: end.source,
             counters: end.counters,
             malformed: end.malformed,
+            driver: end.driver,
         });
     }
 

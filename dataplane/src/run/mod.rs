@@ -17,14 +17,17 @@ mod receiver;
 mod report;
 mod start;
 mod steer;
+mod watch;
 mod worker;
 
 pub use executor::{Executor, Source};
 pub use keep::PayloadSinks;
 pub use kit::WorkerKit;
 pub use lanes::LaneMemory;
-pub use latency::Latency;
+pub use latency::{Latency, WaitCounts};
 pub use report::{
-    EngineSnapshot, ReceiverReport, RuleResults, RunReport, SinkReport, Snapshot, WorkerReport,
+    EngineSnapshot, LaneSnapshot, ReceiverReport, RuleResults, RunReport, SinkReport, Snapshot,
+    StepSnapshot, WorkerReport,
 };
 pub use start::{ReceiverSlot, RunError, RunSpec, Running, Workers, start};
+pub use watch::Watch;

@@ -9,7 +9,7 @@ use super::cycles::Stopwatch;
 use super::executor::{Executor, Work};
 use super::latency::Waits;
 use super::steer::{Steer, Steered};
-use crate::counters::WorkerCells;
+use crate::counters::{LaneCells, WorkerCells};
 
 /// The two ways of a plan's `lanes.mode`, behind one set of verbs.
 #[derive(Debug)]
@@ -34,9 +34,22 @@ impl Outlet {
         Self::Lanes(Box::new(Steer::new(lanes)))
     }
 
-    pub(super) fn inline(executor: Executor, cells: Arc<WorkerCells>, stage_cycles: bool) -> Self {
+    pub(super) fn inline(
+        executor: Executor,
+        cells: Arc<WorkerCells>,
+        waits: Waits,
+        stage_cycles: bool,
+    ) -> Self {
         let watch = Stopwatch::new(stage_cycles);
-        Self::Inline(Box::new(Inline { executor, cells, watch, waits: Waits::default() }))
+        Self::Inline(Box::new(Inline { executor, cells, watch, waits }))
+    }
+
+    /// Through which each lane's totals are published, in the workers' order, with its slots.
+    pub(super) fn lane_cells(&self) -> Vec<(Arc<LaneCells>, usize)> {
+        match self {
+            Self::Lanes(steer) => steer.cells(),
+            Self::Inline(_) => Vec::new(),
+        }
     }
 
     /// Hands `descs` over: a batch at most, in whole chains. Frames that nobody holds any more
@@ -94,9 +107,12 @@ impl Outlet {
     }
 
     pub(super) fn publish(&mut self) {
-        if let Self::Inline(inline) = self {
-            inline.executor.tick();
-            inline.cells.publish(&inline.executor.counters);
+        match self {
+            Self::Lanes(steer) => steer.publish(),
+            Self::Inline(inline) => {
+                inline.executor.tick();
+                inline.cells.publish(&inline.executor.counters);
+            }
         }
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use pfs_rings::RegionGranted;
 use serde::{Deserialize, Serialize};
 
-use super::latency::Latency;
+use super::latency::{Latency, WaitCounts};
 use crate::books::Books;
-use crate::counters::{CounterDef, ReceiverCounters, SourceCounters, WorkerCounters};
+use crate::counters::{
+    CounterDef, LaneTotals, ReceiverCounters, SourceCounters, StepCounters, WorkerCounters,
+};
 use crate::pcpu::{EngineReport, Results, StepStats};
 use crate::receivers::Granted;
 
@@ -22,8 +24,40 @@ pub struct Snapshot {
     pub receivers: Vec<(SourceCounters, ReceiverCounters)>,
     /// One entry for each worker; in `run_to_completion` mode for each receiver.
     pub workers: Vec<WorkerCounters>,
+    /// For each worker how long packets waited for it, where stages are counted.
+    pub waits: Vec<WaitCounts>,
+    /// One entry for each lane; none in `run_to_completion` mode.
+    pub lanes: Vec<LaneSnapshot>,
+    /// One entry for each step of each rule's program on each worker.
+    pub steps: Vec<StepSnapshot>,
     /// One entry for each engine op of each worker.
     pub engines: Vec<EngineSnapshot>,
+}
+
+/// What has gone through one lane.
+#[derive(Clone, Debug)]
+pub struct LaneSnapshot {
+    /// The receiver's place.
+    pub receiver: usize,
+    /// The worker's place.
+    pub worker: usize,
+    /// Slots of its forward ring.
+    pub slots: usize,
+    /// The totals.
+    pub totals: LaneTotals,
+}
+
+/// What a step of a rule's program has cost one worker.
+#[derive(Clone, Debug)]
+pub struct StepSnapshot {
+    /// The worker's place.
+    pub worker: usize,
+    /// The rule's name.
+    pub rule: String,
+    /// The ops that share the step, joined by `+`.
+    pub ops: String,
+    /// The totals.
+    pub counters: StepCounters,
 }
 
 /// What an engine op of one worker last published.
@@ -55,11 +89,7 @@ impl Snapshot {
         }
         let mut workers = WorkerCounters::default();
         self.workers.iter().for_each(|worker| workers.add(worker));
-        // A worker may have published after its receiver: what it did since is not yet delivered.
-        let ahead = (workers.consumed + workers.bad_spans).saturating_sub(receivers.delivered);
-        workers.consumed = workers.consumed.saturating_sub(ahead);
-        let done = workers.consumed + workers.bad_spans;
-        Books::close(&sources, &receivers, &workers, receivers.delivered.saturating_sub(done))
+        Books::of_totals(&sources, &receivers, workers)
     }
 }
 
@@ -153,6 +183,10 @@ pub struct ReceiverReport {
     /// Malformed packets by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub malformed: BTreeMap<String, u64>,
+    /// What a poll-mode driver has counted beside, by its own names, where it is not 0: totals of
+    /// the port (DPDK's "extended statistics"), at its queue 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver: BTreeMap<String, u64>,
 }
 
 /// One worker's account.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use pfs_rings::lane::LaneWorker;
 use pfs_rings::{RegionGranted, WaitStrategy};
@@ -12,14 +11,16 @@ use pfs_rings::{RegionGranted, WaitStrategy};
 use super::executor::{Executor, Source, Work};
 use super::kit::WorkerKit;
 use super::lanes::{LaneMemory, Lanes};
+use super::latency::Waits;
 use super::ledger::Ledger;
 use super::outlet::Outlet;
 use super::receiver::{ReceiverEnd, ReceiverLoop, Settings};
-use super::report::{EngineSnapshot, RunReport, Snapshot};
+use super::report::{RunReport, Snapshot};
+use super::watch::{LaneWatch, Watch, WorkerWatch};
 use super::worker::WorkerLoop;
-use crate::counters::{ReceiverCells, SourceCells, WorkerCells};
+use crate::counters::WorkerCells;
 use crate::packet::RuleSet;
-use crate::pcpu::{EngineCells, Isa, Optimized};
+use crate::pcpu::{Isa, Optimized};
 use crate::pin::{self, PinError};
 use crate::privilege;
 use crate::receivers::{Granted, Receive, Receiver};
@@ -125,20 +126,14 @@ pub enum RunError {
 }
 
 type Ready = Sender<Result<(), RunError>>;
-/// The rule's place, the op, and what it has counted.
-type EngineRow = (usize, String, Arc<EngineCells>);
 
 /// A run under way.
 #[derive(Debug)]
 pub struct Running {
-    began: Instant,
     stop: Arc<AtomicBool>,
-    names: Vec<String>,
+    watch: Watch,
     receivers: Vec<ReceiverThread>,
     workers: Vec<WorkerThread>,
-    inline: Vec<(u32, Arc<WorkerCells>)>,
-    /// Of each worker, the counters of its engines.
-    engines: Vec<Vec<EngineRow>>,
     granted: Option<RegionGranted>,
 }
 
@@ -147,15 +142,12 @@ pub(super) struct ReceiverThread {
     pub(super) name: String,
     pub(super) core: u32,
     pub(super) granted: Granted,
-    cells: Arc<ReceiverCells>,
-    source_cells: Arc<SourceCells>,
     pub(super) thread: JoinHandle<Option<ReceiverEnd>>,
 }
 
 #[derive(Debug)]
 pub(super) struct WorkerThread {
     pub(super) core: u32,
-    cells: Arc<WorkerCells>,
     pub(super) thread: JoinHandle<Option<Work>>,
 }
 
@@ -172,13 +164,10 @@ pub fn start(spec: RunSpec) -> Result<Running, RunError> {
     let regions: Vec<Source> = spec.receivers.iter().map(source).collect();
     let (ready, answers) = mpsc::channel();
     let mut running = Running {
-        began: Instant::now(),
         stop: Arc::default(),
-        names: spec.names.clone(),
+        watch: Watch::begin(spec.names.clone()),
         receivers: Vec::new(),
         workers: Vec::new(),
-        inline: Vec::new(),
-        engines: Vec::new(),
         granted: None,
     };
     let started = running.spawn(spec, &regions, &ready);
@@ -216,12 +205,9 @@ fn check_cores(spec: &RunSpec) -> Result<(), RunError> {
 impl Running {
     fn spawn(&mut self, spec: RunSpec, regions: &[Source], ready: &Ready) -> Result<(), RunError> {
         let mut kits = spec.kits.into_iter();
-        let mut cells = Vec::new();
         let mut executor = || {
             let kit = kits.next().unwrap_or_default();
-            let executor = Executor::new(&spec.programs, regions.to_vec(), spec.isa, kit);
-            cells.push(executor.engine_cells());
-            executor
+            Executor::new(&spec.programs, regions.to_vec(), spec.isa, kit)
         };
         let lanes = match &spec.workers {
             Workers::Pipeline { cores, ring_slots } => {
@@ -239,9 +225,9 @@ impl Running {
             let outlet = match &spec.workers {
                 Workers::Pipeline { .. } => Outlet::lanes(lanes),
                 Workers::RunToCompletion => {
-                    let cells = Arc::<WorkerCells>::default();
-                    self.inline.push((slot.core, Arc::clone(&cells)));
-                    Outlet::inline(executor(), cells, spec.stage_cycles)
+                    let executor = executor();
+                    let (cells, waits) = self.watch_worker(&executor);
+                    Outlet::inline(executor, cells, waits, spec.stage_cycles)
                 }
             };
             let settings = Settings {
@@ -256,8 +242,19 @@ impl Running {
             };
             self.spawn_receiver(slot, outlet, settings, ready)?;
         }
-        self.engines = cells;
         Ok(())
+    }
+
+    /// Cells for a worker that runs `executor`, which are watched from now on.
+    fn watch_worker(&mut self, executor: &Executor) -> (Arc<WorkerCells>, Waits) {
+        let (cells, waits) = (Arc::<WorkerCells>::default(), Waits::default());
+        self.watch.workers.push(WorkerWatch {
+            cells: Arc::clone(&cells),
+            waits: waits.cells(),
+            steps: executor.step_rows(),
+            engines: executor.engine_rows(),
+        });
+        (cells, waits)
     }
 
     fn spawn_worker(
@@ -269,11 +266,11 @@ impl Running {
         stage_cycles: bool,
         ready: &Ready,
     ) -> Result<(), RunError> {
-        let cells = Arc::<WorkerCells>::default();
-        let worker = WorkerLoop::new(lanes, executor, Arc::clone(&cells), wait, stage_cycles);
+        let (cells, waits) = self.watch_worker(&executor);
+        let worker = WorkerLoop::new(lanes, executor, cells, waits, wait, stage_cycles);
         let name = format!("pfs-worker-{}", self.workers.len());
         let thread = spawn(name, core, ready.clone(), move || worker.run())?;
-        self.workers.push(WorkerThread { core, cells, thread });
+        self.workers.push(WorkerThread { core, thread });
         Ok(())
     }
 
@@ -286,12 +283,19 @@ impl Running {
     ) -> Result<(), RunError> {
         let ReceiverSlot { name, core, source } = slot;
         let granted = source.granted();
-        let cells = Arc::clone(&settings.cells);
-        let source_cells = Arc::clone(&settings.source_cells);
+        let place = self.receivers.len();
+        let cells = (Arc::clone(&settings.source_cells), Arc::clone(&settings.cells));
+        self.watch.receivers.push(cells);
+        let lanes = outlet.lane_cells().into_iter().enumerate();
+        self.watch.lanes.extend(lanes.map(|(worker, (cells, slots))| LaneWatch {
+            receiver: place,
+            worker,
+            slots,
+            cells,
+        }));
         let receiver = ReceiverLoop::new(source, outlet, settings);
-        let thread_name = format!("pfs-rx-{}", self.receivers.len());
-        let thread = spawn(thread_name, core, ready.clone(), move || receiver.run())?;
-        self.receivers.push(ReceiverThread { name, core, granted, cells, source_cells, thread });
+        let thread = spawn(format!("pfs-rx-{place}"), core, ready.clone(), move || receiver.run())?;
+        self.receivers.push(ReceiverThread { name, core, granted, thread });
         Ok(())
     }
 
@@ -309,41 +313,29 @@ impl Running {
     /// Totals as last published, at most some 20 ms old.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let workers = self.workers.iter().map(|worker| &worker.cells);
-        let inline = self.inline.iter().map(|(_, cells)| cells);
-        Snapshot {
-            elapsed: self.began.elapsed(),
-            receivers: self
-                .receivers
-                .iter()
-                .map(|receiver| (receiver.source_cells.read(), receiver.cells.read()))
-                .collect(),
-            workers: workers.chain(inline).map(|cells| cells.read()).collect(),
-            engines: self.engine_snapshots().collect(),
-        }
+        self.watch.snapshot()
     }
 
-    fn engine_snapshots(&self) -> impl Iterator<Item = EngineSnapshot> + '_ {
-        self.engines.iter().enumerate().flat_map(move |(worker, rows)| {
-            rows.iter().map(move |(rule, op, cells)| EngineSnapshot {
-                worker,
-                rule: self.names.get(*rule).cloned().unwrap_or_default(),
-                op: op.clone(),
-                group: cells.group,
-                table: cells.table,
-                values: cells.read(),
-            })
-        })
+    /// A way to watch the run from elsewhere, which also tells the last totals once it is over.
+    #[must_use]
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The memory that the lanes were given; `None` where there is no lane.
+    #[must_use]
+    pub const fn lanes_granted(&self) -> Option<&RegionGranted> {
+        self.granted.as_ref()
     }
 
     /// Waits for all threads and closes the account. Does not stop sources: a live one is
     /// waited for until [`Self::stop`] is called.
     #[must_use]
     pub fn join(self) -> RunReport {
-        let mut ledger = Ledger::open(self.names, self.granted);
+        let mut ledger = Ledger::open(self.watch.names, self.granted);
         self.receivers.into_iter().for_each(|receiver| ledger.receiver(receiver));
         self.workers.into_iter().for_each(|worker| ledger.worker(worker));
-        ledger.close(self.began.elapsed().as_secs_f64())
+        ledger.close(self.watch.began.elapsed().as_secs_f64())
     }
 }
 

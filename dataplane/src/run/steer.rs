@@ -1,11 +1,13 @@
 //! Steering: each flow to one lane, in order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pfs_rings::lane::{LaneReceiver, return_slots};
 use pfs_rings::spsc::PeerState;
 use pfs_rings::{Desc, WaitStrategy};
 
+use crate::counters::{LaneCells, LaneTotals};
 use crate::packet::lane_of;
 use crate::receivers::BATCH;
 
@@ -26,6 +28,7 @@ pub(super) struct Steer {
     tokens: Box<[u32; DRAIN]>,
     /// Batches since returned tokens were looked for.
     gathered: u32,
+    cells: Vec<Arc<LaneCells>>,
 }
 
 /// Descriptors on their way into one of several lanes; a batch at most.
@@ -75,7 +78,26 @@ impl Steered {
 impl Steer {
     pub(super) fn new(lanes: Vec<LaneReceiver>) -> Self {
         let stages = lanes.iter().map(|_| Stage::default()).collect();
-        Self { lanes, stages, tokens: Box::new([0; DRAIN]), gathered: 0 }
+        let cells = lanes.iter().map(|_| Arc::default()).collect();
+        Self { lanes, stages, tokens: Box::new([0; DRAIN]), gathered: 0, cells }
+    }
+
+    /// Through which each lane's totals are published, and the lane's slots.
+    pub(super) fn cells(&self) -> Vec<(Arc<LaneCells>, usize)> {
+        let lanes = self.cells.iter().zip(&self.lanes);
+        lanes.map(|(cells, lane)| (Arc::clone(cells), lane.capacity())).collect()
+    }
+
+    /// Publishes what has gone through the lanes.
+    pub(super) fn publish(&mut self) {
+        for (lane, cells) in self.lanes.iter_mut().zip(&self.cells) {
+            let pushed = lane.pushed();
+            cells.publish(&LaneTotals {
+                pushed,
+                taken: pushed.saturating_sub(lane.backlog() as u64),
+                returned: pushed.saturating_sub(lane.outstanding() as u64),
+            });
+        }
     }
 
     /// Pushes each descriptor into its flow's lane; all of a chain have the same flow. Without

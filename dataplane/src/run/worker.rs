@@ -35,11 +35,12 @@ impl WorkerLoop {
         lanes: Vec<LaneWorker>,
         executor: Executor,
         cells: Arc<WorkerCells>,
+        waits: Waits,
         wait: WaitStrategy,
         stage_cycles: bool,
     ) -> Self {
         let watch = Stopwatch::new(stage_cycles);
-        Self { lanes, executor, cells, wait, watch, waits: Waits::default() }
+        Self { lanes, executor, cells, wait, watch, waits }
     }
 
     /// Runs until every receiver has hung up and every lane is empty.

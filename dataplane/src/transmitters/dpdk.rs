@@ -1,5 +1,8 @@
 //! DPDK: frames out through a queue of a port.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use dpdk_sys as sys;
 
 use super::{Transmit, TransmitCounters, TransmitError};
@@ -9,6 +12,9 @@ use crate::dpdk::{DpdkSpec, Port, TxQueue, register_thread};
 const ETHERNET: usize = 14;
 /// Most bytes that a tag or two, and a check sequence, add to it.
 const TAGS: usize = 8;
+
+/// How often a link that is down is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Sends through one queue of a port.
 ///
@@ -32,6 +38,19 @@ impl DpdkTransmitter {
         spec.check().map_err(unsupported)?;
         let queue = Port::open(spec)?.tx_queue()?;
         Ok(Self { queue, counters: TransmitCounters::default() })
+    }
+
+    /// Waits until the port's link is up, `timeout` at most; gives whether it is.
+    #[must_use]
+    pub fn await_link(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while !self.queue.port().link().1 {
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+        true
     }
 
     fn check(&self, frame: &[u8]) -> Result<(), TransmitError> {

@@ -79,6 +79,18 @@ impl LaneReceiver {
         self.outstanding
     }
 
+    /// Descriptors pushed since the lane was made.
+    #[must_use]
+    pub const fn pushed(&self) -> u64 {
+        self.descs.pushed()
+    }
+
+    /// Descriptors pushed that the worker has not taken. Reads the worker's index, a line of
+    /// another core: not for each packet.
+    pub fn backlog(&mut self) -> usize {
+        self.descs.len()
+    }
+
     /// Waits until `slots` descriptors can be pushed: for sources that do not drop.
     ///
     /// Drain first: a lane can be full of undrained tokens. Then this returns at once, when

@@ -2,6 +2,7 @@
 
 use tree_sitter::{Node, Tree, TreeCursor};
 
+use crate::items::Numbers;
 use crate::languages::{Flags, Grammar, SYMBOLS_MAX, Symbol, SymbolId};
 
 /// Nodes that a tree may have: twice as many bits of shape are counted in 32 bits.
@@ -89,13 +90,10 @@ struct Open {
     end: u32,
 }
 
-/// Recent symbols and their numbers, by a hash of the symbol.
-const CACHE: usize = 4096;
-
 /// Walks trees of one grammar; keeps its memory from tree to tree.
 pub struct Flattener<'g> {
     grammar: &'g Grammar,
-    cache: Box<[(u64, SymbolId)]>,
+    numbers: Numbers<'g>,
     open: Vec<Open>,
     errors: bool,
     /// End of the leaf before.
@@ -116,8 +114,8 @@ impl std::fmt::Debug for Flattener<'_> {
 impl<'g> Flattener<'g> {
     /// For trees of `grammar`.
     pub fn new(grammar: &'g Grammar) -> Self {
-        let cache = vec![(u64::MAX, SymbolId::from_bits(0)); CACHE].into_boxed_slice();
-        Self { grammar, cache, open: Vec::new(), errors: false, end: 0, bits: 0, word: 0 }
+        let numbers = Numbers::new(grammar);
+        Self { grammar, numbers, open: Vec::new(), errors: false, end: 0, bits: 0, word: 0 }
     }
 
     /// Takes all nodes of `tree`, which was parsed from `source`. Needs no stack for the depth.
@@ -261,17 +259,9 @@ impl<'g> Flattener<'g> {
 
     #[inline]
     fn intern(&mut self, symbol: Symbol) -> Result<SymbolId, FlattenError> {
-        let bits = symbol.bits();
-        let slot = (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize % CACHE;
-        let (key, id) = self.cache[slot];
-        if key == bits {
-            return Ok(id);
-        }
-        let id = self.grammar.intern(symbol).ok_or_else(|| FlattenError::Symbols {
-            grammar: self.grammar.identity().name.clone(),
-        })?;
-        self.cache[slot] = (bits, id);
-        Ok(id)
+        self.numbers
+            .get(symbol)
+            .ok_or_else(|| FlattenError::Symbols { grammar: self.grammar.identity().name.clone() })
     }
 
     #[cold]

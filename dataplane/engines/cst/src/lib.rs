@@ -50,11 +50,19 @@
 //! Sources have at most 2 GiB, trees 2^30 nodes. Nothing recurses: nesting of any depth is held.
 //! Formats, and what was measured: `docs/CST.md`.
 
+pub mod bytecode;
 pub mod cold;
+pub mod delta;
+pub mod digest;
 pub mod flat;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hot;
+mod items;
 pub mod languages;
 pub mod parse;
+pub mod phases;
+pub mod query;
+pub mod tiers;
+mod varint;
 pub mod walk;

@@ -168,22 +168,27 @@ fn every_cut_and_every_flip_is_told() {
 fn what_a_tree_needs_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let Some((grammar, bytes)) = small_file(folder.path()) else { return };
-    let none = ColdFile::from_bytes(bytes.clone(), |_| None);
-    assert!(matches!(none, Err(ColdError::Grammar { .. })));
+    let with = |grammar: Option<&Arc<Grammar>>| {
+        let file = ColdFile::from_bytes(bytes.clone(), |_| grammar.map(Arc::clone)).unwrap();
+        assert_eq!(file.grammar_name(0), Some("json"));
+        assert!(file.grammar("stored").is_none());
+        assert!(file.frozen(0).is_none());
+        file.tree("stored", None).map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(with(None), ColdError::Grammar { .. }));
     if let Some(other) = find("rust") {
-        let wrong = ColdFile::from_bytes(bytes.clone(), |_| Some(Arc::clone(&other)));
-        assert!(matches!(wrong, Err(ColdError::Grammar { .. })));
+        assert!(matches!(with(Some(&other)), ColdError::Grammar { .. }));
     }
     if grammar.trained().is_some() {
         let bare = Grammar::untrained("json", grammar.language().clone());
-        let missing = ColdFile::from_bytes(bytes.clone(), |_| Some(Arc::clone(&bare)));
-        assert!(matches!(missing, Err(ColdError::Dictionary { .. })));
+        assert!(matches!(with(Some(&bare)), ColdError::Dictionary { .. }));
     }
     let file = ColdFile::from_bytes(bytes, find).unwrap();
     assert!(matches!(file.tree("guessed", None), Err(ColdError::Source { .. })));
     let other = TEXT.to_ascii_uppercase();
     assert!(matches!(file.tree("guessed", Some(&other)), Err(ColdError::Source { .. })));
     assert!(file.tree("stored", None).unwrap().is_some());
+    assert_eq!(file.frozen(0).map(|frozen| frozen.bytes()), Some(file.tree_bytes(0)));
     assert!(file.tree("other", None).unwrap().is_none());
 }
 

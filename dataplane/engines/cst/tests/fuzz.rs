@@ -4,7 +4,9 @@
 
 mod common;
 
+use pfs_cst::bytecode::Bytecode;
 use pfs_cst::cold::{Freezer, Positions, Settings, Writer};
+use pfs_cst::delta::{Archive, ChunkNodes};
 use pfs_cst::flat::Flattener;
 use pfs_cst::fuzzing;
 use pfs_cst::languages::Registry;
@@ -89,23 +91,122 @@ fn changed_files_are_refused_or_read() {
     }
 }
 
-/// Writes seeds for the target `cst_cold` to the folder that `PFS_CST_SEEDS` names.
+#[test]
+fn changed_bytecode_is_refused_or_read() {
+    let Some(grammar) = Registry::shared().get("rust") else {
+        eprintln!("skipped: built without the feature rust");
+        return;
+    };
+    let source = &include_bytes!("../src/hot/node.rs")[..4_000];
+    let (tree, _) = common::both(&grammar, source);
+    let flat = Flattener::new(&grammar).flatten(&tree, source).unwrap();
+    let code = Bytecode::encode_every(&grammar, &flat, 16).as_bytes().to_vec();
+    fuzzing::cst_bytecode(&code);
+    let mut random = Random(11);
+    for _ in 0..rounds() * 3 {
+        let mut changed = code.clone();
+        change(&mut random, &mut changed);
+        fuzzing::cst_bytecode(&changed);
+    }
+}
+
+#[test]
+fn changed_archives_are_refused_or_read() {
+    let Some(grammar) = Registry::shared().get("rust") else {
+        eprintln!("skipped: built without the feature rust");
+        return;
+    };
+    let file = archive(&grammar, &include_bytes!("../src/hot/node.rs")[..3_000]);
+    fuzzing::cst_archive(&file);
+    let mut random = Random(13);
+    for _ in 0..rounds() {
+        let mut changed = file.clone();
+        change(&mut random, &mut changed);
+        fuzzing::cst_archive(&changed);
+    }
+}
+
+/// An archive's file with two versions of a source.
+fn archive(grammar: &std::sync::Arc<pfs_cst::languages::Grammar>, source: &[u8]) -> Vec<u8> {
+    let mut archive = Archive::new(ChunkNodes { least: 4, mean: 16, most: 64 }, 1);
+    let other = [source, b"\n"].concat();
+    for (name, source) in [("a", source), ("b", &other)] {
+        let (tree, _) = common::both(grammar, source);
+        let flat = Flattener::new(grammar).flatten(&tree, source).unwrap();
+        archive.put(name, grammar, &flat).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    archive.save(&folder.path().join("a")).unwrap();
+    std::fs::read(folder.path().join("a")).unwrap()
+}
+
+/// A language, a source and random edits, as the target `cst_edit` takes them.
+fn edits(random: &mut Random, language: usize, source: &[u8], count: usize) -> Vec<u8> {
+    let source = &source[..source.len().min(4_000)];
+    let mut data = vec![language as u8];
+    data.extend((source.len() as u16).to_le_bytes());
+    data.extend(source);
+    for _ in 0..count {
+        data.extend((random.below(4_000) as u16).to_le_bytes());
+        let texts: [&[u8]; 8] = [b"", b"x", b" ", b"\n", b"{", b")", b"fn a() {}", b"\"/*"];
+        let text = texts[random.below(texts.len())];
+        data.extend([random.below(12) as u8, text.len() as u8]);
+        data.extend(text);
+    }
+    data
+}
+
+#[test]
+fn edited_sources_are_kept_as_their_live_trees() {
+    let languages = Registry::shared().names();
+    let sources = common::sources();
+    let mut random = Random(17);
+    for round in 0..rounds() / 4 {
+        let (path, source) = &sources[random.below(sources.len())];
+        let grammar = Registry::shared().detect(path, source);
+        let of = |name: &str| languages.iter().position(|it| *it == name);
+        let language = grammar.and_then(|it| of(&it.identity().name)).unwrap_or(round);
+        let from = random.below(source.len().max(1));
+        fuzzing::cst_edit(&edits(&mut random, language, &source[from..], 12));
+    }
+}
+
+/// Writes seeds for the targets that read a format of this crate to folders of these names in the one that
+/// `PFS_CST_SEEDS` names.
 #[test]
 fn seeds() {
     let Some(folder) = std::env::var_os("PFS_CST_SEEDS").map(std::path::PathBuf::from) else {
         eprintln!("skipped: PFS_CST_SEEDS names no folder to write seeds to");
         return;
     };
-    for (name, text) in [("json", "{\"a\": [1, 2]}\n"), ("rust", "fn a() {}\n"), ("c", "int a\n")] {
+    let mut random = Random(3);
+    for (name, text) in [
+        ("json", "{\"a\": [1, 2]}\n"),
+        ("rust", "fn a() {}\n"),
+        ("c", "int a\n"),
+        ("python", "a = 1\n"),
+        ("cpp", "class A {};\n"),
+    ] {
         let Some(grammar) = Registry::shared().get(name) else { continue };
         let (tree, _) = common::both(&grammar, text.as_bytes());
         let flat = Flattener::new(&grammar).flatten(&tree, text.as_bytes()).unwrap();
         for (number, positions) in Positions::ALL.into_iter().enumerate() {
             let settings = Settings { block_nodes: 256, level: 1, positions, lines: true };
-            let mut writer = Writer::create(&folder.join(format!("{name}-{number}"))).unwrap();
+            let path = folder.join(format!("cst_cold/{name}-{number}"));
+            let mut writer = Writer::create(&path).unwrap();
             let mut freezer = Freezer::new(&grammar, settings).unwrap();
             writer.add(name, &mut freezer, &flat, text.as_bytes()).unwrap();
             writer.finish().unwrap();
         }
+        for interval in [16, 1024] {
+            let code = Bytecode::encode_every(&grammar, &flat, interval);
+            let path = folder.join(format!("cst_bytecode/{name}-{interval}"));
+            std::fs::write(path, code.as_bytes()).unwrap();
+        }
+        let file = archive(&grammar, text.as_bytes());
+        std::fs::write(folder.join("cst_archive").join(name), file).unwrap();
+        let language = Registry::shared().names().iter().position(|it| *it == name).unwrap();
+        let edits = edits(&mut random, language, text.as_bytes(), 5);
+        std::fs::write(folder.join("cst_edit").join(name), edits).unwrap();
     }
 }

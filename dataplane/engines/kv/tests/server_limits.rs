@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{connect, exchange, serve, server, until_closed, wait_until};
+use common::{connect, exchange, serve, server, server_of, until_closed, wait_until};
 use pfs_kv::servers::{Limits, Serve, ServeError};
 use pfs_kv::{Store, StoreSettings};
 
@@ -92,6 +92,46 @@ fn large_values_go_in_and_come_out() {
         b"-ERR reply larger than this server gives; ask for fewer keys\r\n+PONG\r\n",
     );
     server.stop().expect("it ran");
+}
+
+#[test]
+fn replies_of_every_size_keep_their_order_on_many_connections() {
+    for loops in [1, 2] {
+        let server = server_of(loops, loops as usize);
+        let mut streams: Vec<_> = (0..90).map(|_| connect(server.resp())).collect();
+        // From what is gathered to what does not fit a socket.
+        let sizes = [0, 3, 900, 20_000, 70_000, 400_000];
+        for (index, size) in sizes.into_iter().enumerate() {
+            let head = format!("*3\r\n$3\r\nSET\r\n$2\r\nk{index}\r\n${size}\r\n");
+            let set = [head.as_bytes(), &vec![b'a' + index as u8; size], b"\r\n"].concat();
+            exchange(&mut streams[0], &set, b"+OK\r\n");
+        }
+        let script = |turn: usize| {
+            let (mut request, mut reply) = (Vec::new(), Vec::new());
+            for step in 0..12 {
+                let index = turn * 7 + step * step;
+                let which = index % if turn.is_multiple_of(8) { 6 } else { 3 };
+                request.extend_from_slice(format!("ECHO {step}\r\nGET k{which}\r\n").as_bytes());
+                let (echo, size) = (step.to_string(), sizes[which]);
+                reply.extend_from_slice(format!("${}\r\n{echo}\r\n", echo.len()).as_bytes());
+                reply.extend_from_slice(format!("${size}\r\n").as_bytes());
+                reply.resize(reply.len() + size, b'a' + which as u8);
+                reply.extend_from_slice(b"\r\n");
+            }
+            (request, reply)
+        };
+        for (turn, stream) in streams.iter_mut().enumerate() {
+            stream.write_all(&script(turn).0).expect("the server reads");
+        }
+        for (turn, stream) in streams.iter_mut().enumerate() {
+            let expected = script(turn).1;
+            let mut reply = vec![0; expected.len()];
+            stream.read_exact(&mut reply).expect("the server replies");
+            assert!(reply == expected, "connection {turn}, {loops} loops");
+            exchange(stream, b"QUIT\r\n", b"+OK\r\n");
+        }
+        server.stop().expect("it ran");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ compile_error!("files of a collection are little-endian; this processor is not")
 
 mod collection;
 mod element;
+pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod import;

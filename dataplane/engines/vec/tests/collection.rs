@@ -289,3 +289,117 @@ fn associations_are_found_from_both_ends_and_go_with_their_records() {
     assert_eq!(collection.path(&id(0), &id(3), None, 9).expect("reads"), None);
     assert_eq!((collection.stats().associations, collection.len()), (2, 5));
 }
+
+#[test]
+fn readers_share_a_collection_and_change_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listing = || {
+        let mut files = Vec::new();
+        for folder in
+            [folder.path().to_owned(), folder.path().join("log"), folder.path().join("segments")]
+        {
+            for entry in std::fs::read_dir(folder).expect("lists").flatten() {
+                let path = entry.path();
+                files.push((path.clone(), std::fs::read(path).unwrap_or_default()));
+            }
+        }
+        files.sort();
+        files
+    };
+    let nothing = Collection::open_to_read(folder.path());
+    assert!(matches!(nothing, Err(StoreError::Missing(_))));
+    let settings = Settings { memory_rows: 64, ..Settings::new(16) };
+    let writer = Collection::create(folder.path(), &settings, Options::default()).expect("makes");
+    let busy = Collection::open_to_read(folder.path());
+    assert!(matches!(busy, Err(StoreError::Locked { pid, .. }) if pid == std::process::id()));
+    fill(&writer, 0..100);
+    writer.checkpoint().expect("makes segments");
+    fill(&writer, 100..150);
+    let vector = noise(120, 16);
+    let expected = ids(&writer, &Query::new(&vector, 5));
+    let left = writer.begin().expect("begins").id();
+    drop(writer);
+    // A torn end stays as it is, too.
+    let log = listing()
+        .into_iter()
+        .map(|(path, _)| path)
+        .rfind(|path| path.extension().is_some_and(|end| end == "wal"));
+    let log = log.expect("a log");
+    let torn = [std::fs::read(&log).expect("reads"), vec![1; 20]].concat();
+    std::fs::write(&log, &torn).expect("writes");
+    let before = listing();
+    let readers: Vec<Collection> =
+        (0..3).map(|_| Collection::open_to_read(folder.path()).expect("opens")).collect();
+    for reader in &readers {
+        assert_eq!(ids(reader, &Query::new(&vector, 5)), expected);
+        assert_eq!(reader.len(), 150);
+        let mut batch = reader.batch();
+        batch.delete(b"id-1").expect("is an id");
+        let refused = [
+            reader.write(&mut batch).map(drop),
+            reader.begin().map(drop),
+            reader.sync(),
+            reader.checkpoint(),
+            reader.maintain().map(drop),
+            reader.compact().map(drop),
+        ];
+        for refused in refused {
+            assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+        }
+    }
+    let writer = Collection::open(folder.path(), Options::default());
+    assert!(matches!(writer, Err(StoreError::Locked { pid: 0, .. })), "{writer:?}");
+    assert!(listing() == before, "readers changed something; {left} was open");
+    drop(readers);
+    let writer = Collection::open(folder.path(), Options::default()).expect("opens");
+    assert_eq!(ids(&writer, &Query::new(&vector, 5)), expected);
+}
+
+#[test]
+fn exact_queries_together_are_answered_as_alone() {
+    for (metric, raw) in
+        [(Metric::Cosine, Raw::Bf16), (Metric::Dot, Raw::I8), (Metric::L2, Raw::F32)]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings { metric, raw, memory_rows: 300, ..Settings::new(20) };
+        let collection =
+            Collection::create(folder.path(), &settings, Options::default()).expect("makes");
+        fill(&collection, 0..500);
+        collection.checkpoint().expect("makes segments");
+        fill(&collection, 450..700);
+        let vectors: Vec<Vec<f32>> = (0..70).map(|at| noise(at * 9 + 1, 20)).collect();
+        let id: &[&[u8]] = &[b"id-3", b"id-450"];
+        let queries: Vec<Query<'_>> = vectors
+            .iter()
+            .enumerate()
+            .map(|(at, vector)| {
+                let query = Query { effort: Effort::Exact, ..Query::new(vector, at % 12) };
+                match at % 10 {
+                    7 => Query::new(vector, 3),
+                    8 => Query { only: Only { ids: Some(id), ..Only::default() }, ..query },
+                    9 => Query::range(vector, if metric == Metric::Cosine { 0.4 } else { 2.0 }),
+                    _ => query,
+                }
+            })
+            .collect();
+        let together = collection.search_all(&queries).expect("searches");
+        assert_eq!(together.len(), queries.len());
+        for (query, together) in queries.iter().zip(together) {
+            let alone = collection.search(query).expect("searches");
+            assert_eq!(together.levels, alone.levels);
+            assert_eq!(together.hits.len(), alone.hits.len());
+            for (one, other) in together.hits.iter().zip(&alone.hits) {
+                assert!((one.score - other.score).abs() < 1e-4, "{one:?} {other:?}");
+            }
+            let near = |hits: &[pfs_vec::Found]| {
+                let mut ids: Vec<Vec<u8>> = hits.iter().map(|hit| hit.id.clone()).collect();
+                ids.sort();
+                ids
+            };
+            assert_eq!(near(&together.hits), near(&alone.hits));
+        }
+        let short = Query { effort: Effort::Exact, ..Query::new(&[1.0; 3], 1) };
+        let refused = collection.search_all(&[queries[1].clone(), short]);
+        assert!(matches!(refused, Err(StoreError::Vector(_))));
+    }
+}

@@ -95,3 +95,11 @@ fn vec_import() {
     replay("vec_import", fuzzing::vec_import);
     mutate(&seeds, fuzzing::vec_import);
 }
+
+#[test]
+fn vec_frame() {
+    let seeds = pfs_vec::frame::fuzzing::seeds();
+    bless("vec_frame", &seeds);
+    replay("vec_frame", pfs_vec::frame::fuzzing::vec_frame);
+    mutate(&seeds, pfs_vec::frame::fuzzing::vec_frame);
+}

@@ -27,17 +27,18 @@ pub(super) fn digest(op: &Op<'_>) -> u64 {
         }
         _ => (0, b"", b""),
     };
-    let mut hash = mix(0, kind, 0);
-    for bytes in [key, value] {
-        let (pairs, rest) = bytes.as_chunks::<16>();
-        for pair in pairs {
-            hash = mix_pair(hash, pair, 0);
-        }
-        let mut last = [0; 16];
-        last[..rest.len()].copy_from_slice(rest);
-        hash = mix_pair(hash, &last, bytes.len() as u64);
+    digest_bytes(digest_bytes(mix(0, kind, 0), key), value)
+}
+
+/// A digest that goes on from `hash` with `bytes` and their length.
+pub(in crate::ops) fn digest_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    let (pairs, rest) = bytes.as_chunks::<16>();
+    for pair in pairs {
+        hash = mix_pair(hash, pair, 0);
     }
-    hash
+    let mut last = [0; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    mix_pair(hash, &last, bytes.len() as u64)
 }
 
 #[inline(always)]

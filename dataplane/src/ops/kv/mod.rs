@@ -20,6 +20,8 @@ pub use pfs_kv;
 pub use spec::{KvGrammar, KvOp, KvSync, bytes_of, fsync_of};
 pub use store::RunStore;
 
+pub(in crate::ops) use digest::digest_bytes;
+
 use self::answers::{Answers, Asked};
 use self::digest::digest;
 use self::todo::{Kind, Todo};

@@ -21,7 +21,7 @@ const ZERO_COPY_DRIVERS: [&str; 2] = ["i40e", "mlx5_core"];
 
 /// How long a queue that another socket holds is waited for: the kernel releases it some time
 /// after its last owner has closed it.
-pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the memory, in 2 MiB pages where wished and free.
 pub(super) fn make_umem(

@@ -144,7 +144,7 @@ impl Xsk {
     }
 
     /// Lets a driver that sleeps go on with the fill ring. Also tells whether the socket is
-    /// still bound: `Ok(false)` while the interface is down.
+    /// still bound: `Ok(false)` while the interface is down. Kernels before 5.11 do not tell.
     pub(crate) fn wake_rx(&self) -> io::Result<bool> {
         // SAFETY: a buffer of length 0 is never touched.
         let rc = unsafe {
@@ -157,7 +157,16 @@ impl Xsk {
                 std::ptr::null_mut(),
             )
         };
-        answer(rc).map(|errno| errno != libc::ENETDOWN)
+        match answer(rc) {
+            // Before 5.11 these sockets have no recvfrom(2); poll(2) wakes the driver there.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                let mut ask = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: one descriptor, which is open as long as `self`; no waiting.
+                let rc = unsafe { libc::poll(&raw mut ask, 1, 0) };
+                answer(rc as isize).map(|_| true)
+            }
+            answered => answered.map(|errno| errno != libc::ENETDOWN),
+        }
     }
 
     /// Makes the kernel work on the TX ring: in copy mode up to 32 descriptors a call.

@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use pfs_rings::{Desc, RegionView};
 use super::batch::now_ns;
 use super::{BATCH, Batch, Framing, Granted, Receive, ReceiveError};
 use crate::counters::{DpdkCounters, SourceCounters};
-use crate::dpdk::{DpdkSpec, Loans, Port, RxQueue, register_thread};
+use crate::dpdk::{DpdkSpec, Loans, Port, Reclaimed, RxQueue, register_thread};
 
 /// How long after `detach` a port that always has packets is polled.
 const DRAIN: Duration = Duration::from_millis(20);
@@ -32,6 +33,7 @@ const NAP: Duration = Duration::from_micros(50);
 #[derive(Debug)]
 pub struct DpdkReceiver {
     loans: Loans,
+    fresh: Fresh,
     /// Packets that were taken and did not fit the batch, in order; from `staged` on.
     stage: Vec<*mut sys::Mbuf>,
     staged: usize,
@@ -48,7 +50,16 @@ pub struct DpdkReceiver {
     queue: RxQueue,
 }
 
-// SAFETY: the mbufs in `stage` are this receiver's alone, wherever it goes.
+/// The plain packets of the last poll, on loan and not yet written into [`Loans`]: where they come
+/// back together, as from a program that runs in the same thread, they never are.
+#[derive(Debug)]
+struct Fresh {
+    mbufs: [*mut sys::Mbuf; BATCH],
+    tokens: [u32; BATCH],
+    len: usize,
+}
+
+// SAFETY: the mbufs in `stage` and `fresh` are this receiver's alone, wherever it goes.
 unsafe impl Send for DpdkReceiver {}
 
 impl DpdkReceiver {
@@ -65,6 +76,7 @@ impl DpdkReceiver {
     fn of(queue: RxQueue) -> Self {
         Self {
             loans: Loans::new(queue.port().pool().view()),
+            fresh: Fresh { mbufs: [std::ptr::null_mut(); BATCH], tokens: [0; BATCH], len: 0 },
             stage: Vec::with_capacity(BATCH),
             staged: 0,
             polled: 0,
@@ -89,10 +101,57 @@ impl DpdkReceiver {
         }
     }
 
-    /// The driver's own totals that are not 0, by its names.
+    /// The driver's own totals that are not 0, by its names: the port's, so that queue 0 has them.
     #[must_use]
-    pub fn xstats(&self) -> Vec<(String, u64)> {
-        self.queue.port().xstats()
+    pub fn xstats(&self) -> BTreeMap<String, u64> {
+        if self.queue.index() == 0 { self.queue.port().xstats() } else { BTreeMap::new() }
+    }
+
+    /// Takes packets and hands out those from the first on that are plain, in one pass over their
+    /// mbufs; what is left is staged. Gives how many there were.
+    #[inline]
+    fn burst(&mut self, batch: &mut Batch, stamp: u32) -> usize {
+        let (loans, queue) = (&self.loans, &mut self.queue);
+        let Fresh { mbufs, tokens, len } = &mut self.fresh;
+        let got = queue.burst(&mut mbufs[..batch.room()]);
+        let pool = queue.port().pool();
+        let (raw, base) = (pool.raw(), pool.view().base().as_ptr() as usize);
+        let (descs, wires) = batch.spare();
+        let places = descs.iter_mut().zip(wires).zip(tokens);
+        let mut plain = 0;
+        for (&mbuf, ((desc, wire), token)) in mbufs[..got].iter().zip(places) {
+            // SAFETY: a packet that was received and is nobody else's.
+            let segment = unsafe { &*mbuf };
+            if !segment.is_plain() || segment.pool() != raw {
+                break;
+            }
+            *token = loans.token(mbuf);
+            *wire = segment.packet_len();
+            *desc = Desc {
+                offset: (segment.data() as usize).wrapping_sub(base) as u64,
+                len: segment.data_len(),
+                flags: Desc::SOM | Desc::EOM | Desc::STAMP_POLL,
+                frame: *token,
+                stamp,
+                ..Desc::default()
+            };
+            plain += 1;
+        }
+        *len = plain;
+        batch.grow(plain);
+        self.polled += plain as u64;
+        self.stage.extend_from_slice(&mbufs[plain..got]);
+        got
+    }
+
+    /// Writes the fresh loans down.
+    #[inline]
+    fn note_fresh(&mut self) {
+        for &mbuf in &self.fresh.mbufs[..self.fresh.len] {
+            // The pool's mbufs all lie in the region.
+            self.loans.lend(mbuf, true);
+        }
+        self.fresh.len = 0;
     }
 
     /// Hands out what is staged, each packet whole, until the next does not fit.
@@ -156,7 +215,7 @@ impl DpdkReceiver {
             // SAFETY: as in `is_ours`.
             let segment = unsafe { &*at };
             // The pool's mbufs all lie in the region.
-            let Some(frame) = self.loans.lend(at) else { break };
+            let Some(frame) = self.loans.lend(at, false) else { break };
             let eom = if segment.next().is_null() { Desc::EOM } else { 0 };
             batch.push(
                 Desc {
@@ -242,17 +301,15 @@ impl Receive for DpdkReceiver {
         if before == 0 {
             register_thread();
         }
-        if self.stage.is_empty() {
-            let mut mbufs = [std::ptr::null_mut(); BATCH];
-            let want = batch.room();
-            let got = self.queue.burst(&mut mbufs[..want]);
-            if got == 0 {
-                self.settle();
-                return Ok(0);
-            }
-            self.stage.extend_from_slice(&mbufs[..got]);
+        self.note_fresh();
+        let stamp = now_ns();
+        if self.stage.is_empty() && self.burst(batch, stamp) == 0 {
+            self.settle();
+            return Ok(0);
         }
-        self.hand_out(batch, now_ns());
+        if !self.stage.is_empty() {
+            self.hand_out(batch, stamp);
+        }
         if self.detached.is_some_and(|since| since.elapsed() > DRAIN) {
             self.settle();
         }
@@ -260,17 +317,36 @@ impl Receive for DpdkReceiver {
     }
 
     fn recycle(&mut self, frames: &[u32]) {
+        let Fresh { mbufs, tokens, len } = &mut self.fresh;
+        if *len > 0 && tokens[..*len] == *frames {
+            // SAFETY: plain mbufs of the pool that were on loan, and are no more.
+            unsafe { self.queue.put(&mut mbufs[..*len]) };
+            *len = 0;
+            return;
+        }
+        self.note_fresh();
         for tokens in frames.chunks(BATCH) {
-            let mut mbufs = [std::ptr::null_mut(); BATCH];
-            let mut count = 0;
+            let (mut plain, mut plains) = ([std::ptr::null_mut(); BATCH], 0);
+            let (mut other, mut others) = ([std::ptr::null_mut(); BATCH], 0);
             for &token in tokens {
-                if let Some(mbuf) = self.loans.reclaim(token) {
-                    mbufs[count] = mbuf;
-                    count += 1;
+                match self.loans.reclaim(token) {
+                    Some(Reclaimed { mbuf, plain: true }) => {
+                        plain[plains] = mbuf;
+                        plains += 1;
+                    }
+                    Some(Reclaimed { mbuf, plain: false }) => {
+                        other[others] = mbuf;
+                        others += 1;
+                    }
+                    None => {}
                 }
             }
-            // SAFETY: they were on loan, and are no more.
-            unsafe { self.queue.free(&mut mbufs[..count]) };
+            // SAFETY: they were on loan, and are no more; those lent as plain are so still, for
+            // workers write to payload alone.
+            unsafe {
+                self.queue.put(&mut plain[..plains]);
+                self.queue.free(&mut other[..others]);
+            }
         }
     }
 
@@ -356,6 +432,7 @@ impl Drop for DpdkReceiver {
             // SAFETY: received, not handed out.
             unsafe { sys::pfs_mbuf_free_chain(mbuf) };
         }
+        self.note_fresh();
         let Self { loans, queue, .. } = self;
         // SAFETY: on loan, and nobody returns them any more.
         loans.reclaim_all(|mbuf| unsafe { queue.free(&mut [mbuf]) });

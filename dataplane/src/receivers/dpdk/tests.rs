@@ -7,7 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::dpdk::DevArg;
 use crate::receivers::pcap::{PcapReceiver, PcapSpec};
-use crate::testing::{NetNs, VethOptions, bytes_of, frame};
+use crate::testing::{NetNs, VethOptions, bytes_of, frame, ip};
 use crate::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
 use crate::transmitters::dpdk::DpdkTransmitter;
 use crate::transmitters::{Transmit, TransmitError};
@@ -188,7 +188,7 @@ fn a_veth_pair_brings_what_the_other_end_sends() {
         got.extend(take(&mut receiver, burst.len()));
     }
     assert_eq!(got, frames);
-    assert!(receiver.detail().ipackets == 200 && receiver.xstats().iter().any(|(_, n)| *n == 200));
+    assert!(receiver.detail().ipackets == 200 && receiver.xstats().values().any(|n| *n == 200));
     account_closes(&close(receiver));
 }
 
@@ -228,4 +228,93 @@ fn a_sender_takes_queues_until_there_are_no_more() {
     let short = first.send(&[&[0; 13]]);
     assert!(matches!(short, Err(TransmitError::Unsupported { .. })));
     assert_eq!(first.counters(), crate::transmitters::TransmitCounters::default());
+}
+
+#[test]
+fn frames_come_back_together_in_part_or_late() {
+    let spec = spec("net_ring8");
+    let mut receiver = open(&spec);
+    let mut transmitter = DpdkTransmitter::open(&spec).unwrap();
+    let mut poll = |receiver: &mut DpdkReceiver, count: usize| {
+        send(&mut transmitter, &(0..count as u32).map(|at| frame(60, at)).collect::<Vec<_>>());
+        let mut batch = Batch::default();
+        while batch.len() < count {
+            receiver.poll(&mut batch).unwrap();
+        }
+        batch.descs().iter().map(|desc| desc.frame).collect::<Vec<u32>>()
+    };
+    let together = poll(&mut receiver, 16);
+    receiver.recycle(&together);
+    receiver.recycle(&together);
+    assert_eq!(receiver.counters().refused_tokens, 16, "none of them is good twice");
+    let part = poll(&mut receiver, 16);
+    receiver.recycle(&part[..5]);
+    let late = poll(&mut receiver, 16);
+    receiver.recycle(&part[5..]);
+    let mut turned = late;
+    turned.reverse();
+    receiver.recycle(&turned);
+    assert_eq!(receiver.counters().refused_tokens, 16);
+    let pool = receiver.queue.port().pool();
+    assert_eq!(pool.available(), pool.mbufs(), "every mbuf is back");
+}
+
+#[test]
+fn an_interface_that_goes_down_and_comes_back_is_waited_for() {
+    let Some(ns) = NetNs::enter() else { return };
+    ns.veth_pair("a", "b", VethOptions { queues: 1, mtu: 1500 });
+    let mut receiver = open(&spec("net_af_packet9,iface=b,blocksz=65536,framecnt=128"));
+    let mut sender = AfPacketTransmitter::open(&AfPacketTxSpec::new("a")).unwrap();
+    let frames: Vec<Vec<u8>> = (0..20).map(|at| frame(60, at)).collect();
+    send(&mut sender, &frames[..10]);
+    let mut got = take(&mut receiver, 10);
+    drop(sender);
+    ip("link set dev b down");
+    let mut batch = Batch::default();
+    for _ in 0..100 {
+        assert_eq!(receiver.poll(&mut batch).unwrap(), 0, "nothing comes while it is down");
+    }
+    ip("link set dev b up");
+    let deadline = Instant::now() + PATIENCE;
+    while !crate::link::Link::find("a").unwrap().running && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut sender = AfPacketTransmitter::open(&AfPacketTxSpec::new("a")).unwrap();
+    send(&mut sender, &frames[10..]);
+    got.extend(take(&mut receiver, 10));
+    assert_eq!(got, frames);
+    account_closes(&close(receiver));
+}
+
+#[test]
+fn a_forked_worker_reads_and_writes_payload_in_place() {
+    let spec = spec("net_ring9");
+    let mut receiver = open(&spec);
+    let mut transmitter = DpdkTransmitter::open(&spec).unwrap();
+    let sent = frame(1000, 77);
+    send(&mut transmitter, std::slice::from_ref(&sent));
+    let mut batch = Batch::default();
+    while batch.is_empty() {
+        receiver.poll(&mut batch).unwrap();
+    }
+    let desc = batch.descs()[0];
+    let view = receiver.region();
+    // SAFETY: on loan to this test; the child is its only user until it has ended.
+    let bytes = unsafe { view.bytes_mut(&desc) }.unwrap();
+    // SAFETY: the child compares and writes bytes and ends: it allocates and locks nothing.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let same = *bytes == *sent;
+        bytes[999] ^= 0xff;
+        // SAFETY: ends the child without what the parent registered for its own end.
+        unsafe { libc::_exit(if same { 0 } else { 1 }) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child that was just made.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "it read what was sent");
+    let after = bytes_of(&receiver, &desc);
+    assert_eq!((&after[..999], after[999]), (&sent[..999], sent[999] ^ 0xff), "and wrote");
+    receiver.recycle(&[desc.frame]);
+    account_closes(&close(receiver));
 }

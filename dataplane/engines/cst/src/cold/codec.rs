@@ -1,7 +1,7 @@
 //! zstd with the dictionary of a grammar, in frames without their magic number.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::DecoderDictionary;
@@ -26,18 +26,18 @@ impl Positions {
     /// Both ways, in the order of a grammar's dictionaries.
     pub const ALL: [Self; 2] = [Self::Stored, Self::Guessed];
 
-    pub(super) const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self as usize
     }
 }
 
 /// The dictionary for `grammar`, empty where none is shipped.
-pub(super) fn dictionary(grammar: &Grammar, positions: Positions) -> &[u8] {
+pub(crate) fn dictionary(grammar: &Grammar, positions: Positions) -> &[u8] {
     grammar.trained().map_or(&[], |trained| trained.dictionary(positions.index()))
 }
 
 /// What a file knows a dictionary by; 0 for none.
-pub(super) fn dictionary_id(dictionary: &[u8]) -> u64 {
+fn dictionary_id(dictionary: &[u8]) -> u64 {
     if dictionary.is_empty() {
         return 0;
     }
@@ -45,8 +45,36 @@ pub(super) fn dictionary_id(dictionary: &[u8]) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first).max(1))
 }
 
+/// A grammar's dictionaries as zstd reads them, made when first asked for and shared by all files.
+#[derive(Default)]
+pub(crate) struct Decoders([OnceLock<Decoder>; Positions::ALL.len()]);
+
+/// A dictionary, and what files know it by.
+pub(crate) struct Decoder {
+    pub(crate) id: u64,
+    pub(crate) dictionary: DecoderDictionary<'static>,
+}
+
+impl fmt::Debug for Decoders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Decoders").field(&self.0.each_ref().map(|it| it.get().is_some())).finish()
+    }
+}
+
+/// What reads the blocks of `grammar`'s trees.
+pub(crate) fn decoder(grammar: &Grammar, positions: Positions) -> Result<&Decoder, ColdError> {
+    let cell = &grammar.decoders().0[positions.index()];
+    if let Some(decoder) = cell.get() {
+        return Ok(decoder);
+    }
+    let bytes = dictionary(grammar, positions);
+    let fail = |source| ColdError::Zstd { doing: "prepare a dictionary", source };
+    let dictionary = DecoderDictionary::try_copy(bytes).map_err(fail)?;
+    Ok(cell.get_or_init(|| Decoder { id: dictionary_id(bytes), dictionary }))
+}
+
 /// Compresses the blocks of one grammar's trees.
-pub(super) struct Packer {
+pub(crate) struct Packer {
     inner: Compressor<'static>,
     out: Vec<u8>,
 }
@@ -58,7 +86,7 @@ impl fmt::Debug for Packer {
 }
 
 impl Packer {
-    pub(super) fn new(dictionary: &[u8], level: i32) -> Result<Self, ColdError> {
+    pub(crate) fn new(dictionary: &[u8], level: i32) -> Result<Self, ColdError> {
         let fail = |source| ColdError::Zstd { doing: "prepare compression", source };
         let mut inner = Compressor::with_dictionary(level, dictionary).map_err(fail)?;
         inner.set_parameter(CParameter::DictIdFlag(false)).map_err(fail)?;
@@ -66,7 +94,7 @@ impl Packer {
         Ok(Self { inner, out: Vec::new() })
     }
 
-    pub(super) fn pack(&mut self, bytes: &[u8]) -> Result<&[u8], ColdError> {
+    pub(crate) fn pack(&mut self, bytes: &[u8]) -> Result<&[u8], ColdError> {
         self.out.clear();
         self.out.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
         let fail = |source| ColdError::Zstd { doing: "compress a block", source };
@@ -76,7 +104,7 @@ impl Packer {
 }
 
 /// Decompresses blocks; keeps its memory from one to the next.
-pub(super) struct Unpacker<'d> {
+pub(crate) struct Unpacker<'d> {
     inner: Decompressor<'d>,
     frame: Vec<u8>,
     out: Vec<u8>,
@@ -89,14 +117,14 @@ impl fmt::Debug for Unpacker<'_> {
 }
 
 impl<'d> Unpacker<'d> {
-    pub(super) fn new(dictionary: &'d DecoderDictionary<'static>) -> Result<Self, ColdError> {
+    pub(crate) fn new(dictionary: &'d DecoderDictionary<'static>) -> Result<Self, ColdError> {
         let fail = |source| ColdError::Zstd { doing: "prepare decompression", source };
         let inner = Decompressor::with_prepared_dictionary(dictionary).map_err(fail)?;
         Ok(Self { inner, frame: Vec::new(), out: Vec::new() })
     }
 
     /// The bytes of a block, `most` at most.
-    pub(super) fn unpack(&mut self, block: &[u8], most: usize) -> Result<&[u8], ColdError> {
+    pub(crate) fn unpack(&mut self, block: &[u8], most: usize) -> Result<&[u8], ColdError> {
         self.frame.clear();
         self.frame.extend(MAGIC);
         self.frame.extend(block);
@@ -109,4 +137,4 @@ impl<'d> Unpacker<'d> {
 }
 
 /// A grammar by its handle, as readers and writers hold it.
-pub(super) type Shared = Arc<Grammar>;
+pub(crate) type Shared = Arc<Grammar>;

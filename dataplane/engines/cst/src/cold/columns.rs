@@ -12,17 +12,17 @@
 //! Numbers are LEB128 but for codes and escapes (little endian).
 
 use super::predict;
-use super::varint::push;
 use crate::flat::{Flat, Margin};
 use crate::languages::{Code, Grammar, Symbol, SymbolId};
+use crate::varint::push;
 
 /// Columns of a block. Lengths are the one behind gaps.
-pub(super) const COLUMNS: usize = 6;
-pub(super) const CODES: usize = 0;
-pub(super) const ENDS: usize = 1;
-pub(super) const GAPS: usize = 2;
-pub(super) const REST: usize = 4;
-pub(super) const LINKS: usize = 5;
+pub(crate) const COLUMNS: usize = 6;
+pub(crate) const CODES: usize = 0;
+pub(crate) const ENDS: usize = 1;
+pub(crate) const GAPS: usize = 2;
+pub(crate) const REST: usize = 4;
+pub(crate) const LINKS: usize = 5;
 
 /// A node that ends behind its block.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +36,12 @@ struct Unclosed {
 
 /// One block before compression.
 #[derive(Debug, Default)]
-pub(super) struct Block {
+pub(crate) struct Block {
     /// End of the last leaf before it.
-    pub(super) base: u32,
+    pub(crate) base: u32,
     /// Depth of its first node.
-    pub(super) depth: u32,
-    pub(super) columns: [Vec<u8>; COLUMNS],
+    pub(crate) depth: u32,
+    pub(crate) columns: [Vec<u8>; COLUMNS],
     unclosed: Vec<Unclosed>,
     /// Ancestors of its first node, nearest first, as far as they are parents in it.
     ancestors: Vec<u32>,
@@ -58,7 +58,7 @@ struct Open {
 }
 
 /// Cuts `flat` into blocks of `block_nodes`. With `source`, positions are left to guesses from it.
-pub(super) fn cut(
+pub(crate) fn cut(
     grammar: &Grammar,
     flat: &Flat,
     source: Option<&[u8]>,
@@ -238,8 +238,8 @@ impl Block {
 
 /// What a code stands for in one file, ready for the decoder.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Meaning {
-    pub(super) symbol: Symbol,
+pub(crate) struct Meaning {
+    pub(crate) symbol: Symbol,
     /// Bytes of a leaf whose length is not stored.
-    pub(super) implied: u32,
+    pub(crate) implied: u32,
 }

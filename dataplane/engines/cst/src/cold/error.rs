@@ -33,10 +33,12 @@ pub enum ColdError {
         why: &'static str,
     },
     /// Of another version of this format.
-    #[error("file of syntax trees of version {found}; this build reads {VERSION}", VERSION = super::VERSION)]
+    #[error("file of syntax trees of version {found}; this build reads {wanted}")]
     Version {
         /// The version told.
         found: u32,
+        /// The version that this build reads.
+        wanted: u32,
     },
     /// A part's checksum does not fit its bytes.
     #[error("checksum of {part} is wrong: the file was changed or its disk fails; write it again")]
@@ -76,6 +78,12 @@ pub enum ColdError {
         /// Length of the source given.
         bytes: usize,
     },
+    /// A table of symbols is full.
+    #[error("the table of symbols of {grammar} is full: its trees need another file")]
+    Symbols {
+        /// The grammar's name.
+        grammar: Box<str>,
+    },
     /// Two trees of one name in a file.
     #[error("there is a tree named {name} already; remove it first, or take another name")]
     Twice {
@@ -85,7 +93,7 @@ pub enum ColdError {
 }
 
 impl ColdError {
-    pub(super) fn malformed(part: impl Into<String>) -> Self {
+    pub(crate) fn malformed(part: impl Into<String>) -> Self {
         Self::Malformed { part: part.into() }
     }
 }

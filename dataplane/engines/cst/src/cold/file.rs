@@ -1,187 +1,40 @@
 //! A file of cold trees: written once, then mapped.
 //!
-//! Little endian; numbers without a width are LEB128, texts are their length and bytes.
+//! Little endian; numbers without a width are LEB128, texts and notes are their length and bytes.
 //!
 //! | part | bytes |
 //! |---|---|
 //! | magic | `PFSCST\r\n` |
 //! | records | of the trees, one behind the other, see `record.rs` |
-//! | index | grammars: count, then of each name, ABI version, hash of the tables (16 bytes), dictionary hashes (`u64` for stored, then guessed positions, 0 for none), symbols of either class: count and `u64` each; trees: count, then of each name, number of its grammar, positions (0 stored, 1 guessed), bytes of its record |
+//! | index | note of the file; grammars: count, then of each name, ABI version, hash of the tables (16 bytes), dictionary hashes (`u64` for stored, then guessed positions, 0 for none), symbols of either class: count and `u64` each; trees: count, then of each name, note, number of its grammar, positions (0 stored, 1 guessed), bytes of its record |
 //! | trailer | index bytes `u64`, CRC-32C of the index `u32`, version `u32`, magic |
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use memmap2::Mmap;
-use zstd::dict::DecoderDictionary;
 
-use super::codec::{Positions, dictionary, dictionary_id};
+use super::codec::{Positions, decoder};
 use super::error::ColdError;
-use super::reading::Meanings;
-use super::record::{ColdTree, Freezer, crc};
-use super::varint::{Rest, push};
-use crate::flat::Flat;
-use crate::languages::{Grammar, Identity, Symbol};
+use super::known::{Known, Ready, known};
+use super::record::{ColdTree, Frozen, crc};
+use crate::languages::Grammar;
+use crate::varint::Rest;
 
-const MAGIC: &[u8; 8] = b"PFSCST\r\n";
+pub(super) const MAGIC: &[u8; 8] = b"PFSCST\r\n";
 /// Version of the format that this build writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const TRAILER: usize = 24;
-
-struct Row {
-    name: String,
-    grammar: usize,
-    positions: Positions,
-    len: usize,
-}
-
-/// Writes a file beside its place; it gets there whole or not at all.
-pub struct Writer {
-    path: PathBuf,
-    beside: PathBuf,
-    out: BufWriter<File>,
-    grammars: Vec<Arc<Grammar>>,
-    rows: Vec<Row>,
-    names: HashMap<String, (), foldhash::fast::RandomState>,
-}
-
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("path", &self.path).field("trees", &self.rows.len()).finish()
-    }
-}
-
-impl Writer {
-    /// Begins a file that will be at `path`; what is there stays until [`Writer::finish`].
-    ///
-    /// # Errors
-    /// The file beside cannot be made.
-    pub fn create(path: &Path) -> Result<Self, ColdError> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.part", std::process::id()));
-        let beside = path.with_file_name(name);
-        let fail = |source| ColdError::Io { doing: "create", path: beside.clone(), source };
-        let mut out = BufWriter::new(File::create_new(&beside).map_err(fail)?);
-        out.write_all(MAGIC).map_err(fail)?;
-        let (grammars, rows, names) = (Vec::new(), Vec::new(), HashMap::default());
-        Ok(Self { path: path.into(), beside, out, grammars, rows, names })
-    }
-
-    fn fail(&self, doing: &'static str) -> impl Fn(std::io::Error) -> ColdError + use<> {
-        let path = self.beside.clone();
-        move |source| ColdError::Io { doing, path: path.clone(), source }
-    }
-
-    /// Adds a tree under a name of its own; gives the bytes that it takes.
-    ///
-    /// # Errors
-    /// The name is taken, zstd fails, or the disk is full.
-    pub fn add(
-        &mut self,
-        name: &str,
-        freezer: &mut Freezer,
-        flat: &Flat,
-        source: &[u8],
-    ) -> Result<usize, ColdError> {
-        if self.names.insert(name.into(), ()).is_some() {
-            return Err(ColdError::Twice { name: name.into() });
-        }
-        let record = freezer.freeze(flat, source)?;
-        self.out.write_all(&record).map_err(self.fail("write"))?;
-        let known = self.grammars.iter().position(|known| Arc::ptr_eq(known, freezer.grammar()));
-        let grammar = known.unwrap_or_else(|| {
-            self.grammars.push(Arc::clone(freezer.grammar()));
-            self.grammars.len() - 1
-        });
-        let positions = freezer.settings().positions;
-        self.rows.push(Row { name: name.into(), grammar, positions, len: record.len() });
-        Ok(record.len())
-    }
-
-    /// Syncs the file and moves it to its place; gives its bytes.
-    ///
-    /// # Errors
-    /// The disk is full or fails; then what was at the place is still there.
-    pub fn finish(mut self) -> Result<u64, ColdError> {
-        let index = self.index();
-        let mut tail = index.clone();
-        tail.extend((index.len() as u64).to_le_bytes());
-        tail.extend(crc(&index).to_le_bytes());
-        tail.extend(VERSION.to_le_bytes());
-        tail.extend(MAGIC);
-        self.out.write_all(&tail).map_err(self.fail("write"))?;
-        self.out.flush().map_err(self.fail("write"))?;
-        let file = self.out.get_ref();
-        file.sync_all().map_err(self.fail("sync"))?;
-        let len = file.metadata().map_err(self.fail("look at"))?.len();
-        std::fs::rename(&self.beside, &self.path).map_err(self.fail("move into place"))?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = File::open(folder.unwrap_or(Path::new(".")))
-            .map_err(self.fail("sync the folder of"))?;
-        folder.sync_all().map_err(self.fail("sync the folder of"))?;
-        Ok(len)
-    }
-
-    fn index(&self) -> Vec<u8> {
-        let mut index = Vec::new();
-        push(&mut index, self.grammars.len() as u64);
-        for grammar in &self.grammars {
-            let identity = grammar.identity();
-            text(&mut index, &identity.name);
-            push(&mut index, u64::from(identity.abi));
-            index.extend(identity.tables);
-            for positions in Positions::ALL {
-                index.extend(dictionary_id(dictionary(grammar, positions)).to_le_bytes());
-            }
-            for class in [false, true] {
-                let symbols = grammar.symbols().symbols(class);
-                push(&mut index, symbols.len() as u64);
-                symbols.iter().for_each(|symbol| index.extend(symbol.bits().to_le_bytes()));
-            }
-        }
-        push(&mut index, self.rows.len() as u64);
-        for row in &self.rows {
-            text(&mut index, &row.name);
-            push(&mut index, row.grammar as u64);
-            push(&mut index, row.positions.index() as u64);
-            push(&mut index, row.len as u64);
-        }
-        index
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Gone already when it was moved into place.
-        let _ = std::fs::remove_file(&self.beside);
-    }
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    push(out, text.len() as u64);
-    out.extend(text.as_bytes());
-}
-
-struct Known {
-    grammar: Arc<Grammar>,
-    meanings: Meanings,
-    /// For stored and for guessed positions.
-    dictionaries: Vec<DecoderDictionary<'static>>,
-}
-
-impl std::fmt::Debug for Known {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Known").field("grammar", self.grammar.identity()).finish_non_exhaustive()
-    }
-}
 
 #[derive(Debug)]
 struct Tree {
-    name: Box<str>,
-    grammar: usize,
+    /// In the index.
+    name: Range<u32>,
+    note: Range<u32>,
+    grammar: u32,
     positions: Positions,
     at: usize,
     len: usize,
@@ -189,13 +42,13 @@ struct Tree {
 
 /// The bytes of a file: mapped, or given.
 #[derive(Debug)]
-enum Bytes {
+pub(crate) enum Bytes {
     Mapped(Mmap),
     Given(Vec<u8>),
 }
 
 impl Bytes {
-    fn get(&self) -> &[u8] {
+    pub(crate) fn get(&self) -> &[u8] {
         match self {
             Self::Mapped(map) => map,
             Self::Given(bytes) => bytes,
@@ -203,20 +56,24 @@ impl Bytes {
     }
 }
 
-/// A file of cold trees.
+/// A file of cold trees. They are known by name, or by number in the order in which they were added.
 #[derive(Debug)]
 pub struct ColdFile {
     bytes: Bytes,
+    index_at: usize,
+    note: Range<u32>,
     grammars: Vec<Known>,
     trees: Vec<Tree>,
-    by_name: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+    /// Made when first asked for.
+    by_name: OnceLock<HashMap<Box<str>, u32, foldhash::fast::RandomState>>,
 }
 
 impl ColdFile {
-    /// Maps the file at `path`. `grammars` gives the grammar of a name.
+    /// Maps the file at `path`. `grammars` gives the grammar of a name. Where that has not the
+    /// grammar that trees were stored with, these alone cannot be opened.
     ///
     /// # Errors
-    /// It cannot be read, is not whole, or its grammars are not the ones at hand.
+    /// It cannot be read, or is not whole.
     pub fn open(
         path: &Path,
         grammars: impl FnMut(&str) -> Option<Arc<Grammar>>,
@@ -233,7 +90,7 @@ impl ColdFile {
     /// Takes a file's bytes.
     ///
     /// # Errors
-    /// They are not whole, or their grammars are not the ones at hand.
+    /// They are not whole.
     pub fn from_bytes(
         bytes: Vec<u8>,
         grammars: impl FnMut(&str) -> Option<Arc<Grammar>>,
@@ -245,29 +102,59 @@ impl ColdFile {
         bytes: Bytes,
         mut at_hand: impl FnMut(&str) -> Option<Arc<Grammar>>,
     ) -> Result<Self, ColdError> {
-        let (index, upto) = index_of(bytes.get())?;
+        let (index, upto) = index_of(bytes.get(), VERSION, MAGIC)?;
         let malformed = || ColdError::malformed("index");
         let mut rest = Rest(index);
+        let note = span(&mut rest, index.len()).ok_or_else(malformed)?;
         let mut grammars = Vec::new();
         for _ in 0..rest.number().ok_or_else(malformed)? {
             grammars.push(known(&mut rest, &mut at_hand)?);
         }
-        let (mut trees, mut by_name, mut at) = (Vec::new(), HashMap::default(), MAGIC.len());
+        let (mut trees, mut at) = (Vec::new(), MAGIC.len());
         for _ in 0..rest.number().ok_or_else(malformed)? {
-            let tree = tree(&mut rest, at, grammars.len()).ok_or_else(malformed)?;
+            let tree = tree(&mut rest, index, at, grammars.len()).ok_or_else(malformed)?;
             at = at.checked_add(tree.len).filter(|end| *end <= upto).ok_or_else(malformed)?;
-            by_name.insert(tree.name.clone(), trees.len());
             trees.push(tree);
         }
-        if !rest.0.is_empty() || at != upto || by_name.len() != trees.len() {
+        if !rest.0.is_empty() || at != upto {
             return Err(malformed());
         }
-        Ok(Self { bytes, grammars, trees, by_name })
+        Ok(Self { bytes, index_at: upto, note, grammars, trees, by_name: OnceLock::new() })
     }
 
-    /// Names of the trees, in the order in which they were added.
+    /// Numbers this file's symbols as it does in the grammars' tables, where these have not numbered
+    /// them yet: then its trees can be taken over into new files as they lie. Tables only grow, so
+    /// this is for files of one's own.
+    pub fn adopt_symbols(&mut self) {
+        for known in &mut self.grammars {
+            if let Known::Ready(ready) = known {
+                ready.adopt();
+            }
+        }
+    }
+
+    fn indexed(&self, span: &Range<u32>) -> &[u8] {
+        &self.bytes.get()[self.index_at..][span.start as usize..span.end as usize]
+    }
+
+    /// Names of the trees, in the order of their numbers.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.trees.iter().map(|tree| &*tree.name)
+        self.trees.iter().map(|tree| self.name_of(tree))
+    }
+
+    fn name_of(&self, tree: &Tree) -> &str {
+        // Looked at when the file was opened.
+        std::str::from_utf8(self.indexed(&tree.name)).unwrap_or_default()
+    }
+
+    /// Trees.
+    pub const fn len(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// Whether it has no tree.
+    pub const fn is_empty(&self) -> bool {
+        self.trees.is_empty()
     }
 
     /// Bytes of the file.
@@ -275,39 +162,101 @@ impl ColdFile {
         self.bytes.get().len()
     }
 
+    /// What the writer noted of the file.
+    pub fn note(&self) -> &[u8] {
+        self.indexed(&self.note)
+    }
+
+    /// What the writer noted of a tree; nothing of one that is not there.
+    pub fn tree_note(&self, number: usize) -> &[u8] {
+        self.trees.get(number).map_or(&[], |tree| self.indexed(&tree.note))
+    }
+
+    /// Bytes of a tree's record; 0 of one that is not there.
+    pub fn tree_bytes(&self, number: usize) -> usize {
+        self.trees.get(number).map_or(0, |tree| tree.len)
+    }
+
+    /// The number of a tree; the last one's, should there be several of the name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let by_name = self.by_name.get_or_init(|| {
+            self.names().enumerate().map(|(number, name)| (name.into(), number as u32)).collect()
+        });
+        by_name.get(name).map(|number| *number as usize)
+    }
+
     /// Where the records lie.
-    pub(super) fn records(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+    pub(super) fn records(&self) -> impl Iterator<Item = Range<usize>> {
         self.trees.iter().map(|tree| tree.at..tree.at + tree.len)
     }
 
-    /// The grammar of a tree.
+    fn ready(&self, tree: &Tree) -> Result<&Ready, ColdError> {
+        self.grammars[tree.grammar as usize].ready()
+    }
+
+    /// The grammar of a tree, where it is at hand.
     pub fn grammar(&self, name: &str) -> Option<&Arc<Grammar>> {
-        let tree = &self.trees[*self.by_name.get(name)?];
-        Some(&self.grammars[tree.grammar].grammar)
+        Some(self.ready(&self.trees[self.find(name)?]).ok()?.grammar())
+    }
+
+    /// Name of the grammar that a tree was stored with.
+    pub fn grammar_name(&self, number: usize) -> Option<&str> {
+        Some(match &self.grammars[self.trees.get(number)?.grammar as usize] {
+            Known::Ready(ready) => &ready.grammar().identity().name,
+            Known::Other { stored, .. } => &stored.name,
+            Known::Dictionary { grammar, .. } => grammar,
+        })
+    }
+
+    /// How a tree's positions are kept.
+    pub fn positions(&self, number: usize) -> Option<Positions> {
+        Some(self.trees.get(number)?.positions)
     }
 
     /// Opens a tree. One whose positions were left to its source needs that, unchanged.
     ///
     /// # Errors
-    /// Its directory is damaged, or the source is not the one it was frozen with.
+    /// Its grammar or dictionary is not at hand, its directory is damaged, or the source is not the
+    /// one it was frozen with.
     pub fn tree<'f>(
         &'f self,
         name: &str,
         source: Option<&'f [u8]>,
     ) -> Result<Option<ColdTree<'f>>, ColdError> {
-        let Some(number) = self.by_name.get(name) else { return Ok(None) };
-        let tree = &self.trees[*number];
-        let known = &self.grammars[tree.grammar];
+        self.find(name).map_or(Ok(None), |number| self.tree_at(number, source))
+    }
+
+    /// The same, by its number.
+    ///
+    /// # Errors
+    /// See [`ColdFile::tree`].
+    pub fn tree_at<'f>(
+        &'f self,
+        number: usize,
+        source: Option<&'f [u8]>,
+    ) -> Result<Option<ColdTree<'f>>, ColdError> {
+        let Some(tree) = self.trees.get(number) else { return Ok(None) };
+        let ready = self.ready(tree)?;
         let record = &self.bytes.get()[tree.at..tree.at + tree.len];
-        let grammar = (&*known.grammar, &known.meanings);
-        let dictionary = &known.dictionaries[tree.positions.index()];
+        let grammar = (ready.grammar(), ready.meanings());
+        let dictionary = &decoder(ready.grammar(), tree.positions)?.dictionary;
         let positions = (tree.positions, dictionary);
-        ColdTree::open(&tree.name, grammar, record, positions, source).map(Some)
+        ColdTree::open(self.name_of(tree), grammar, record, positions, source).map(Some)
+    }
+
+    /// A tree as it lies in the file, for another one; none where that would number its symbols
+    /// otherwise, so that it has to be thawed and frozen.
+    pub fn frozen(&self, number: usize) -> Option<Frozen> {
+        let tree = self.trees.get(number)?;
+        let ready = self.ready(tree).ok().filter(|ready| ready.same_numbers())?;
+        let record = self.bytes.get()[tree.at..tree.at + tree.len].to_vec();
+        let grammar = Arc::clone(ready.grammar());
+        Some(Frozen { grammar, positions: tree.positions, record })
     }
 }
 
 /// Sets the index's checksum to what its bytes need; none where there is no index.
-pub(super) fn mend_index(bytes: &mut [u8]) -> Option<()> {
+pub(crate) fn mend_index(bytes: &mut [u8]) -> Option<()> {
     let body = bytes.len().checked_sub(TRAILER).filter(|body| *body >= MAGIC.len())?;
     let len = Rest(&bytes[body..]).long()?;
     let at = body.checked_sub(usize::try_from(len).ok()?)?;
@@ -316,76 +265,48 @@ pub(super) fn mend_index(bytes: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// The index, and where the records end.
-fn index_of(bytes: &[u8]) -> Result<(&[u8], usize), ColdError> {
+/// The index of a file of this version and magic, and where it begins.
+pub(crate) fn index_of<'a>(
+    bytes: &'a [u8],
+    wanted: u32,
+    magic: &[u8; 8],
+) -> Result<(&'a [u8], usize), ColdError> {
     let not = |why| ColdError::NotTrees { why };
-    if !bytes.starts_with(MAGIC) {
-        return Err(not("it does not begin with PFSCST"));
+    if !bytes.starts_with(magic) {
+        return Err(not("it does not begin as such"));
     }
-    let body = bytes.len().checked_sub(TRAILER).filter(|body| *body >= MAGIC.len());
+    let body = bytes.len().checked_sub(TRAILER).filter(|body| *body >= magic.len());
     let (body, trailer) = bytes.split_at(body.ok_or(not("it is too short"))?);
     let mut rest = Rest(trailer);
     let (len, check, version) = (rest.long(), rest.word(), rest.word());
-    if rest.0 != MAGIC {
+    if rest.0 != magic {
         return Err(not("its end is not there"));
     }
-    if version != Some(VERSION) {
-        return Err(ColdError::Version { found: version.unwrap_or(0) });
+    if version != Some(wanted) {
+        return Err(ColdError::Version { found: version.unwrap_or(0), wanted });
     }
     let at = len.and_then(|len| body.len().checked_sub(usize::try_from(len).ok()?));
-    let at = at.filter(|at| *at >= MAGIC.len()).ok_or(not("its index is longer than it"))?;
+    let at = at.filter(|at| *at >= magic.len()).ok_or(not("its index is longer than it"))?;
     if Some(crc(&body[at..])) != check {
         return Err(ColdError::Checksum { part: "the index".into() });
     }
     Ok((&body[at..], at))
 }
 
-fn known(
-    rest: &mut Rest<'_>,
-    at_hand: &mut impl FnMut(&str) -> Option<Arc<Grammar>>,
-) -> Result<Known, ColdError> {
-    let malformed = || ColdError::malformed("index of grammars");
-    let stored = identity(rest).ok_or_else(malformed)?;
-    let none = || Identity { name: "none".into(), abi: 0, tables: [0; 16] };
-    let grammar = at_hand(&stored.name);
-    if grammar.as_ref().map(|grammar| grammar.identity()) != Some(&stored) {
-        let at_hand = grammar.map_or_else(none, |grammar| grammar.identity().clone());
-        return Err(ColdError::Grammar { stored: stored.into(), at_hand: at_hand.into() });
-    }
-    let Some(grammar) = grammar else { return Err(malformed()) };
-    let mut dictionaries = Vec::new();
-    for positions in Positions::ALL {
-        let (id, bytes) = (rest.long().ok_or_else(malformed)?, dictionary(&grammar, positions));
-        if id != dictionary_id(bytes) {
-            return Err(ColdError::Dictionary { grammar: stored.name, id });
-        }
-        let fail = |source| ColdError::Zstd { doing: "prepare a dictionary", source };
-        dictionaries.push(DecoderDictionary::try_copy(bytes).map_err(fail)?);
-    }
-    let others = symbols(rest).ok_or_else(malformed)?;
-    let measured = symbols(rest).ok_or_else(malformed)?;
-    let in_class = others.iter().all(|symbol| !symbol.is_measured_leaf());
-    if !in_class || !measured.iter().all(|symbol| symbol.is_measured_leaf()) {
-        return Err(malformed());
-    }
-    let meanings = Meanings::new(&grammar, [others, measured]);
-    Ok(Known { grammar, meanings, dictionaries })
+/// The next text or note of an index of `all` bytes.
+fn span(rest: &mut Rest<'_>, all: usize) -> Option<Range<u32>> {
+    let len = rest.bytes()?.len();
+    let end = u32::try_from(all - rest.0.len()).ok()?;
+    Some(end - len as u32..end)
 }
 
-fn identity(rest: &mut Rest<'_>) -> Option<Identity> {
-    let name = std::str::from_utf8(rest.bytes()?).ok()?.into();
-    let abi = rest.number()?;
-    Some(Identity { name, abi, tables: *rest.take(16)?.first_chunk()? })
-}
-
-fn symbols(rest: &mut Rest<'_>) -> Option<Vec<Symbol>> {
-    (0..rest.number()?).map(|_| Symbol::from_bits(rest.long()?)).collect()
-}
-
-fn tree(rest: &mut Rest<'_>, at: usize, grammars: usize) -> Option<Tree> {
-    let name = std::str::from_utf8(rest.bytes()?).ok()?.into();
-    let grammar = rest.number()? as usize;
+fn tree(rest: &mut Rest<'_>, index: &[u8], at: usize, grammars: usize) -> Option<Tree> {
+    let name = span(rest, index.len())?;
+    std::str::from_utf8(&index[name.start as usize..name.end as usize]).ok()?;
+    let note = span(rest, index.len())?;
+    let grammar = rest.number()?;
     let positions = *Positions::ALL.get(rest.number()? as usize)?;
     let len = rest.number()? as usize;
-    (grammar < grammars).then_some(Tree { name, grammar, positions, at, len })
+    let known = (grammar as usize) < grammars;
+    known.then_some(Tree { name, note, grammar, positions, at, len })
 }

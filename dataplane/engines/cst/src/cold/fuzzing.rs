@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use zstd::dict::DecoderDictionary;
-
-use super::codec::{Positions, dictionary};
+use super::codec::{Positions, decoder};
 use super::error::ColdError;
 use super::file::ColdFile;
 use super::reading::Meanings;
@@ -38,11 +36,10 @@ pub(crate) fn again(
 ) -> Result<Vec<Flat>, ColdError> {
     let thaw = |positions| {
         let settings = Settings { block_nodes: 256, level: 1, positions, lines: true };
-        let record = Freezer::new(grammar, settings)?.freeze(flat, source)?;
+        let record = Freezer::new(grammar, settings)?.freeze(flat, source)?.record;
         let classes = [false, true].map(|class| grammar.symbols().symbols(class));
         let meanings = Meanings::new(grammar, classes);
-        let dictionary = DecoderDictionary::copy(dictionary(grammar, positions));
-        let positions = (positions, &dictionary);
+        let positions = (positions, &decoder(grammar, positions)?.dictionary);
         ColdTree::open("", (grammar, &meanings), &record, positions, Some(source))?.thaw()
     };
     Positions::ALL.into_iter().map(thaw).collect()

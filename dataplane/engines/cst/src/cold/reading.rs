@@ -2,19 +2,20 @@
 
 use super::columns::{CODES, COLUMNS, ENDS, GAPS, LINKS, Meaning, REST};
 use super::predict;
-use super::varint::Rest;
+use crate::items::Item;
 use crate::languages::{Code, Grammar, Symbol, SymbolId};
+use crate::varint::Rest;
 
 /// The symbols of a file, as its codes and numbers name them.
 #[derive(Debug)]
-pub(super) struct Meanings {
+pub(crate) struct Meanings {
     codes: [Option<Meaning>; 256],
     /// By class and index.
     symbols: [Vec<Symbol>; 2],
 }
 
 impl Meanings {
-    pub(super) fn new(grammar: &Grammar, symbols: [Vec<Symbol>; 2]) -> Self {
+    pub(crate) fn new(grammar: &Grammar, symbols: [Vec<Symbol>; 2]) -> Self {
         let mut meanings = Self { codes: [None; 256], symbols };
         for code in 0..=u8::MAX {
             if !Code(code).is_escape() {
@@ -24,6 +25,14 @@ impl Meanings {
         meanings
     }
 
+    /// All symbols, each with its number in the file.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = (SymbolId, Symbol)> {
+        [false, true].into_iter().flat_map(|class| {
+            let symbols = self.symbols[usize::from(class)].iter().enumerate();
+            symbols.map(move |(index, symbol)| (SymbolId::new(class, index as u16), *symbol))
+        })
+    }
+
     fn meaning(&self, grammar: &Grammar, id: SymbolId) -> Option<Meaning> {
         let symbol =
             *self.symbols[usize::from(id.is_measured_leaf())].get(usize::from(id.index()))?;
@@ -31,35 +40,18 @@ impl Meanings {
     }
 }
 
-/// A node as its block tells it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Item {
-    pub(super) symbol: Symbol,
-    /// Depth, from the tree's root.
-    pub(super) depth: u32,
-    /// Leaf: its start. Inner node: end of the leaf before it.
-    pub(super) start: u32,
-    /// Leaf: its end.
-    pub(super) end: u32,
-    /// Inner node: bytes before its first leaf and behind its last one.
-    pub(super) lead: u32,
-    pub(super) tail: u32,
-    /// Leaf: inner nodes that end with it.
-    pub(super) ends: u32,
-}
-
 /// An entry of the column of links on nodes that end behind the block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unclosed {
-    pub(super) children: u32,
-    pub(super) nodes: u32,
-    pub(super) start: u32,
-    pub(super) end: u32,
+pub(crate) struct Unclosed {
+    pub(crate) children: u32,
+    pub(crate) nodes: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 /// Reads one block from its first node on. Every number is checked: none is trusted to fit.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     grammar: &'a Grammar,
     meanings: &'a Meanings,
     source: Option<&'a [u8]>,
@@ -73,7 +65,7 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Takes a block's bytes apart: lengths of the columns, then these.
-    pub(super) fn new(
+    pub(crate) fn new(
         grammar: &'a Grammar,
         meanings: &'a Meanings,
         source: Option<&'a [u8]>,
@@ -89,13 +81,29 @@ impl<'a> Reading<'a> {
         for (column, len) in columns.iter_mut().zip(lens) {
             *column = Rest(rest.take(len)?);
         }
+        Some(Self::of(grammar, meanings, source, columns, place))
+    }
+
+    /// Reads on in columns, from where they are.
+    pub(crate) const fn of(
+        grammar: &'a Grammar,
+        meanings: &'a Meanings,
+        source: Option<&'a [u8]>,
+        columns: [Rest<'a>; COLUMNS],
+        place: Place,
+    ) -> Self {
         let Place { base, depth, first } = place;
-        Some(Self { grammar, meanings, source, columns, right: [None; 2], depth, end: base, first })
+        Self { grammar, meanings, source, columns, right: [None; 2], depth, end: base, first }
+    }
+
+    /// What is left of the columns.
+    pub(crate) const fn columns(&self) -> &[Rest<'a>; COLUMNS] {
+        &self.columns
     }
 
     /// The next node; none when the bytes mean nothing.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Item> {
+    pub(crate) fn next(&mut self) -> Option<Item> {
         let code = self.columns[CODES].byte()?;
         let Meaning { symbol, implied } = match self.meanings.codes[usize::from(code)] {
             Some(meaning) => meaning,
@@ -151,12 +159,12 @@ impl<'a> Reading<'a> {
     }
 
     /// Depth of the next node.
-    pub(super) const fn depth(&self) -> u32 {
+    pub(crate) const fn depth(&self) -> u32 {
         self.depth
     }
 
     /// Ancestors of the block's first node that are parents in it, nearest first.
-    pub(super) fn ancestors(&self) -> Option<Vec<u32>> {
+    pub(crate) fn ancestors(&self) -> Option<Vec<u32>> {
         let mut links = self.columns[LINKS];
         let mut below = self.first;
         let count = links.number()?;
@@ -168,7 +176,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Where node `wanted` ends, which does so behind the block.
-    pub(super) fn unclosed(&self, wanted: u32) -> Option<Unclosed> {
+    pub(crate) fn unclosed(&self, wanted: u32) -> Option<Unclosed> {
         let mut links = self.columns[LINKS];
         for _ in 0..links.number()? {
             links.number()?;
@@ -188,11 +196,11 @@ impl<'a> Reading<'a> {
 
 /// Where a block lies in its tree.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// End of the leaf before it.
-    pub(super) base: u32,
+    pub(crate) base: u32,
     /// Depth of its first node.
-    pub(super) depth: u32,
+    pub(crate) depth: u32,
     /// Number of its first node.
-    pub(super) first: u32,
+    pub(crate) first: u32,
 }

@@ -9,12 +9,13 @@
 use super::codec::{Packer, Positions, Shared, Unpacker, dictionary};
 use super::columns::{Block, COLUMNS, cut};
 use super::error::ColdError;
-use super::reading::{Item, Meanings, Place, Reading, Unclosed};
-use super::varint::{Rest, push};
+use super::reading::{Meanings, Place, Reading, Unclosed};
+use crate::varint::{Rest, push};
 use zstd::dict::DecoderDictionary;
 
-use crate::flat::{Flat, Margin};
-use crate::languages::{Grammar, Symbol, SymbolId};
+use crate::flat::Flat;
+use crate::items::{Builder, Item, Numbers};
+use crate::languages::{Grammar, Symbol};
 
 /// Nodes of a block, least and most.
 pub const BLOCK_NODES: std::ops::RangeInclusive<usize> = 256..=4096;
@@ -38,8 +39,29 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn crc(bytes: &[u8]) -> u32 {
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+/// A tree as its record, for a file to take. Its symbols are numbered as its grammar's table does in
+/// this process.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    pub(super) grammar: Shared,
+    pub(super) positions: Positions,
+    pub(super) record: Vec<u8>,
+}
+
+impl Frozen {
+    /// Bytes of the record.
+    pub const fn bytes(&self) -> usize {
+        self.record.len()
+    }
+
+    /// The grammar.
+    pub const fn grammar(&self) -> &Shared {
+        &self.grammar
+    }
 }
 
 /// Makes records of one grammar's trees.
@@ -69,7 +91,8 @@ impl Freezer {
         self.settings
     }
 
-    pub(super) const fn grammar(&self) -> &Shared {
+    /// The grammar.
+    pub const fn grammar(&self) -> &Shared {
         &self.grammar
     }
 
@@ -77,7 +100,7 @@ impl Freezer {
     ///
     /// # Errors
     /// zstd fails.
-    pub fn freeze(&mut self, flat: &Flat, source: &[u8]) -> Result<Vec<u8>, ColdError> {
+    pub fn freeze(&mut self, flat: &Flat, source: &[u8]) -> Result<Frozen, ColdError> {
         let guessed = self.settings.positions == Positions::Guessed;
         let blocks = cut(&self.grammar, flat, guessed.then_some(source), self.settings.block_nodes);
         let (mut directory, mut body) = (Vec::new(), Vec::<u8>::new());
@@ -107,7 +130,8 @@ impl Freezer {
         record.extend(crc(&record).to_le_bytes());
         record.extend(body);
         record.extend(lines);
-        Ok(record)
+        let (grammar, positions) = (Shared::clone(&self.grammar), self.settings.positions);
+        Ok(Frozen { grammar, positions, record })
     }
 
     fn lines(&mut self, flat: &Flat) -> Result<Vec<u8>, ColdError> {
@@ -125,7 +149,7 @@ impl Freezer {
 }
 
 /// A block's columns behind their lengths.
-fn raw_of(block: &Block, raw: &mut Vec<u8>) {
+pub(crate) fn raw_of(block: &Block, raw: &mut Vec<u8>) {
     raw.clear();
     for column in &block.columns {
         push(raw, column.len() as u64);
@@ -134,6 +158,18 @@ fn raw_of(block: &Block, raw: &mut Vec<u8>) {
         raw.extend(column);
     }
     debug_assert_eq!(block.columns.len(), COLUMNS);
+}
+
+/// Bytes of a tree's columns and line starts before compression.
+pub(crate) fn raw_columns(grammar: &Grammar, flat: &Flat) -> usize {
+    let blocks: usize = raw_blocks(grammar, flat, None).iter().map(Vec::len).sum();
+    let mut lines = Vec::new();
+    let before = [0].into_iter().chain(flat.lines.iter().copied());
+    flat.lines
+        .iter()
+        .zip(before)
+        .for_each(|(line, before)| push(&mut lines, u64::from(line - before)));
+    blocks + lines.len()
 }
 
 /// A block's raw bytes for every block of a tree: what dictionaries are trained on.
@@ -177,7 +213,7 @@ pub struct ColdNode {
 #[derive(Debug)]
 pub struct ColdTree<'f> {
     name: &'f str,
-    grammar: &'f Grammar,
+    grammar: &'f Shared,
     meanings: &'f Meanings,
     record: &'f [u8],
     source: Option<&'f [u8]>,
@@ -192,7 +228,7 @@ pub struct ColdTree<'f> {
 impl<'f> ColdTree<'f> {
     pub(super) fn open(
         name: &'f str,
-        (grammar, meanings): (&'f Grammar, &'f Meanings),
+        (grammar, meanings): (&'f Shared, &'f Meanings),
         record: &'f [u8],
         (positions, dictionary): (Positions, &'f DecoderDictionary<'static>),
         source: Option<&'f [u8]>,
@@ -265,7 +301,7 @@ impl<'f> ColdTree<'f> {
     }
 
     /// Names of kinds and fields.
-    pub const fn grammar(&self) -> &'f Grammar {
+    pub const fn grammar(&self) -> &'f Shared {
         self.grammar
     }
 
@@ -325,28 +361,29 @@ impl<'f> ColdTree<'f> {
     /// # Errors
     /// A block is damaged, or the symbols are more than the grammar's table takes.
     pub fn thaw(&mut self) -> Result<Flat, ColdError> {
-        let flat = Flat { source_len: self.source_len, ..Flat::default() };
-        let mut thaw = Thaw { flat, bits: 0, end: 0, open: 0, lead: 0 };
-        let (nodes, block_nodes, grammar) = (self.nodes, self.block_nodes, self.grammar);
+        let mut builder = Builder::new(self.source_len, self.nodes as usize);
+        let (nodes, block_nodes) = (self.nodes, self.block_nodes);
+        let mut numbers = Numbers::new(self.grammar);
         for block in 0..self.blocks.len() {
             let malformed = self.malformed(block);
             let Place { base, depth, first } = self.blocks[block].place;
-            if (base, depth) != (thaw.end, thaw.open) {
+            if (base, depth) != builder.place() {
                 return Err(malformed);
             }
             let mut reading = self.read(block)?;
             for node in first..nodes.min(first + block_nodes) {
                 let item = reading.next();
-                let id = item.and_then(|item| grammar.intern(item.symbol));
-                let pushed = item.zip(id).and_then(|(item, id)| thaw.push(node, id, &item));
+                let id = item.and_then(|item| numbers.get(item.symbol));
+                let pushed = item.zip(id).and_then(|(item, id)| builder.push(id, &item));
                 // Only with the last node the root ends.
-                if pushed.is_none() || (thaw.open == 0) != (node + 1 == nodes) {
+                if pushed.is_none() || (builder.place().1 == 0) != (node + 1 == nodes) {
                     return Err(malformed);
                 }
             }
         }
-        thaw.flat.lines = self.line_starts()?;
-        Ok(thaw.flat)
+        let lines = self.line_starts()?;
+        let malformed = || ColdError::malformed(format!("blocks of {}", self.name));
+        builder.finish(lines).ok_or_else(malformed)
     }
 
     /// Where lines start behind the first; empty if they were not kept.
@@ -477,54 +514,4 @@ pub(super) fn mend_record(record: &mut [u8]) -> Option<()> {
     let check = crc(&record[..upto]);
     record.get_mut(upto..body)?.copy_from_slice(&check.to_le_bytes());
     Some(())
-}
-
-struct Thaw {
-    flat: Flat,
-    bits: usize,
-    /// End of the last leaf.
-    end: u32,
-    /// Nodes that have not ended.
-    open: u32,
-    /// The most that an inner node since the last leaf starts before its first one.
-    lead: u32,
-}
-
-impl Thaw {
-    /// Adds a node; none if it cannot lie there.
-    fn push(&mut self, node: u32, id: SymbolId, item: &Item) -> Option<()> {
-        self.flat.symbols.push(id);
-        self.bit(true);
-        self.open += 1;
-        let Item { symbol, start, end, lead, tail, ends, .. } = *item;
-        if !symbol.is_leaf() {
-            if symbol.is_measured() {
-                self.flat.margins.push(Margin { node, lead, tail });
-            }
-            self.lead = self.lead.max(lead);
-            return (tail <= self.flat.source_len).then_some(());
-        }
-        if self.lead > start || end > self.flat.source_len {
-            return None;
-        }
-        self.lead = 0;
-        self.flat.starts.push(start);
-        if symbol.is_measured() {
-            self.flat.lengths.push(end - start);
-        }
-        self.open = self.open.checked_sub(ends.checked_add(1)?)?;
-        (0..=ends).for_each(|_| self.bit(false));
-        self.end = end;
-        Some(())
-    }
-
-    fn bit(&mut self, opens: bool) {
-        if self.bits.is_multiple_of(64) {
-            self.flat.parens.push(0);
-        }
-        if let Some(word) = self.flat.parens.last_mut() {
-            *word |= u64::from(opens) << (self.bits % 64);
-        }
-        self.bits += 1;
-    }
 }

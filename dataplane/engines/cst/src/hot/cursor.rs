@@ -17,6 +17,8 @@ pub struct Cursor<'t> {
     leaf: Option<u32>,
     /// Where the node ends, where a move has told.
     close: Option<Close>,
+    /// The end of the node's last leaf, where it was read.
+    last: Last,
     /// Bit of the node that it was made with; it does not leave that one's subtree.
     root: u32,
     starts: Track,
@@ -28,6 +30,18 @@ struct Passed {
     at: u32,
     index: u32,
     leaf: Option<u32>,
+    last: Last,
+}
+
+/// How an inner node ends whose span was read: what ends with it ends with the same leaf.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// Bit at which it ends, 0 if nothing was read.
+    close: u32,
+    /// Leaves before that bit.
+    leaves: u32,
+    /// Byte behind the last of these.
+    end: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +66,7 @@ impl<'t> Node<'t> {
             passed: Vec::new(),
             leaf: None,
             close: None,
+            last: Last::default(),
             root: self.at() as u32,
             starts: Track::default(),
             lengths: (usize::MAX, 0, Track::default()),
@@ -84,22 +99,42 @@ impl<'t> Cursor<'t> {
             let len = tree.leaf_len_near(&mut self.lengths, node.index()) as usize;
             return start..start + len;
         }
-        let close = self.close();
-        let leaves =
-            close.leaves.unwrap_or_else(|| tree.shape().leaf_rank(close.at as usize) as u32);
-        self.close = Some(Close { leaves: Some(leaves), ..close });
-        let end = node.end_at(close.at as usize, leaves as usize - 1);
+        let Last { end, .. } = self.last(leaf);
+        let end = end as usize;
         if node.symbol().is_measured() {
-            return start - tree.margin(node.index()).0 as usize..end;
+            let (lead, tail) = tree.margin(node.index());
+            return start - lead as usize..end + tail as usize;
         }
         start..end
+    }
+
+    /// Where the inner node ends that begins with leaf `leaf`.
+    #[inline]
+    fn last(&mut self, leaf: usize) -> Last {
+        let node = self.node;
+        let (tree, close) = (node.tree(), self.close());
+        if self.last.close == close.at {
+            return self.last;
+        }
+        let above = self.passed.last().map_or(Last::default(), |passed| passed.last);
+        self.last = if above.close == close.at + 1 {
+            Last { close: close.at, ..above }
+        } else {
+            let between = || tree.shape().leaves_between(node.at(), close.at as usize);
+            let leaves = close.leaves.map_or_else(|| leaf + between(), |leaves| leaves as usize);
+            let index = node.index() + (close.at as usize - node.at()) / 2;
+            let end = tree.leaf_end_ahead(self.starts, &self.lengths, leaves - 1, index);
+            Last { close: close.at, leaves: leaves as u32, end }
+        };
+        self.close = Some(Close { leaves: Some(self.last.leaves), ..close });
+        self.last
     }
 
     #[inline]
     fn descend(&mut self, child: Node<'t>, leaf: Option<u32>) {
         let (at, index) = (self.node.at() as u32, self.node.index() as u32);
-        self.passed.push(Passed { at, index, leaf: self.leaf });
-        (self.node, self.leaf, self.close) = (child, leaf, None);
+        self.passed.push(Passed { at, index, leaf: self.leaf, last: self.last });
+        (self.node, self.leaf, self.close, self.last) = (child, leaf, None, Last::default());
     }
 
     /// To the first child; false, and it stays, if there is none.
@@ -143,7 +178,7 @@ impl<'t> Cursor<'t> {
         }
         let index = (next + self.node.depth()) / 2;
         self.node = Node::new(self.node.tree(), next as u32, index as u32);
-        (self.leaf, self.close) = (close.leaves, None);
+        (self.leaf, self.close, self.last) = (close.leaves, None, Last::default());
         true
     }
 
@@ -153,7 +188,7 @@ impl<'t> Cursor<'t> {
             return false;
         }
         let Some(node) = self.node.prev_sibling() else { return false };
-        (self.node, self.leaf, self.close) = (node, None, None);
+        (self.node, self.leaf, self.close, self.last) = (node, None, None, Last::default());
         true
     }
 
@@ -167,10 +202,10 @@ impl<'t> Cursor<'t> {
         // Behind a last child its parent ends.
         let close = self.close.map(|close| Close { at: close.at + 1, ..close });
         self.close = close.filter(|next| !tree.shape().opens(next.at as usize));
-        (self.node, self.leaf) = match self.passed.pop() {
-            Some(Passed { at, index, leaf }) => (Node::new(tree, at, index), leaf),
+        (self.node, self.leaf, self.last) = match self.passed.pop() {
+            Some(Passed { at, index, leaf, last }) => (Node::new(tree, at, index), leaf, last),
             None => match self.node.parent() {
-                Some(parent) => (parent, None),
+                Some(parent) => (parent, None, Last::default()),
                 None => return false,
             },
         };
@@ -187,7 +222,7 @@ impl<'t> Cursor<'t> {
             return false;
         }
         self.passed.clear();
-        (self.node, self.leaf, self.close) = (node, None, None);
+        (self.node, self.leaf, self.close, self.last) = (node, None, None, Last::default());
         true
     }
 }

@@ -34,7 +34,7 @@ impl Eq for Node<'_> {}
 
 impl<'t> Node<'t> {
     #[inline]
-    pub(super) const fn new(tree: &'t HotTree, at: u32, index: u32) -> Self {
+    pub(crate) const fn new(tree: &'t HotTree, at: u32, index: u32) -> Self {
         Self { tree, at, index }
     }
 
@@ -48,7 +48,7 @@ impl<'t> Node<'t> {
         self.index as usize
     }
 
-    pub(super) const fn at(&self) -> usize {
+    pub(crate) const fn at(&self) -> usize {
         self.at as usize
     }
 
@@ -148,7 +148,7 @@ impl<'t> Node<'t> {
 
     /// The end of an inner node that ends at bit `close` with leaf `leaf`.
     #[inline]
-    pub(super) fn end_at(&self, close: usize, leaf: usize) -> usize {
+    fn end_at(&self, close: usize, leaf: usize) -> usize {
         let last = self.index() + (close - self.at()) / 2;
         let end = (self.tree.leaf_start(leaf) + self.tree.leaf_len(last)) as usize;
         if self.symbol().is_measured() {

@@ -122,6 +122,32 @@ impl Sequence {
         self.join(words, k, high)
     }
 
+    /// The bit of the `k`-th one, from where `track` stands if that is not far before it.
+    #[inline]
+    fn high_ahead(self, words: &[u64], track: Track, k: usize) -> usize {
+        let ahead = k.wrapping_sub(track.k as usize);
+        if ahead < SAMPLE / 2 && track.at != 0 {
+            let from = track.at as usize - 1;
+            return select_from(&words[self.high_at as usize..], from, ahead as u32);
+        }
+        self.high(words, k)
+    }
+
+    /// The `k`-th number, quickly where `track` stands at or not far before it; that stays there.
+    #[inline]
+    pub(super) fn get_ahead(self, words: &[u64], track: Track, k: usize) -> u32 {
+        self.join(words, k, self.high_ahead(words, track, k))
+    }
+
+    /// The numbers before and at `k`, 0 before the first, in the same way.
+    #[inline]
+    pub(super) fn pair_ahead(self, words: &[u64], track: Track, k: usize) -> (u32, u32) {
+        let Some(before) = k.checked_sub(1) else { return (0, self.get(words, 0)) };
+        let high = self.high_ahead(words, track, before);
+        let next = next_one(&words[self.high_at as usize..], high + 1);
+        (self.join(words, before, high), self.join(words, k, next))
+    }
+
     /// How many numbers are at most `value`: found by halving between the two kept places around it.
     pub(super) fn rank(self, words: &[u64], value: u32) -> usize {
         let (mut low, mut high) = (0, self.len());
@@ -194,6 +220,11 @@ mod tests {
                 prop_assert_eq!(sequence.get(&words, k), *value);
                 let previous = if k == 0 { 0 } else { values[k - 1] };
                 prop_assert_eq!(sequence.pair(&words, k), (previous, *value));
+                for ahead in [k, far, (k + 90).min(values.len() - 1)] {
+                    prop_assert_eq!(sequence.get_ahead(&words, track, ahead), values[ahead]);
+                    let before = if ahead == 0 { 0 } else { values[ahead - 1] };
+                    prop_assert_eq!(sequence.pair_ahead(&words, track, ahead), (before, values[ahead]));
+                }
             }
             for value in values.iter().flat_map(|value| [value.saturating_sub(1), *value, value + 1]) {
                 prop_assert_eq!(sequence.rank(&words, value), values.partition_point(|it| *it <= value));

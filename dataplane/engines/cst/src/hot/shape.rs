@@ -247,6 +247,18 @@ impl Shape<'_> {
         (self.blocks[block] >> 32) as usize + leaf_ones(words, at % BLOCK)
     }
 
+    /// Leaves that begin in the bits `from..upto`; at `upto` a node begins or ends.
+    #[inline]
+    pub(super) fn leaves_between(self, from: usize, upto: usize) -> usize {
+        if upto - from > BLOCK {
+            return self.leaf_rank(upto) - self.leaf_rank(from);
+        }
+        let first = from / 64;
+        let words = &self.bits[first..];
+        let before = leaf_ones(words, from % 64);
+        leaf_ones(words, upto - first * 64) - before
+    }
+
     /// The bit where node `index` begins, in pre-order.
     #[inline]
     pub(super) fn select(self, index: usize) -> usize {

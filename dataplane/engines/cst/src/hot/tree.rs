@@ -160,8 +160,13 @@ impl HotTree {
 
     /// The node of number `index` in pre-order.
     pub fn node(&self, index: usize) -> Option<Node<'_>> {
-        (index < self.len())
-            .then(|| Node::new(self, self.shape().select(index) as u32, index as u32))
+        (index < self.len()).then(|| self.node_at(index))
+    }
+
+    /// The node of a number that the tree has.
+    #[inline]
+    pub(crate) fn node_at(&self, index: usize) -> Node<'_> {
+        Node::new(self, self.shape().select(index) as u32, index as u32)
     }
 
     #[inline]
@@ -170,13 +175,13 @@ impl HotTree {
     }
 
     #[inline]
-    pub(super) fn codes(&self) -> &[u8] {
+    pub(crate) fn codes(&self) -> &[u8] {
         let codes = &self.words[self.codes_at as usize..self.measured_at as usize];
         &bytemuck::cast_slice(codes)[..self.len()]
     }
 
     #[inline]
-    pub(super) fn symbol_id(&self, index: usize) -> SymbolId {
+    pub(crate) fn symbol_id(&self, index: usize) -> SymbolId {
         let code = Code(self.codes()[index]);
         if code.is_escape() { self.escaped(index) } else { code.id() }
     }
@@ -250,6 +255,30 @@ impl HotTree {
             None => 0,
         };
         self.lengths.get_near(&self.words, track, measured) - start
+    }
+
+    /// End of a leaf, by its number among leaves and among nodes, not far behind what was read.
+    #[inline]
+    pub(super) fn leaf_end_ahead(
+        &self,
+        starts: Track,
+        near: &(usize, usize, Track),
+        leaf: usize,
+        index: usize,
+    ) -> u32 {
+        let start = self.starts.get_ahead(&self.words, starts, leaf);
+        if self.codes()[index] < Code::MEASURED {
+            return start + u32::from(self.grammar.symbol_and_len(self.symbol_id(index)).1);
+        }
+        let (from, before, track) = *near;
+        let measured = if index >= from && index - from < GROUP / 2 {
+            let codes = &self.codes()[from..index];
+            before + codes.iter().filter(|code| **code >= Code::MEASURED).count()
+        } else {
+            self.measured_before(index)
+        };
+        let (from, upto) = self.lengths.pair_ahead(&self.words, track, measured);
+        start + (upto - from)
     }
 
     /// Measured leaves before node `index`.

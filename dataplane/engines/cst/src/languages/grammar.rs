@@ -8,6 +8,7 @@ use tree_sitter::Language;
 use super::symbol::{Flags, Symbol, SymbolId};
 use super::table::SymbolTable;
 use super::trained::Trained;
+use crate::cold::Decoders;
 
 /// tree-sitter's number of the kind `ERROR`.
 pub const KIND_ERROR: u16 = u16::MAX;
@@ -62,6 +63,7 @@ pub struct Grammar {
     fields: Vec<Box<str>>,
     symbols: SymbolTable,
     trained: Option<Trained>,
+    decoders: Decoders,
 }
 
 impl Grammar {
@@ -94,7 +96,8 @@ impl Grammar {
         let identity = Identity { name: name.into(), abi: language.abi_version() as u32, tables };
         let trained = trained(&identity);
         let symbols = SymbolTable::default();
-        let grammar = Self { language, identity, kinds, fields, symbols, trained };
+        let decoders = Decoders::default();
+        let grammar = Self { language, identity, kinds, fields, symbols, trained, decoders };
         for symbol in grammar.trained.iter().flat_map(Trained::symbols) {
             grammar.intern(*symbol);
         }
@@ -119,6 +122,16 @@ impl Grammar {
     /// What was trained for this grammar, where something was.
     pub const fn trained(&self) -> Option<&Trained> {
         self.trained.as_ref()
+    }
+
+    pub(crate) const fn decoders(&self) -> &Decoders {
+        &self.decoders
+    }
+
+    /// Whether a node of this grammar can be `symbol`: its kind and field are the grammar's.
+    pub(crate) fn knows(&self, symbol: Symbol) -> bool {
+        let (kind, field) = (usize::from(symbol.kind()), usize::from(symbol.field()));
+        (kind < self.kinds.len() || symbol.kind() == KIND_ERROR) && field < self.fields.len()
     }
 
     /// Name of a kind; `ERROR` for [`KIND_ERROR`], empty for a number that the grammar has not.

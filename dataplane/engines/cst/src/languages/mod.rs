@@ -5,6 +5,7 @@ mod builtin;
 mod code;
 mod detect;
 mod grammar;
+mod published;
 mod registry;
 mod symbol;
 mod table;
@@ -12,6 +13,7 @@ mod trained;
 
 pub(crate) use code::Code;
 pub use grammar::{Grammar, Identity, KIND_ERROR};
+pub use published::{published_queries, published_query};
 pub use registry::Registry;
 pub use symbol::{Flags, Symbol, SymbolId};
 pub use table::{SYMBOLS_MAX, SymbolTable};

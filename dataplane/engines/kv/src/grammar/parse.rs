@@ -380,10 +380,11 @@ fn named(field: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Digits alone: no sign.
 fn number(digits: &[u8]) -> Option<u64> {
-    if !digits.first()?.is_ascii_digit() {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    digits.first()?;
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 fn signed(digits: &[u8]) -> Option<i64> {

@@ -6,4 +6,4 @@ mod tree;
 
 pub(crate) use objects::Objects;
 pub(crate) use table::TagTable;
-pub(crate) use tree::{LeafArena, Tree, Walk};
+pub(crate) use tree::{LeafArena, Place, Tree, Walk};

@@ -168,6 +168,8 @@ pub(super) struct Connection<S> {
     pub(super) stands: Stands,
     /// More has come while it stands, and is not read.
     pub(super) unread: bool,
+    /// Its replies in the loop's outbox; when there are any, its output is empty.
+    pub(super) unsent: u32,
 }
 
 impl<S> Connection<S> {
@@ -185,6 +187,7 @@ impl<S> Connection<S> {
             listed: false,
             stands: Stands::No,
             unread: false,
+            unsent: 0,
         }
     }
 }

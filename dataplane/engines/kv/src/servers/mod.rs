@@ -17,6 +17,7 @@ mod journal;
 mod limits;
 mod lines;
 mod listen;
+mod outbox;
 mod output;
 mod purge;
 mod redis;

@@ -2,6 +2,7 @@
 
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
+use crate::index::Place;
 use crate::log::Loc;
 use crate::memory::prefetch;
 use crate::op::{Expiry, Op, OpError, Replies, Reply, Space};
@@ -18,6 +19,8 @@ pub(super) struct Put<'a> {
     pub(super) value: &'a [u8],
     pub(super) expiry: u64,
     pub(super) flags: u8,
+    /// Where a new key belongs in its order, if that was looked for.
+    pub(super) place: &'a Place,
 }
 
 impl Shard {
@@ -45,11 +48,14 @@ impl Shard {
             let tags = self.fetch(burst);
             if reads {
                 self.fetch_ends(&tags);
-            } else if burst.len() > 1 {
-                self.fetch_leaves(burst, &tags);
-            }
-            for (op, &tag) in burst.iter().zip(&tags) {
-                self.execute_one(op, tag, replies, journal);
+                for (op, &tag) in burst.iter().zip(&tags) {
+                    self.execute_one(op, tag, &Place::NONE, replies, journal);
+                }
+            } else {
+                let places = self.fetch_leaves(burst, &tags);
+                for ((op, &tag), place) in burst.iter().zip(&tags).zip(&places) {
+                    self.execute_one(op, tag, place, replies, journal);
+                }
             }
         }
     }
@@ -93,17 +99,20 @@ impl Shard {
         }
     }
 
-    /// Fetches ahead the leaves of the ordered index that keys not there yet will go to.
+    /// Fetches ahead the leaves of the ordered index that keys not there yet will go to; where those are.
     #[inline]
-    fn fetch_leaves(&self, burst: &[Op<'_>], tags: &[u32]) {
-        for (op, &tag) in burst.iter().zip(tags) {
+    fn fetch_leaves(&self, burst: &[Op<'_>], tags: &[u32]) -> [Place; BURST] {
+        let mut places = [Place::NONE; BURST];
+        for ((op, &tag), place) in burst.iter().zip(tags).zip(&mut places) {
             if let Op::Put { space, key, .. } | Op::Add { space, key, .. } = *op
                 && self.table.likely(tag) == 0
                 && let Some(space) = self.space(space)
             {
-                space.order.prefetch(&self.arena, key);
+                self.table.prefetch_behind(tag);
+                *place = space.order.prefetch(&self.arena, key);
             }
         }
+        places
     }
 
     /// Calls `each` with the index and the value of every key of `keys`, fetched ahead in bursts.
@@ -140,6 +149,7 @@ impl Shard {
         &mut self,
         op: &Op<'_>,
         tag: u32,
+        place: &Place,
         replies: &mut Replies,
         journal: &mut impl Journal,
     ) {
@@ -156,10 +166,10 @@ impl Shard {
                 }
                 _ => Ok(Reply::Missing),
             },
-            Op::Put { .. } => self.execute_put(op, tag, journal),
+            Op::Put { .. } => self.execute_put(op, tag, place, journal),
             Op::Delete { space, key } => Ok(self.execute_delete(tag, space, key, journal)),
             Op::Expire { space, key, expiry } => self.expire(tag, space, key, expiry, journal),
-            Op::Add { space, key, by } => self.add(tag, space, key, by, journal),
+            Op::Add { space, key, by } => self.add(tag, place, space, key, by, journal),
             Op::Insert { space, value } => self.insert_object(space, value, journal),
             Op::Read { space, absolute } => match self.object(space, absolute) {
                 Some(loc) => {
@@ -181,6 +191,7 @@ impl Shard {
         &mut self,
         op: &Op<'_>,
         tag: u32,
+        place: &Place,
         journal: &mut impl Journal,
     ) -> Result<Reply, OpError> {
         let Op::Put { space, key, value, expiry, condition, hidden } = *op else {
@@ -198,7 +209,7 @@ impl Shard {
             Expiry::Keep => valid.map_or(0, |(_, record)| record.expiry),
         };
         let flags = if hidden { HIDDEN } else { 0 };
-        self.put(tag, old, &Put { space, key, value, expiry, flags }, journal)?;
+        self.put(tag, old, &Put { space, key, value, expiry, flags, place }, journal)?;
         Ok(Reply::Done)
     }
 
@@ -237,7 +248,8 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         scratch.extend_from_slice(self.log.record(loc).value);
-        let put = Put { space, key, value: &scratch, expiry, flags };
+        let place = &Place::NONE;
+        let put = Put { space, key, value: &scratch, expiry, flags, place };
         let done = self.put(tag, Some(loc), &put, &mut NoJournal);
         self.scratch = scratch;
         done?;
@@ -248,6 +260,7 @@ impl Shard {
     fn add(
         &mut self,
         tag: u32,
+        place: &Place,
         space: Space,
         key: &[u8],
         by: i64,
@@ -265,7 +278,7 @@ impl Shard {
         let number = number.checked_add(by).ok_or(OpError::Overflow)?;
         let mut text = [0; 20];
         let value = write_decimal(number, &mut text);
-        self.put(tag, old, &Put { space, key, value, expiry, flags }, journal)?;
+        self.put(tag, old, &Put { space, key, value, expiry, flags, place }, journal)?;
         Ok(Reply::Number(number))
     }
 }

@@ -6,6 +6,7 @@ use super::execute::Put;
 use super::scan::Row;
 use super::{Journal, NoJournal, Shard};
 use crate::change::Change;
+use crate::index::Place;
 use crate::log::{AppendError, Head, Loc};
 use crate::op::{Expiry, KEY_MAX, OpError, Space, VALUE_MAX};
 use crate::record::{Draft, EXPIRES, HIDDEN};
@@ -23,7 +24,7 @@ impl Shard {
         put: &Put<'_>,
         journal: &mut impl Journal,
     ) -> Result<(), OpError> {
-        let &Put { space, key, value, expiry, flags } = put;
+        let &Put { space, key, value, expiry, flags, place } = put;
         if key.len() > KEY_MAX {
             return Err(OpError::KeyTooLong { len: key.len() });
         }
@@ -33,7 +34,7 @@ impl Shard {
         let draft = Draft { space: space.0, flags, expiry, key, value };
         match old {
             Some(loc) if self.fits_in_place(loc, &draft) => self.log.overwrite(loc, value),
-            _ => self.put_record(tag, old, &draft)?,
+            _ => self.put_record(tag, old, place, &draft)?,
         }
         let hidden = flags & HIDDEN != 0;
         journal.note(&Change::Put { space: space.0, hidden, expiry, key, value });
@@ -47,7 +48,13 @@ impl Shard {
             && record.flags & HIDDEN == draft.flags & HIDDEN
     }
 
-    fn put_record(&mut self, tag: u32, old: Option<Loc>, draft: &Draft<'_>) -> Result<(), OpError> {
+    fn put_record(
+        &mut self,
+        tag: u32,
+        old: Option<Loc>,
+        place: &Place,
+        draft: &Draft<'_>,
+    ) -> Result<(), OpError> {
         let (new, cleaned) = self.append(draft)?;
         let space = Space(draft.space);
         // Cleaning moves records, and lets those go that expired.
@@ -57,7 +64,7 @@ impl Shard {
         };
         match old {
             Some(old) => self.index_over(tag, old, new, draft),
-            None => self.index_new(tag, new, draft)?,
+            None => self.index_new(tag, new, place, draft)?,
         }
         self.account(new, 1);
         Ok(())
@@ -73,11 +80,18 @@ impl Shard {
         }
     }
 
-    fn index_new(&mut self, tag: u32, new: Loc, draft: &Draft<'_>) -> Result<(), OpError> {
+    fn index_new(
+        &mut self,
+        tag: u32,
+        new: Loc,
+        place: &Place,
+        draft: &Draft<'_>,
+    ) -> Result<(), OpError> {
         self.space_mut(Space(draft.space));
         let Self { table, spaces, arena, log, .. } = self;
         let order = &mut spaces[usize::from(draft.space)].order;
-        let indexed = table.reserve().and_then(|()| order.insert(arena, log, draft.key, new));
+        let ordered = |()| order.insert(arena, log, place, draft.key, new);
+        let indexed = table.reserve().and_then(ordered);
         if let Err(error) = indexed {
             self.log.kill(new);
             return Err(system(&error));
@@ -135,7 +149,9 @@ impl Shard {
                 let (space, flags) = (Space(space), if hidden { HIDDEN } else { 0 });
                 let tag = self.tag(space, key);
                 let old = self.find(tag, space, key).map(|(loc, _)| loc);
-                self.put(tag, old, &Put { space, key, value, expiry, flags }, &mut NoJournal)?;
+                let place = &Place::NONE;
+                let put = Put { space, key, value, expiry, flags, place };
+                self.put(tag, old, &put, &mut NoJournal)?;
             }
             Change::Delete { space, key } => {
                 let tag = self.tag(Space(space), key);

@@ -45,6 +45,7 @@ impl Collection {
     /// # Errors
     /// As [`Self::compact`].
     pub fn compact_into(&self, level: u8) -> Result<Option<Compacted>, StoreError> {
+        self.writable()?;
         let mut upkeep = self.upkeep();
         upkeep.checkpoint(self)?;
         let old = self.state().segments.clone();

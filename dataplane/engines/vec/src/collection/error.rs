@@ -48,14 +48,17 @@ pub enum StoreError {
     /// A part of the collection is damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// Another process has the collection.
-    #[error("{path} is in use by process {pid}; a collection has one writer: stop that one first")]
+    /// Another process has the collection, or reads it.
+    #[error("{path} is in use by {}; a collection has one writer or several readers: let that end first", holder(*.pid))]
     Locked {
         /// The collection's folder.
         path: PathBuf,
-        /// Who has it; 0 when that is not known.
+        /// Who writes it; 0 when others read it, or it is not known who.
         pid: u32,
     },
+    /// The collection was opened to be read.
+    #[error("{0} is open to be read, by any number of processes; open it to write")]
+    ReadOnly(PathBuf),
     /// There is a collection already.
     #[error("{0} holds a collection already; open it, or choose another folder")]
     Exists(PathBuf),
@@ -121,6 +124,13 @@ pub enum StoreError {
     /// A transaction that is not open.
     #[error("there is no open transaction {0}")]
     Transaction(u64),
+}
+
+fn holder(pid: u32) -> String {
+    match pid {
+        0 => "others, who read it".to_owned(),
+        pid => format!("process {pid}"),
+    }
 }
 
 /// Says what was being done with which file when the system refused.

@@ -29,6 +29,7 @@ impl Collection {
     /// # Errors
     /// [`StoreError`]; nothing is lost then.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.writable()?;
         self.upkeep().checkpoint(self)
     }
 
@@ -38,6 +39,7 @@ impl Collection {
     /// # Errors
     /// [`StoreError`]; nothing is lost then.
     pub fn maintain(&self) -> Result<Upkept, StoreError> {
+        self.writable()?;
         let mut upkeep = self.upkeep();
         if upkeep.flush_oldest(self)? {
             return Ok(Upkept::Flushed);

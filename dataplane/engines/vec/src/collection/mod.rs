@@ -25,6 +25,7 @@ pub(crate) mod settings;
 pub(crate) mod shape;
 pub(crate) mod state;
 mod stats;
+mod together;
 mod transaction;
 mod upkeep;
 mod write;
@@ -37,6 +38,7 @@ pub use maintenance::{Maintenance, Upkept};
 pub use stats::{LevelStats, Stats, Verified};
 pub use transaction::Transaction;
 
+use error::StoreError;
 use lock::Lock;
 use settings::{Options, Settings};
 use shape::Shape;
@@ -58,6 +60,7 @@ pub struct Collection {
     writer: Mutex<Writer>,
     /// Taken last, and for a short time.
     state: RwLock<State>,
+    read_only: bool,
     _lock: Lock,
 }
 
@@ -78,6 +81,11 @@ impl Collection {
     #[must_use]
     pub fn batch(&self) -> Batch {
         Batch::new(Arc::clone(&self.shape))
+    }
+
+    /// Refuses to change a collection that was opened to be read.
+    fn writable(&self) -> Result<(), StoreError> {
+        if self.read_only { Err(StoreError::ReadOnly(self.folder.clone())) } else { Ok(()) }
     }
 
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {

@@ -18,7 +18,7 @@ use crate::part::Part;
 use crate::part::memory::Memory;
 use crate::record::change;
 use crate::segment::{Segment, marks};
-use crate::wal::{Frame, Wal};
+use crate::wal::{Frame, Recovered, Wal, WalError};
 
 impl Collection {
     /// Makes a collection in `folder`, which is made where missing, and opens it.
@@ -72,47 +72,106 @@ impl Collection {
         Self::open_locked(folder, options, lock)
     }
 
+    /// Opens the collection in `folder` to be read, beside any number of others that read it, and
+    /// changes nothing there. Writing, syncing, checkpoints and compactions are refused.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        if !manifest::path(folder).exists() {
+            return Err(StoreError::Missing(folder.to_owned()));
+        }
+        let lock = Lock::share(folder)?;
+        let (manifest, shape) = load_manifest(folder)?;
+        let log = folder.join("log");
+        let from = manifest.log_from;
+        let opened =
+            Opened::replay(folder, &shape, &manifest, |apply| Wal::read(&log, from, apply))?;
+        let upkeep = Upkeep { manifest };
+        Ok(opened.finish(folder, shape, (Options::default(), true), upkeep, lock))
+    }
+
     fn open_locked(folder: &Path, options: Options, lock: Lock) -> Result<Self, StoreError> {
-        let manifest = Manifest::load(folder)?;
-        let (key, seed) = (manifest.key, manifest.seed);
-        let shape = Arc::new(Shape::new(manifest.settings, key, seed));
+        let (manifest, shape) = load_manifest(folder)?;
         let folder_of = segments(folder);
         std::fs::create_dir_all(&folder_of).doing("making", &folder_of)?;
         let upkeep = Upkeep { manifest };
         upkeep.sweep(folder)?;
-        let mut state = load(folder, &shape, &upkeep.manifest)?;
-        let mut replay = Replay {
-            shape: &shape,
-            state: &mut state,
-            applied: upkeep.manifest.applied,
-            open: BTreeMap::new(),
-            time: upkeep.manifest.time,
-            foreign: None,
-        };
         let log = folder.join("log");
         let from = upkeep.manifest.log_from;
-        let opened = Wal::open(&log, options.fsync, from, &mut |frame| replay.apply(frame));
-        let (mut wal, _) = opened?;
+        let mut opened = Opened::replay(folder, &shape, &upkeep.manifest, |apply| {
+            Wal::open(&log, options.fsync, from, apply)
+        })?;
+        // A process that ended left its transactions open: nobody can commit them any more.
+        for id in &opened.left {
+            opened.wal.append(frames::ROLLBACK, &id.to_le_bytes())?;
+        }
+        opened.wal.commit()?;
+        Ok(opened.finish(folder, shape, (options, false), upkeep, lock))
+    }
+}
+
+fn load_manifest(folder: &Path) -> Result<(Manifest, Arc<Shape>), StoreError> {
+    let manifest = Manifest::load(folder)?;
+    let shape = Arc::new(Shape::new(manifest.settings, manifest.key, manifest.seed));
+    Ok((manifest, shape))
+}
+
+/// What the segments and the log have.
+struct Opened {
+    state: State,
+    wal: Wal,
+    /// Transactions that were open at the log's end.
+    left: Vec<u64>,
+    time: u64,
+}
+
+impl Opened {
+    /// Maps the segments and makes the changes of the log again, which `open` reads.
+    fn replay(
+        folder: &Path,
+        shape: &Arc<Shape>,
+        manifest: &Manifest,
+        open: impl FnOnce(&mut dyn FnMut(&Frame<'_>)) -> Result<(Wal, Recovered), WalError>,
+    ) -> Result<Self, StoreError> {
+        let mut state = load(folder, shape, manifest)?;
+        let mut replay = Replay {
+            shape,
+            state: &mut state,
+            applied: manifest.applied,
+            open: BTreeMap::new(),
+            time: manifest.time,
+            foreign: None,
+        };
+        let (wal, _) = open(&mut |frame| replay.apply(frame))?;
         if let Some(lsn) = replay.foreign {
-            let path = log.join(format!("change {lsn}"));
+            let path = folder.join("log").join(format!("change {lsn}"));
             return Err(StoreError::Broken { path, why: "it is no change of this collection" });
         }
-        // A process that ended left its transactions open: nobody can commit them any more.
-        let (left, time) = (replay.open, replay.time);
-        for id in left.into_keys() {
-            wal.append(frames::ROLLBACK, &id.to_le_bytes())?;
-        }
-        wal.commit()?;
-        state.lsn = state.lsn.max(upkeep.manifest.applied);
-        Ok(Self {
+        let (left, time) = (replay.open.into_keys().collect(), replay.time);
+        state.lsn = state.lsn.max(manifest.applied);
+        Ok(Self { state, wal, left, time })
+    }
+
+    fn finish(
+        self,
+        folder: &Path,
+        shape: Arc<Shape>,
+        (options, read_only): (Options, bool),
+        upkeep: Upkeep,
+        lock: Lock,
+    ) -> Collection {
+        let Self { state, wal, time, .. } = self;
+        Collection {
             folder: folder.to_owned(),
             shape,
             options,
             upkeep: Mutex::new(upkeep),
             writer: Mutex::new(Writer { wal, open: BTreeMap::new(), time }),
             state: RwLock::new(state),
+            read_only,
             _lock: lock,
-        })
+        }
     }
 }
 

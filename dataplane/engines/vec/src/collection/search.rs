@@ -1,9 +1,9 @@
 //! Search over all levels, with one answer.
 
-use super::Collection;
 use super::error::{Damage, StoreError};
 use super::query::{Answer, Effort, Found, LevelRead, Query};
 use super::settings::Raw;
+use super::{Collection, together};
 use crate::part::{Hits, Part, Probe};
 use crate::quantize::QueryTables;
 use crate::record::raw::pad;
@@ -33,13 +33,25 @@ impl Collection {
         self.search_prepared(query, &Prepared { padded, tables })
     }
 
-    /// Answers queries one after the other, each as [`Self::search`] does; writes between them are
-    /// seen by the later ones.
+    /// Answers queries, each as [`Self::search`] does. Exact ones without filters, by dot product or
+    /// cosine, are compared with each vector as it is read, all as of one moment; the others are answered
+    /// one after the other behind them, and writes between them are seen by the later ones.
     ///
     /// # Errors
     /// The first error that a query meets.
     pub fn search_all(&self, queries: &[Query<'_>]) -> Result<Vec<Answer>, StoreError> {
-        queries.iter().map(|query| self.search(query)).collect()
+        let plain = |query: &&Query<'_>| together::is_plain(self, query);
+        let some: Vec<&Query<'_>> = queries.iter().filter(plain).collect();
+        let mut answers = match some.len() {
+            0 | 1 => Vec::new(),
+            _ => self.search_together(&some)?,
+        }
+        .into_iter();
+        let each = |query: &Query<'_>| match plain(&query).then(|| answers.next()).flatten() {
+            Some(answer) => Ok(answer),
+            None => self.search(query),
+        };
+        queries.iter().map(each).collect()
     }
 
     fn search_prepared(
@@ -48,8 +60,7 @@ impl Collection {
         prepared: &Prepared,
     ) -> Result<Answer, StoreError> {
         let state = self.state();
-        let mut gathered = Gathered::default();
-        gathered.answer.refused.clone_from(&state.broken);
+        let mut gathered = Gathered::refusing(&state.broken);
         let moment = state.moment(query.as_of)?;
         if query.top_k == 0 {
             return Ok(gathered.answer);
@@ -76,23 +87,36 @@ impl Collection {
 
 /// What was found so far.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     answer: Answer,
 }
 
 impl Gathered {
+    /// Nothing, and hits of `broken` segments are missing.
+    pub(super) fn refusing(broken: &[Damage]) -> Self {
+        Self { answer: Answer { refused: broken.to_vec(), ..Answer::default() } }
+    }
+
     fn search(&mut self, collection: &Collection, part: &dyn Part, probe: &Probe<'_>) {
         if part.rows() == 0 {
             return;
         }
         let found = part.search(&collection.shape, probe);
-        match found.and_then(|hits| Ok((resolve(part, &hits)?, hits))) {
-            Ok((found, hits)) => {
-                self.answer.hits.extend(found);
-                self.count(part, &hits);
-            }
-            Err(damage) => self.answer.refused.push(damage),
+        if let Err(damage) = found.and_then(|hits| self.take(part, &hits)) {
+            self.refuse(damage);
         }
+    }
+
+    /// Adds what was found in a part.
+    pub(super) fn take(&mut self, part: &dyn Part, hits: &Hits) -> Result<(), Damage> {
+        self.answer.hits.extend(resolve(part, hits)?);
+        self.count(part, hits);
+        Ok(())
+    }
+
+    /// Notes that hits of a part are missing.
+    pub(super) fn refuse(&mut self, damage: Damage) {
+        self.answer.refused.push(damage);
     }
 
     fn count(&mut self, part: &dyn Part, hits: &Hits) {
@@ -109,7 +133,7 @@ impl Gathered {
         read.computed += hits.computed;
     }
 
-    fn finish(mut self, k: usize) -> Answer {
+    pub(super) fn finish(mut self, k: usize) -> Answer {
         let hits = &mut self.answer.hits;
         hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
         hits.truncate(k);

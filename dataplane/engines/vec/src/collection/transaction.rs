@@ -24,8 +24,9 @@ impl Collection {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// [`StoreError::Wal`].
+    /// [`StoreError::Wal`], [`StoreError::ReadOnly`].
     pub fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        self.writable()?;
         let mut writer = self.writer();
         let id = writer.wal.append(frames::BEGIN, &[])?;
         writer.wal.commit()?;

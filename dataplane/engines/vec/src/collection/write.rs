@@ -54,6 +54,7 @@ impl Collection {
     /// [`StoreError`]; then nothing was changed. After an error of the log all writes are refused
     /// until the collection is opened again.
     pub fn write(&self, batch: &mut Batch) -> Result<Written, StoreError> {
+        self.writable()?;
         let mut writer = self.writer();
         self.check(&self.state(), std::iter::once(&*batch))?;
         let now = writer.tick();
@@ -137,6 +138,7 @@ impl Collection {
     /// # Errors
     /// [`StoreError::Wal`].
     pub fn sync(&self) -> Result<(), StoreError> {
+        self.writable()?;
         Ok(self.writer().wal.sync()?)
     }
 

@@ -1,13 +1,15 @@
-//! Vectors in files that other programs write: `.npy`, `.fvecs` and `.bvecs`.
+//! Vectors in files that other programs write: `.npy`, `.fvecs`, `.bvecs` and Arrow IPC.
 //!
 //! | format | what | source |
 //! |---|---|---|
 //! | `.npy` | a head, then rows of little-endian f32 | NumPy, "NEP 1 – A simple file format for NumPy arrays" |
 //! | `.fvecs` | for each vector its dimension as little-endian i32, then as many f32 | TEXMEX corpora, <http://corpus-texmex.irisa.fr> |
 //! | `.bvecs` | the same with a byte, 0 to 255, for each component | as above |
+//! | `.arrow`, `.feather` | a footer that tells of batches of columns, uncompressed | <https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format> |
 //!
-//! Files are read as a stream: memory for one row is all that they take, whatever their head says.
+//! All but Arrow files, of which a batch is in memory at a time, are read as a stream: memory for one row is all that they take, whatever their head says.
 
+mod arrow;
 mod npy;
 mod vectors;
 
@@ -15,6 +17,7 @@ use std::io;
 
 use thiserror::Error;
 
+pub use arrow::{ArrowColumns, ArrowFile, ArrowRow};
 pub use npy::npy_head;
 pub use vectors::{Format, Vectors};
 
@@ -35,6 +38,19 @@ pub enum ImportError {
         what: &'static str,
         /// What it says.
         got: String,
+    },
+    /// It is no Arrow IPC file, or one that cannot be read.
+    #[error(
+        "it is no Arrow IPC file that can be read: {0}; write it uncompressed, e.g. with pyarrow.feather.write_feather(t, f, 'uncompressed')"
+    )]
+    Arrow(String),
+    /// A column of an Arrow file that is not there, or not of a type that is read.
+    #[error("column {name}: {why}")]
+    Column {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A dimension that no collection can have.
     #[error("vector {row} has {got} components; vectors have 2 to 4096")]

@@ -5,6 +5,7 @@ pub(crate) mod flat;
 pub(crate) mod marks;
 pub(crate) mod memory;
 pub(crate) mod select;
+pub(crate) mod together;
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;

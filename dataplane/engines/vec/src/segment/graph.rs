@@ -96,7 +96,7 @@ pub(super) fn search(
     let view = GraphView::new(cell, shape.measure(), mapped.all(Region::Cells)?, starts);
     let view = view.map_err(|_| damage())?;
     let query = &probe.padded[..shape.settings.dim];
-    let (k, filter) = (again(probe.k).min(width), select.filter());
+    let (k, filter) = (again(probe.k, width), select.filter());
     let least = f32::NEG_INFINITY;
     let search = Search { query, k, least, candidates: width, probes: 1, filter };
     rank_again(segment, probe, &search_graph(&shape.kernels, &search, probe.tables, &view))

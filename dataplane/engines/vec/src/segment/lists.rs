@@ -189,7 +189,7 @@ pub(super) fn search(
         lists.push((view(mapped, shape, list)?, constant));
     }
     let has_raw = mapped.footer.raw < 3;
-    let again = if has_raw { again(probe.k) } else { probe.k }.min(candidates);
+    let again = if has_raw { again(probe.k, candidates) } else { probe.k.min(candidates) };
     let query = &probe.padded[..shape.settings.dim];
     let least = if has_raw { f32::NEG_INFINITY } else { probe.least };
     let filter = select.filter();
@@ -215,9 +215,10 @@ pub(super) fn rank_again(
     Ok(Hits::of(&best, answer.estimated, answer.computed + answer.hits.len() as u64))
 }
 
-/// How many of the best by their levels are ranked again by their vectors.
-pub(super) const fn again(k: usize) -> usize {
-    k.saturating_add(k / 2).saturating_add(8)
+/// How many of the best of `candidates` by their levels are ranked again by their vectors: the more that
+/// are looked at, the less can levels tell them apart.
+pub(super) fn again(k: usize, candidates: usize) -> usize {
+    k.saturating_add(k / 2).saturating_add(8).max(candidates / 4).min(candidates)
 }
 
 /// A vector from its code and levels: near to what it was.

@@ -133,7 +133,7 @@ impl Wal {
         apply: &mut dyn FnMut(&Frame<'_>),
     ) -> Result<(Self, Recovered), WalError> {
         std::fs::create_dir_all(folder).map_err(io_error("making the folder", folder))?;
-        let recovered = recover::recover(folder, from, apply)?;
+        let recovered = recover::recover(folder, from, true, apply)?;
         let next = recovered.last + 1;
         let (path, file, written) = match &recovered.open {
             Some((path, len)) => {
@@ -154,6 +154,33 @@ impl Wal {
             since: None,
             durable: recovered.last,
             failed: false,
+        };
+        Ok((wal, recovered))
+    }
+
+    /// Gives `apply` every frame of the log in `folder` from number `from` on and changes nothing: a torn
+    /// end is left out. What is returned takes no changes.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(
+        folder: &Path,
+        from: u64,
+        apply: &mut dyn FnMut(&Frame<'_>),
+    ) -> Result<(Self, Recovered), WalError> {
+        let recovered = recover::recover(folder, from, false, apply)?;
+        let wal = Self {
+            folder: folder.to_owned(),
+            fsync: Fsync::Never,
+            file: File::open(folder).map_err(io_error("opening", folder))?,
+            path: folder.to_owned(),
+            written: 0,
+            pending: Vec::new(),
+            next: recovered.last + 1,
+            unsynced: 0,
+            since: None,
+            durable: recovered.last,
+            failed: true,
         };
         Ok((wal, recovered))
     }

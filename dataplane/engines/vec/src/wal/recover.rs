@@ -13,7 +13,7 @@ use super::{FILE_HEAD, MAGIC, VERSION, WalError, io_error};
 pub struct Recovered {
     /// Frames that were given to the caller.
     pub frames: u64,
-    /// Bytes of a torn end that were cut off.
+    /// Bytes of a torn end that were cut off, or left out.
     pub cut: u64,
     /// The last frame's number; 0 when there is none.
     pub last: u64,
@@ -42,10 +42,11 @@ pub(super) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, WalError> {
     Ok(files)
 }
 
-/// Reads all files, gives `apply` frames from number `from` on, and cuts a torn end off.
+/// Reads all files, gives `apply` frames from number `from` on, and cuts a torn end off where it is to `mend`.
 pub(super) fn recover(
     folder: &Path,
     from: u64,
+    mend: bool,
     apply: &mut dyn FnMut(&Frame<'_>),
 ) -> Result<Recovered, WalError> {
     let files = files(folder)?;
@@ -69,7 +70,9 @@ pub(super) fn recover(
         }
         drop(bytes);
         if rest > 0 {
-            cut(path, good as u64)?;
+            if mend {
+                cut(path, good as u64)?;
+            }
             recovered.cut = rest as u64;
         }
         if is_last {
@@ -86,8 +89,8 @@ pub(super) fn recover(
 
 fn map(path: &Path) -> Result<Mmap, WalError> {
     let file = File::open(path).map_err(io_error("opening", path))?;
-    // SAFETY: the caller holds the store's lock, so that nobody changes the file while it is
-    // mapped.
+    // SAFETY: the caller holds the store's lock, alone or with others that only read, so that nobody
+    // changes the file while it is mapped.
     unsafe { Mmap::map(&file) }.map_err(io_error("mapping", path))
 }
 

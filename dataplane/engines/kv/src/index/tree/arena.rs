@@ -233,12 +233,20 @@ impl LeafArena {
 
     /// Copies entries of `from` behind those of `to`; both must share as many bytes.
     pub(super) fn append(&mut self, to: u32, from: u32, range: std::ops::Range<usize>) {
-        debug_assert!(to != from && self.skip(to) == self.skip(from));
-        for position in range {
-            let (slice, loc) = (self.slices(from)[position], self.locs(from)[position]);
-            let at = self.count(to);
-            self.insert_at(to, at, slice, loc);
+        debug_assert!(self.skip(to) == self.skip(from));
+        let (at, count) = (self.count(to), range.len());
+        let fits = at + count <= self.capacity(to) && range.end <= self.count(from);
+        assert!(to != from && fits, "entries go to another leaf that has room for them");
+        let (slices, locs) =
+            (self.slices(from)[range.clone()].as_ptr(), self.locs(from)[range].as_ptr());
+        let (to_slices, to_locs) = self.slots_mut(to);
+        // SAFETY: the sources are `count` entries each of one block, the targets `count` slots behind
+        // the first `at` of another, as asserted; blocks do not overlap, and `&mut self` keeps others away.
+        unsafe {
+            to_slices.as_mut_ptr().add(at).copy_from_nonoverlapping(slices, count);
+            to_locs.as_mut_ptr().add(at).copy_from_nonoverlapping(locs, count);
         }
+        self.head_mut(to).count += count as u16;
     }
 
     /// Copies entries of `from` behind those of `to`, with their slices taken anew from the log.

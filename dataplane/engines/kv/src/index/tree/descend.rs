@@ -1,5 +1,6 @@
 //! From the root to a leaf.
 
+use super::inner::FAN;
 use super::{Tree, common};
 
 /// Most levels above the leaves: a node has at least 2 children when it is made.
@@ -8,18 +9,39 @@ const DEPTH: usize = 24;
 /// Nodes and children on the way to a leaf.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
-    steps: [(u32, u8); DEPTH],
-    len: usize,
+    /// A node's number and, in the last bits, which child: a shard's memory holds fewer than 2^26 nodes.
+    steps: [u32; DEPTH],
+    len: u32,
+}
+
+/// Where a key belongs, as long as the tree keeps its shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    path: Path,
+    shape: u64,
+}
+
+impl Place {
+    /// Nowhere: the way is to be found again.
+    pub(crate) const NONE: Self = Self { path: Path::new(), shape: 0 };
+}
+
+const fn step((node, child): (u32, usize)) -> u32 {
+    (node * FAN as u32) | child as u32
+}
+
+const fn of_step(step: u32) -> (u32, usize) {
+    (step / FAN as u32, step as usize % FAN)
 }
 
 impl Path {
     pub(super) const fn new() -> Self {
-        Self { steps: [(0, 0); DEPTH], len: 0 }
+        Self { steps: [0; DEPTH], len: 0 }
     }
 
     #[inline(always)]
     pub(super) fn push(&mut self, node: u32, child: usize) {
-        self.steps[self.len] = (node, child as u8);
+        self.steps[self.len as usize] = step((node, child));
         self.len += 1;
     }
 
@@ -30,12 +52,11 @@ impl Path {
     }
 
     pub(super) fn last(&self) -> Option<(u32, usize)> {
-        let &(node, child) = self.steps[..self.len].last()?;
-        Some((node, usize::from(child)))
+        self.steps[..self.len as usize].last().copied().map(of_step)
     }
 
     fn upwards(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
-        self.steps[..self.len].iter().rev().map(|&(node, child)| (node, usize::from(child)))
+        self.steps[..self.len as usize].iter().rev().copied().map(of_step)
     }
 }
 
@@ -51,6 +72,22 @@ impl Tree {
             at = node.children[child];
         }
         (path, at)
+    }
+
+    /// Where `key` belongs.
+    pub(super) fn place(&self, key: &[u8]) -> (Place, u32) {
+        let (path, leaf) = self.descend(key);
+        (Place { path, shape: self.shape }, leaf)
+    }
+
+    /// As [`Tree::descend`], by the way that was found before unless the tree's shape has changed since.
+    #[inline]
+    pub(super) fn descend_by(&self, place: &Place, key: &[u8]) -> (Path, u32) {
+        if place.shape != self.shape {
+            return self.descend(key);
+        }
+        let leaf = place.path.last().map(|(node, child)| self.nodes[node as usize].children[child]);
+        (place.path, leaf.unwrap_or(self.root))
     }
 
     /// Where the range begins that `path` leads to; `None` when nothing is before it.

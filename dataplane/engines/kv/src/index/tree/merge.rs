@@ -31,6 +31,7 @@ impl Tree {
             arena.append_anew(log, joined, from, 0..arena.count(from));
             arena.release(from);
         }
+        self.shape += 1;
         let node = &mut self.nodes[parent as usize];
         node.remove(at);
         node.children[at] = joined;

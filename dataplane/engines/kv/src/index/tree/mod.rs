@@ -17,6 +17,7 @@ mod tests;
 mod walk;
 
 pub(crate) use arena::LeafArena;
+pub(crate) use descend::Place;
 pub(crate) use walk::Walk;
 
 use arena::LEAF_MAX;
@@ -26,7 +27,7 @@ use inner::Inner;
 use crate::log::{Loc, Log};
 
 /// The order of one space. Its leaves live in an arena that trees share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tree {
     /// A leaf when `height` is 0; no node at all when it is 0 as well.
     root: u32,
@@ -40,6 +41,22 @@ pub(crate) struct Tree {
     len: u64,
     /// Leaf and position of the last insertion: ascending keys are told by it.
     recent: (u32, usize),
+    /// Changes when a node gets or loses a child, or the root is another; never 0.
+    shape: u64,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            root: 0,
+            height: 0,
+            nodes: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+            recent: (0, 0),
+            shape: 1,
+        }
+    }
 }
 
 /// Bytes that `a` and `b` have in common at their start.
@@ -93,27 +110,29 @@ impl Tree {
         self.height == 0 && self.root == 0
     }
 
-    /// Fetches ahead the leaf that `key` belongs to.
-    pub(crate) fn prefetch(&self, arena: &LeafArena, key: &[u8]) {
-        if !self.rootless() {
-            let (_, leaf) = self.descend(key);
-            arena.prefetch(leaf);
+    /// Fetches ahead the leaf that `key` belongs to; where that is.
+    pub(crate) fn prefetch(&self, arena: &LeafArena, key: &[u8]) -> Place {
+        if self.rootless() {
+            return Place::NONE;
         }
+        let (place, leaf) = self.place(key);
+        arena.prefetch(leaf);
+        place
     }
 
-    /// Adds `key` at `loc`; the tree must not have the key.
+    /// Adds `key` at `loc`; the tree must not have the key. `place` is where [`Tree::prefetch`] saw it last.
     pub(crate) fn insert(
         &mut self,
         arena: &mut LeafArena,
         log: &Log,
+        place: &Place,
         key: &[u8],
         loc: Loc,
     ) -> std::io::Result<()> {
         if self.rootless() {
             self.root = arena.allocate(8, 0)?;
         }
-        let (mut path, mut leaf) = self.descend(key);
-        arena.prefetch(leaf);
+        let (mut path, mut leaf) = self.descend_by(place, key);
         let (mut position, mut slice) = arena.lower_bound(leaf, log, key);
         if arena.count(leaf) == LEAF_MAX {
             let ascending = self.recent == (leaf, position.wrapping_sub(1));

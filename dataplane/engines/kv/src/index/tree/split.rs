@@ -57,6 +57,7 @@ impl Tree {
         arena.append_anew(log, left, leaf, 0..at);
         arena.append_anew(log, right, leaf, at..LEAF_MAX);
         arena.release(leaf);
+        self.shape += 1;
         self.point(path, left);
         self.add(*path, separator, right);
         Ok(())

@@ -22,11 +22,17 @@ impl Rig {
     }
 
     fn put(&mut self, key: &[u8]) {
+        let place = self.tree.prefetch(&self.arena, key);
+        self.put_at(&place, key);
+    }
+
+    /// Puts `key`, whose place was found some time ago.
+    fn put_at(&mut self, place: &Place, key: &[u8]) {
         let draft = Draft { space: 0, flags: 0, expiry: 0, key, value: b"" };
         let loc = self.log.append(Head::Write, &draft, || u64::MAX).unwrap();
         match self.model.insert(key.to_vec(), loc) {
             Some(old) => assert!(self.tree.replace(&mut self.arena, key, old, loc)),
-            None => self.tree.insert(&mut self.arena, &self.log, key, loc).unwrap(),
+            None => self.tree.insert(&mut self.arena, &self.log, place, key, loc).unwrap(),
         }
     }
 
@@ -95,6 +101,30 @@ fn any_keys_in_any_order_growing_and_shrinking() {
     }
     rig.check(b"");
     assert!(rig.tree.height == 0, "an empty tree is one leaf, not {} levels", rig.tree.height);
+}
+
+#[test]
+fn places_hold_whatever_came_between() {
+    let (mut rig, mut seed) = (Rig::new(), 3);
+    for round in 0..800u64 {
+        let keys: Vec<_> = (0..16).map(|_| odd_key(next(&mut seed) % 20_000)).collect();
+        let places: Vec<_> = keys.iter().map(|key| rig.tree.prefetch(&rig.arena, key)).collect();
+        for (key, place) in keys.iter().zip(&places) {
+            // Rounds that delete more than they put merge leaves and nodes between.
+            for _ in 0..if round % 200 > 120 { 3 } else { 0 } {
+                rig.delete(&odd_key(next(&mut seed) % 20_000));
+            }
+            rig.put_at(place, key);
+        }
+        if round % 50 == 0 {
+            rig.check(b"");
+        }
+    }
+    let place = rig.tree.prefetch(&rig.arena, b"a");
+    rig.tree.clear(&mut rig.arena);
+    rig.model.clear();
+    rig.put_at(&place, b"a");
+    rig.check(b"");
 }
 
 #[test]

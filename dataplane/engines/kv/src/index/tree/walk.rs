@@ -48,7 +48,7 @@ impl Tree {
         if !self.rootless() {
             self.release_below(arena, self.root, self.height);
         }
-        *self = Self::default();
+        *self = Self { shape: self.shape + 1, ..Self::default() };
     }
 
     fn release_below(&self, arena: &mut LeafArena, at: u32, level: u32) {

@@ -69,7 +69,6 @@ pub(in crate::servers) struct LineAnswers {
 }
 
 /// Operations of a burst, and how their answers become lines.
-#[derive(Default)]
 struct Plan<'a> {
     ops: Vec<Op<'a>>,
     answers: Vec<Answer>,
@@ -145,7 +144,8 @@ impl StoreService {
         decoded: &[u8],
         out: &mut Vec<u8>,
     ) -> usize {
-        let mut plan = Plan::default();
+        let (ops, answers) = (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
+        let mut plan = Plan { ops, answers };
         let mut done = 0;
         for line in lines {
             let op = match &line.command {

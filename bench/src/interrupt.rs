@@ -1,0 +1,33 @@
+//! Stopping early: a signal asks, loops between measurements look, and what was measured by then
+//! is reported as a part.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From now on the first SIGINT or SIGTERM asks to stop, and a second one ends the process with
+/// code 1. For groups that look at [`asked`] between measurements.
+///
+/// # Panics
+/// When the handlers cannot be installed, which the kernel refuses for no valid signal.
+pub fn watch() {
+    ASKED.get_or_init(|| {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))
+                .and_then(|_| flag::register(signal, Arc::clone(&asked)))
+                .expect("SIGINT and SIGTERM can be caught");
+        }
+        asked
+    });
+}
+
+/// Whether a signal has asked to stop.
+#[must_use]
+pub fn asked() -> bool {
+    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+}

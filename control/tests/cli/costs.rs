@@ -1,0 +1,43 @@
+//! Plans are held against the cost classes that were kept, and against a measurement where none
+//! are of use.
+
+use std::fs;
+
+use pfs_dataplane::costs::{Costs, Sample};
+use pfs_dataplane::pcpu::Program;
+
+use crate::common::{Done, pfs};
+
+const PLAN: &str = r#"{"schema_version": 1,
+    "sources": [{"name": "m", "from": {"memory": {"content": {"generated": {}}}}}],
+    "rules": [{"name": "all", "program": "crc32c"}],
+    "lanes": {"mode": "run_to_completion"},
+    "limits": {"declared":
+        {"packets_per_second": 1000, "payload_bytes": 64, "overload": "refuse"}}}"#;
+
+#[test]
+fn a_plan_is_refused_by_a_cost_that_was_kept_and_not_by_one_of_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.json");
+    fs::write(&plan, PLAN).unwrap();
+    let check = || {
+        let mut command = pfs("plan check");
+        let output = command.arg(&plan).env("XDG_CACHE_HOME", folder.path()).output();
+        Done::from(output.unwrap())
+    };
+    assert_eq!(check().code, 0, "measured: a thousand packets a second are few");
+
+    let kept = folder.path().join("pfs/costs.json");
+    let mut costs = Costs::default();
+    let slow = Sample { payload_bytes: 64, ns_per_packet: 1e9, ticks_per_packet: 1e9 };
+    costs.insert(&Program::parse("crc32c").unwrap().ops()[0], vec![slow]);
+    costs.store(&kept).unwrap();
+    let refused = check();
+    assert_eq!(refused.code, 1);
+    assert!(refused.out.contains("costs 1000000000 ns"), "{}", refused.out);
+
+    fs::write(&kept, "{}").unwrap();
+    let warned = check();
+    assert_eq!(warned.code, 0, "{}{}", warned.out, warned.err);
+    assert!(warned.out.contains("pfs bench op"), "{}", warned.out);
+}

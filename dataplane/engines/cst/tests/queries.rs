@@ -1,0 +1,313 @@
+//! Queries over stored trees find what tree-sitter's own cursor finds over the live ones.
+//! `PFS_CST_QUERIES` sets how many queries are made up.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use common::{both, broken, sources};
+use pfs_cst::hot::HotTree;
+use pfs_cst::languages::{Grammar, Registry, published_queries};
+use pfs_cst::query::{Query, QueryError, Search, Wrong};
+use tree_sitter::{Node, QueryCursor, StreamingIterator, Tree};
+
+/// A match: its pattern, and of each capture its name, kind and bytes.
+type Found = (usize, Vec<(String, u16, usize, usize)>);
+
+fn theirs(query: &tree_sitter::Query, tree: &Tree, source: &[u8]) -> Vec<Found> {
+    let (mut cursor, mut found) = (QueryCursor::new(), Vec::new());
+    let mut matches = cursor.matches(query, tree.root_node(), source);
+    while let Some(it) = matches.next() {
+        let captures = it.captures().iter().map(|capture| {
+            let (name, node) = (query.capture_names()[capture.index as usize], capture.node);
+            (name.to_owned(), node.kind_id(), node.start_byte(), node.end_byte())
+        });
+        found.push((it.pattern_index, captures.collect()));
+    }
+    sorted(found)
+}
+
+fn ours(search: &mut Search<'_>, query: &Query, tree: &HotTree, source: &[u8]) -> Vec<Found> {
+    let mut found = Vec::new();
+    let outcome = search.matches(tree, source, |it| {
+        let captures = it.captures().map(|capture| {
+            let (name, node) = (&query.capture_names()[capture.name], capture.node);
+            (name.to_string(), node.kind_id(), node.start_byte(), node.end_byte())
+        });
+        found.push((it.pattern(), captures.collect()));
+        ControlFlow::Continue(())
+    });
+    assert!(!outcome.unwrap().exceeded);
+    sorted(found)
+}
+
+/// As a set, without the matches that caught nothing: of those none can be told from another.
+fn sorted(mut found: Vec<Found>) -> Vec<Found> {
+    found.retain(|(_, captures)| !captures.is_empty());
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn same(
+    query: &(Query, tree_sitter::Query),
+    both: &(Tree, HotTree),
+    source: &[u8],
+    what: &str,
+) -> usize {
+    let theirs = theirs(&query.1, &both.0, source);
+    let ours = ours(&mut Search::new(&query.0), &query.0, &both.1, source);
+    let only = |a: &[Found], b: &[Found]| {
+        a.iter().filter(|it| b.binary_search(it).is_err()).take(4).cloned().collect::<Vec<_>>()
+    };
+    let (missed, more) = (only(&theirs, &ours), only(&ours, &theirs));
+    assert!(missed.is_empty(), "{what}: missed {missed:#?}");
+    assert!(more.is_empty() || theirs_may_miss(what), "{what}: more {more:#?}");
+    ours.len()
+}
+
+/// Whether a query has an anchor and an optional child: tree-sitter does not find all of such a pattern.
+fn theirs_may_miss(query: &str) -> bool {
+    let mut patterns = query.lines().skip(1);
+    patterns.any(|it| (it.contains(" . ") || it.contains(" .)")) && it.contains(['?', '*']))
+}
+
+/// Sources of a language beside this project's own.
+fn samples(language: &str) -> Vec<Vec<u8>> {
+    let texts: &[&str] = match language {
+        "cpp" => &[include_str!("samples/cpp.txt")],
+        "python" => &[include_str!("samples/python.txt")],
+        "javascript" => &[include_str!("samples/javascript.txt")],
+        "typescript" | "tsx" => &[include_str!("samples/typescript.txt")],
+        _ => &[],
+    };
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+fn compile(grammar: &Arc<Grammar>, text: &str) -> Option<(Query, tree_sitter::Query)> {
+    let theirs = tree_sitter::Query::new(grammar.language(), text).ok()?;
+    match Query::new(grammar, text) {
+        Ok(ours) => Some((ours, theirs)),
+        Err(QueryError { what: Wrong::Supertype(_) | Wrong::Nothing | Wrong::Endless, .. }) => None,
+        Err(error) => panic!("{error} in\n{text}"),
+    }
+}
+
+#[test]
+fn published_queries_find_the_same() {
+    let sources = sources();
+    let mut found = 0;
+    for (language, name, text) in published_queries() {
+        let grammar = Registry::shared().get(language).unwrap();
+        let Some(query) = compile(&grammar, text) else {
+            eprintln!(
+                "skipped: {language} {name} asks for supertypes, which stored trees do not have"
+            );
+            continue;
+        };
+        let mine = sources.iter().filter(|(path, source)| {
+            Registry::shared().detect(path, source).is_some_and(|it| Arc::ptr_eq(&it, &grammar))
+        });
+        let mine = mine.map(|it| it.1.clone()).chain(samples(language));
+        let mut here = 0;
+        for (at, source) in mine.chain(broken().into_iter().map(|it| it.1)).enumerate() {
+            let what = format!("{language} {name}, source {at}");
+            here += same(&query, &both(&grammar, &source), &source, &what);
+        }
+        println!("{language} {name}: {here} matches");
+        found += here;
+    }
+    assert!(found > 10_000, "{found} matches");
+}
+
+/// xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// A pattern that fits `node`, made wider here and there.
+fn pattern(random: &mut Random, node: Node<'_>, depth: usize) -> String {
+    let mut out = if !node.is_named() {
+        let text = node.kind().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        if random.one_in(5) { "_".to_owned() } else { format!("\"{text}\"") }
+    } else if random.one_in(12) {
+        "_".to_owned()
+    } else if node.is_missing() && random.one_in(2) {
+        format!("(MISSING {})", node.kind())
+    } else {
+        named(random, node, depth)
+    };
+    if depth > 0 && random.one_in(9) {
+        out = format!("[{out} {}]", if random.one_in(2) { "(identifier)" } else { "(comment)" });
+        if node.language().id_for_node_kind("identifier", true) == 0
+            || node.language().id_for_node_kind("comment", true) == 0
+        {
+            out = "(_)".to_owned();
+        }
+    }
+    if depth > 0 {
+        out.push_str(["", "", "", "", "", "?", "*", "+"][random.below(8)]);
+    }
+    if random.one_in(2) {
+        out.push_str(&format!(" @c{depth}"));
+    }
+    out
+}
+
+fn named(random: &mut Random, node: Node<'_>, depth: usize) -> String {
+    let kind = if random.one_in(6) { "_" } else { node.kind() };
+    let mut out = format!("({kind}");
+    if random.one_in(9) {
+        let field = 1 + random.below(node.language().field_count()) as u16;
+        if let Some(name) = node.language().field_name_for_id(field) {
+            out.push_str(&format!(" !{name}"));
+        }
+    }
+    let mut cursor = node.walk();
+    if depth < 3 && cursor.goto_first_child() {
+        let mut taken = 0;
+        loop {
+            if taken < 4 && random.one_in(3) {
+                taken += 1;
+                out.push_str(if random.one_in(5) { " . " } else { " " });
+                if let Some(field) = cursor.field_name().filter(|_| !random.one_in(3)) {
+                    out.push_str(&format!("{field}: "));
+                }
+                out.push_str(&pattern(random, cursor.node(), depth + 1));
+            }
+            if !cursor.goto_next_sibling() {
+                break;
+            }
+        }
+        if taken > 0 && random.one_in(6) {
+            out.push_str(" .");
+        }
+    }
+    out + ")"
+}
+
+/// A whole pattern: of one node, or of two siblings.
+fn whole(random: &mut Random, node: Node<'_>) -> String {
+    match node.next_sibling() {
+        Some(next) if random.one_in(5) => {
+            let (mut a, b) = (pattern(random, node, 0), pattern(random, next, 0));
+            if random.one_in(3) && !a.contains('@') {
+                a.push('*');
+            }
+            let anchor = if random.one_in(2) { "." } else { "" };
+            format!("({a} {anchor} {b} @last)")
+        }
+        _ => pattern(random, node, 0) + " @top",
+    }
+}
+
+#[test]
+fn made_up_queries_find_the_same() {
+    let rounds =
+        std::env::var("PFS_CST_QUERIES").ok().and_then(|it| it.parse().ok()).unwrap_or(150);
+    let mut sources: Vec<(Arc<Grammar>, Vec<u8>)> = sources()
+        .into_iter()
+        .filter(|(_, source)| source.len() < 12_000)
+        .filter_map(|(path, source)| Some((Registry::shared().detect(&path, &source)?, source)))
+        .collect();
+    for language in ["cpp", "python", "javascript", "typescript"] {
+        let Some(grammar) = Registry::shared().get(language) else { continue };
+        sources.extend(samples(language).into_iter().map(|it| (Arc::clone(&grammar), it)));
+    }
+    let (mut random, mut compared, mut found) = (Random(99), 0, 0);
+    for round in 0..rounds {
+        let (grammar, source) = &sources[random.below(sources.len())];
+        let trees = both(grammar, source);
+        let count = trees.0.root_node().descendant_count();
+        let mut text = String::new();
+        for _ in 0..3 {
+            let mut cursor = trees.0.walk();
+            cursor.goto_descendant(random.below(count));
+            let pattern = whole(&mut random, cursor.node());
+            if compile(grammar, &pattern).is_some() {
+                text += &pattern;
+                text.push('\n');
+            }
+        }
+        let Some(query) = compile(grammar, &text) else { continue };
+        found += same(&query, &trees, source, &format!("round {round}, query\n{text}"));
+        compared += query.0.pattern_count();
+    }
+    println!("{compared} patterns, {found} matches");
+    assert!(compared > rounds, "{compared} patterns of {rounds} rounds were compared");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let Some(grammar) = Registry::shared().get("rust") else {
+        eprintln!("skipped: built without the feature rust");
+        return;
+    };
+    for (text, line, column) in [
+        ("(function_item", 1, 15),
+        ("(function_item\n  (nothing))", 2, 4),
+        ("(function_item nothing: (_))", 1, 16),
+        ("(function_item) @a (#eq? @b \"c\")", 1, 27),
+        ("((function_item) @a\n(#eq? @b \"c\"))", 2, 8),
+        ("((function_item) @a (#match? @a \"(\"))", 1, 23),
+        ("\"nothing\"", 1, 2),
+        ("\"fn", 1, 1),
+        ("(function_item)*", 1, 1),
+        ("((line_comment)*)+ @a", 1, 1),
+        ("[(function_item)", 1, 17),
+        ("(_expression)", 1, 2),
+        ("(function_item !nothing)", 1, 17),
+        ("(function_item .)", 1, 17),
+        ("identifier", 1, 1),
+        (")", 1, 1),
+    ] {
+        let error = Query::new(&grammar, text).expect_err(text);
+        assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
+    }
+    let deep = "(_ ".repeat(1000);
+    assert_eq!(Query::new(&grammar, &deep).unwrap_err().what, Wrong::Deep);
+}
+
+#[test]
+fn predicates_and_directives() {
+    let Some(grammar) = Registry::shared().get("rust") else {
+        eprintln!("skipped: built without the feature rust");
+        return;
+    };
+    let source = b"fn ab() { ab(ab, cd); } fn cd() { Ef(1); }";
+    let trees = both(&grammar, source);
+    for text in [
+        "((identifier) @a (#eq? @a \"ab\"))",
+        "((identifier) @a (#not-eq? @a \"ab\"))",
+        "((identifier) @a (#match? @a \"^[A-Z]\"))",
+        "((identifier) @a (#not-match? @a \"^[A-Z]\"))",
+        "((identifier) @a (#any-of? @a \"cd\" \"Ef\"))",
+        "((identifier) @a (#not-any-of? @a \"cd\" \"Ef\"))",
+        "((function_item name: (_) @a body: (block (expression_statement (call_expression function: (_) @b)))) (#eq? @a @b))",
+        "((function_item name: (_) @a body: (block (expression_statement (call_expression function: (_) @b)))) (#not-eq? @a @b))",
+        "((arguments (identifier)* @a) (#any-eq? @a \"cd\"))",
+        "((arguments (identifier)* @a) (#eq? @a \"cd\"))",
+        "((arguments (identifier)* @a) (#any-not-eq? @a \"cd\"))",
+        "((arguments (identifier)* @a) (#any-match? @a \"^c\"))",
+    ] {
+        let query = compile(&grammar, text).expect(text);
+        same(&query, &trees, source, text);
+    }
+    let query = Query::new(&grammar, "((identifier) @a (#set! a.b c) (#is? @a local))").unwrap();
+    let names: Vec<_> = query.directives(0).map(|it| (&*it.name, it.arguments.len())).collect();
+    assert_eq!(names, [("set!", 2), ("is?", 2)]);
+}
