@@ -20,6 +20,7 @@ use pfs_dataplane::transmitters::pcap::{PcapSinkSpec, PcapWriter};
 use serde::Serialize;
 
 use crate::host::{cycles, two_cores};
+use crate::interrupt;
 use crate::report::{Report, Table, Target};
 use crate::spec::spec;
 use crate::stats::Spread;
@@ -101,6 +102,7 @@ const KINDS: [(&str, Kind); 6] = [
 /// Measures all rows in turn, round by round.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
+    interrupt::watch();
     let mut report = Report::new("op-pvrt");
     let mut bench = match Bench::new(settings) {
         Ok(bench) => bench,
@@ -112,7 +114,7 @@ pub fn run(settings: &Settings) -> Report {
     report.right = true;
     // Round 0 warms up and is thrown away.
     for round in 0..=settings.rounds {
-        for at in 0..bench.jobs.len() {
+        for at in (0..bench.jobs.len()).take_while(|_| !interrupt::asked()) {
             match bench.measure(at) {
                 Ok(figures) if round > 0 => {
                     let samples = &mut bench.jobs[at].samples;
@@ -126,7 +128,8 @@ pub fn run(settings: &Settings) -> Report {
             }
         }
     }
-    let rows: Vec<Row> = bench.jobs.into_iter().map(Job::sum_up).collect();
+    let measured = bench.jobs.into_iter().filter(|job| !job.samples[0].is_empty());
+    let rows: Vec<Row> = measured.map(Job::sum_up).collect();
     report.tables = vec![table(&rows, settings)];
     report.targets = targets(&rows);
     report.raw = serde_json::to_value(&rows).unwrap_or_default();

@@ -17,6 +17,7 @@ use pfs_dataplane::transmitters::frames::{FrameSize, GenerateSpec};
 use serde::Serialize;
 
 use crate::host::{run_on, two_cores};
+use crate::interrupt;
 use crate::report::{Report, Table, Target};
 use crate::spec::spec;
 use crate::stats::{Shuffle, Spread};
@@ -66,6 +67,7 @@ struct Trial {
 /// Measures every load on every live source of this build.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
+    interrupt::watch();
     let mut report = Report::new("overload");
     if let Err(error) = measure(settings, &mut report) {
         report.right = false;
@@ -94,12 +96,12 @@ fn measure(settings: &Settings, report: &mut Report) -> Result<(), String> {
         let mut shuffle = Shuffle::default();
         for _ in 0..settings.rounds {
             shuffle.shuffle(&mut order);
-            for &at in &order {
+            for &at in order.iter().take_while(|_| !interrupt::asked()) {
                 let rate = capacity * LOADS[at];
                 trials[at].push(trial(settings, &source, &mut sender, rate)?);
             }
         }
-        let of_load = LOADS.into_iter().zip(trials);
+        let of_load = LOADS.into_iter().zip(trials).filter(|(_, trials)| !trials.is_empty());
         rows.extend(of_load.map(|(load, trials)| Row::of(name, load, trials)));
     }
     summary(report, &rows, capacity);

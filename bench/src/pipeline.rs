@@ -100,7 +100,8 @@ pub fn run(settings: &Settings) -> Report {
             }
         }
     }
-    let rows: Vec<Row> = jobs.into_iter().map(Job::sum_up).collect();
+    let measured = jobs.into_iter().filter(|job| !job.rates.is_empty() || !job.right);
+    let rows: Vec<Row> = measured.map(Job::sum_up).collect();
     report.right = rows.iter().all(|row| row.right);
     report.tables = vec![rates(&rows), stages(&rows)];
     report.plots = plots(&rows);

@@ -192,6 +192,7 @@ fn with_earlier(
 /// becomes this program again, with other arguments. Returns only with what went wrong.
 #[must_use]
 pub fn alone(arguments: &[OsString]) -> String {
+    interrupt::hold();
     // Both may be refused, in containers for instance: the figures are then noisier, that is all.
     let _ = setsid();
     let _ = fs::write("/proc/self/autogroup", "-19");

@@ -18,6 +18,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::interrupt;
 use crate::report::{Report, Table, Target};
 use crate::stats::{Shuffle, Spread};
 
@@ -113,6 +114,7 @@ type Samples = BTreeMap<(String, String), Vec<f64>>;
 /// Runs every engine `rounds` times, in another order each time.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
+    interrupt::watch();
     let mut report = Report::new("kv");
     let (mut samples, mut shuffle) = (Samples::new(), Shuffle::default());
     let mut engines: Vec<(&str, bool)> =
@@ -126,7 +128,7 @@ pub fn run(settings: &Settings) -> Report {
     }
     for _ in 0..settings.rounds {
         shuffle.shuffle(&mut engines);
-        for &(engine, peer) in &engines {
+        for &(engine, peer) in engines.iter().take_while(|_| !interrupt::asked()) {
             match run_one(settings, engine, peer) {
                 Ok(figures) if figures.is_empty() => {
                     let note = format!("{engine} is not installed: not measured");
@@ -137,6 +139,8 @@ pub fn run(settings: &Settings) -> Report {
                 Ok(figures) => figures.into_iter().for_each(|(name, value)| {
                     samples.entry((engine.to_owned(), name)).or_default().push(value);
                 }),
+                // A terminal's signal ends the engine's process too.
+                Err(_) if interrupt::asked() => {}
                 Err(error) => {
                     report.right = false;
                     report.notes.push(format!("{engine}: {error}"));

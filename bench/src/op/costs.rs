@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pfs_cst::languages::Registry;
 use pfs_dataplane::costs::{CostClass, Costs, PAYLOADS, Sample, measure};
 use pfs_dataplane::pcpu::{Isa, OPS, Program};
 use serde::Serialize;
@@ -22,9 +23,17 @@ const BYTES: [&str; 9] = [
     "hist8",
     "len",
 ];
-/// Ops of engines, which choose their level by themselves.
-const ENGINES: [&str; 6] =
-    ["token:cl100k_base", "token:o200k_base", "kv", "kv:cheetah", "kv:resp", "pvrt"];
+/// Ops of engines, which choose their level by themselves. A trial touches no folder.
+const ENGINES: [&str; 8] = [
+    "token:cl100k_base",
+    "token:o200k_base",
+    "kv",
+    "kv:cheetah",
+    "kv:resp",
+    "pvrt",
+    "vec:DIR",
+    "cst",
+];
 
 /// One op at one level.
 #[derive(Debug, Serialize)]
@@ -80,12 +89,15 @@ pub(super) fn add(report: &mut Report, path: &Path, trials: usize) {
     report.raw = serde_json::json!({ "rows": report.raw.take(), "costs": raw });
 }
 
-/// The ops above, and any other that this build knows.
+/// The ops above, `cst` of each language, and any other op that this build knows.
 fn names() -> Vec<String> {
     let known = || BYTES.iter().chain(&ENGINES).copied();
     let head = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
     let others = OPS.iter().filter(|op| !known().any(|text| head(text) == op.name));
-    known().map(str::to_owned).chain(others.map(|op| op.name.to_owned())).collect()
+    let mut names: Vec<String> = known().map(str::to_owned).collect();
+    names.extend(Registry::shared().names().iter().map(|lang| format!("cst:{lang}")));
+    names.extend(others.map(|op| op.name.to_owned()));
+    names
 }
 
 fn row(program: &Program, isa: Isa, engine: bool, trials: usize) -> Result<Row, String> {
@@ -162,4 +174,36 @@ fn figures(rows: &[Row]) -> impl Iterator<Item = Figure> + '_ {
             Figure::cost(name, "ns/packet", &cost.ns_per_packet)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_is_tried_and_known_by_another_folder_and_other_settings() {
+        let mut costs = Costs::default();
+        for text in names() {
+            let program = Program::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let cost = measure(&program, 256, Isa::detect()).expect("can be tried");
+            assert!(cost.ns_per_packet > 0.0, "{text}: {cost:?}");
+            let CostClass { ns_per_packet, ticks_per_packet } = cost;
+            let sample = Sample { payload_bytes: 256, ns_per_packet, ticks_per_packet };
+            costs.insert(&program.ops()[0], vec![sample]);
+        }
+        let classes: Vec<&String> = costs.ops().keys().collect();
+        for op in &OPS {
+            let has = |class: &&&String| class.split(':').next() == Some(op.name);
+            assert!(classes.iter().any(|class| has(&class)), "{} is none of {classes:?}", op.name);
+        }
+        for text in [
+            "vec:/elsewhere,fsync=never",
+            "pvrt:/elsewhere",
+            "kv,dir=/elsewhere",
+            "cst:rust,mode=flow",
+        ] {
+            let program = Program::parse(text).expect("an op");
+            assert!(costs.of(&program, 1000).is_some(), "{text} is none of {classes:?}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod trial;
 
 use std::path::{Path, PathBuf};
 
+use crate::interrupt;
 use crate::report::Report;
 use crate::stats::Shuffle;
 
@@ -44,12 +45,16 @@ pub struct Settings {
 /// Measures all scenes.
 #[must_use]
 pub fn run(settings: &Settings) -> Report {
+    interrupt::watch();
     let mut report = Report::new("token");
     let mut rows = Vec::new();
     for scene in plan::scenes() {
         let name = format!("{} {} {}", scene.corpus, scene.cut.name(), scene.reference.vocabulary);
         if !name.contains(&settings.only) {
             continue;
+        }
+        if interrupt::asked() {
+            break;
         }
         match sample::prepare(&settings.places.corpora, scene.corpus, scene.cut) {
             Ok(sample) => rows.extend(measure(settings, &scene, &sample, &mut report)),
@@ -65,7 +70,8 @@ pub fn run(settings: &Settings) -> Report {
             }
         }
     }
-    let own = settings.only.is_empty() && settings.contenders.is_empty();
+    let own =
+        settings.only.is_empty() && settings.contenders.is_empty() && !interrupt::asked();
     let cores =
         own.then(|| own_trial::<Cores>(settings, "cores", Cut::Bulk, &mut report)).flatten();
     let memory =
@@ -102,12 +108,14 @@ fn measure(settings: &Settings, scene: &Scene, sample: &Path, report: &mut Repor
     let mut shuffle = Shuffle::default();
     for _ in 0..*rounds {
         shuffle.shuffle(&mut order);
-        for &index in &order {
+        for &index in order.iter().take_while(|_| !interrupt::asked()) {
             let (Some(one), Some(taken)) = (there.get(index), trials.get_mut(index)) else {
                 continue;
             };
             match one.measure(places, sample, PASSES) {
                 Ok(trial) => taken.push(trial),
+                // A terminal's signal ends the contender too.
+                Err(_) if interrupt::asked() => {}
                 Err(error) => {
                     report.right &= one.maker != Maker::Ours;
                     note(report, error);

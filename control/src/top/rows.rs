@@ -55,6 +55,8 @@ pub(super) struct Row {
     pub(super) rate: f64,
     /// Spans in the ring, and its slots.
     pub(super) ring: Option<(u64, u64)>,
+    /// The ring's high-water mark, as a share of its slots.
+    pub(super) peak: Option<f64>,
     pub(super) cycles: Option<f64>,
     pub(super) p50_ns: Option<u64>,
     pub(super) p99_ns: Option<u64>,
@@ -75,6 +77,7 @@ impl Row {
             core: of.core,
             rate: of.consumed_pps,
             ring: None,
+            peak: None,
             cycles: of.program_cycles,
             p50_ns: latency.map(|waits| waits.p50_ns),
             p99_ns: latency.map(|waits| waits.p99_ns),
@@ -110,6 +113,7 @@ pub(super) fn rows(live: &Live, sort: Sort, reverse: bool) -> Vec<Row> {
                 label: format!("{source} → {}", lane.worker),
                 rate: lane.spans_per_s,
                 ring: Some((lane.queued, lane.slots)),
+                peak: Some(lane.high_water as f64 / lane.slots.max(1) as f64),
                 ..row
             })
         };

@@ -231,6 +231,8 @@ pub struct LaneLive {
     pub slots: u64,
     /// Spans in it.
     pub queued: u64,
+    /// Most spans that it was found to hold since the run began.
+    pub high_water: u64,
     /// Spans whose frames have not come back, those in the ring among them.
     pub in_flight: u64,
     /// Spans a second through it.

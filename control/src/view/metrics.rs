@@ -44,6 +44,10 @@ fn levels(text: &mut String, run: &Watched, snapshot: &Snapshot) {
     gauge(text, "lane_queued_spans", "Spans in the forward ring.", &snapshot.lanes, |lane| {
         (lane_labels(lane), lane.totals.pushed.saturating_sub(lane.totals.taken))
     });
+    let help = "Most spans that the forward ring was found to hold since the run began.";
+    gauge(text, "lane_high_water_spans", help, &snapshot.lanes, |lane| {
+        (lane_labels(lane), lane.high_water)
+    });
     gauge(text, "lane_slots", "Slots of the forward ring.", &snapshot.lanes, |lane| {
         (lane_labels(lane), lane.slots as u64)
     });

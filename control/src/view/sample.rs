@@ -277,7 +277,8 @@ impl Interval<'_> {
     }
 
     fn lane(&self, at: usize) -> LaneLive {
-        let LaneSnapshot { receiver, worker, slots, totals } = self.now.snapshot.lanes[at];
+        let LaneSnapshot { receiver, worker, slots, high_water, totals } =
+            self.now.snapshot.lanes[at];
         let earlier = self.before.and_then(|before| before.snapshot.lanes.get(at));
         let then = earlier.map(|lane| lane.totals).unwrap_or_default();
         LaneLive {
@@ -285,6 +286,7 @@ impl Interval<'_> {
             worker,
             slots: slots as u64,
             queued: totals.pushed.saturating_sub(totals.taken),
+            high_water,
             in_flight: totals.pushed.saturating_sub(totals.returned),
             spans_per_s: self.per_second(totals.since(&then).pushed),
         }

@@ -284,6 +284,61 @@ fn the_page_fits_wide_and_narrow_light_and_dark() {
 }
 
 #[test]
+fn a_lane_and_a_tile_are_read_large_by_pointer_and_by_keys() {
+    let Some(browser) = Browser::start() else { return };
+    let web = Web::start("");
+    browser.open(&format!("http://{}/", web.at));
+    for sent in [300, 600] {
+        web.send(300);
+        browser.until(&book("consumed"), &sent.to_string().into());
+    }
+    browser.script("document.querySelector('#lanes [data-zoom=\"lane 0 0\"]').click()");
+    browser.until(
+        "return document.querySelectorAll('#zoom[open] .chart path.curve.s0').length",
+        &4.into(),
+    );
+    let title = browser.script("return document.getElementById('zoom-title').textContent");
+    assert_eq!(title, "udp-0 → worker 0, 4,096 slots");
+    // Each chart is large, and nothing of it hangs out of a phone's screen.
+    let size = "const box = document.querySelector('.chart svg').getBoundingClientRect(); return box.width > 600 && box.height >= 200";
+    assert_eq!(browser.script(size), true);
+    let most = web.live.counters()["pfs_lane_high_water_spans"];
+    browser.until(
+        "return document.querySelectorAll('.chart')[1].querySelector('.key.mark')?.textContent",
+        &format!("high water {most}").into(),
+    );
+    // What a key or the pointer chooses is one document of the last two minutes.
+    let spans = "const told = document.querySelector('.chart .tip').textContent; return told.startsWith('now: through the ring ')";
+    browser.until(spans, &true.into());
+    browser.script(
+        "document.querySelector('.chart svg').dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true, cancelable: true }))",
+    );
+    let earlier = "return / ago: through the ring [0-9.]+ k?\\/s$/.test(document.querySelector('.chart .tip').textContent)";
+    browser.until(earlier, &true.into());
+    browser.until("return document.querySelectorAll('.chart .cross').length", &1.into());
+    browser.shot("zoom-lane");
+    browser.looks(390, 844, true);
+    browser.until(
+        "const dialog = document.getElementById('zoom'); return dialog.scrollWidth <= dialog.clientWidth && dialog.clientWidth < 390",
+        &true.into(),
+    );
+    browser.shot("zoom-lane-phone");
+    browser.script("document.getElementById('zoom-close').click()");
+    browser.until("return document.getElementById('zoom').open", &false.into());
+    let enter = "document.getElementById('tile-lost').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))";
+    browser.script(enter);
+    browser.until("return document.querySelectorAll('#zoom[open] .chart .key').length", &5.into());
+    browser.script("document.getElementById('zoom').close(); document.querySelector('#drawing [data-zoom]').dispatchEvent(new MouseEvent('click', { bubbles: true }))");
+    browser.until(
+        "return document.getElementById('zoom-title').textContent.startsWith('udp-0 →')",
+        &true.into(),
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    web.live.signal(Signal::SIGINT);
+    web.live.end().ok();
+}
+
+#[test]
 fn a_token_in_the_address_opens_the_page_and_leaves_the_address() {
     let Some(browser) = Browser::start() else { return };
     let web = Web::start("--http-token 0123456789abcdef");

@@ -109,6 +109,8 @@ fn every_page_is_there_and_tells_the_same() {
         ("/app.js", "text/javascript"),
         ("/drawing.js", "text/javascript"),
         ("/figures.js", "text/javascript"),
+        ("/chart.js", "text/javascript"),
+        ("/zoom.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),
     ] {
         let (status, text) = web.get(path, "");
@@ -133,11 +135,14 @@ fn every_page_is_there_and_tells_the_same() {
         ("pfs_residual_packets", &document["books"]["residual"]),
         ("pfs_lane_slots", &document["lanes"][0]["slots"]),
         ("pfs_lane_queued_spans", &document["lanes"][0]["queued"]),
+        ("pfs_lane_high_water_spans", &document["lanes"][0]["high_water"]),
         ("pfs_pool_frames", &document["receivers"][0]["frames"]),
         ("pfs_pool_frames_on_loan", &document["receivers"][0]["frames_on_loan"]),
     ] {
         assert_eq!(metrics[name], value.as_u64().expect("a number"), "{name}");
     }
+    let most = document["lanes"][0]["high_water"].as_u64().expect("a number");
+    assert!((1..=500).contains(&most), "{most} of 500 spans were in the ring at once");
     assert_eq!(metrics["pfs_lane_pushed_spans_total"], 500);
     assert_eq!(metrics["pfs_lane_returned_spans_total"], 500);
     let steps: u64 = document["ops"]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::CostClass;
+use crate::ops::EngineOp;
 use crate::pcpu::{Isa, Op, Program};
 
 /// The version of the format that this build reads and writes.
@@ -156,8 +157,8 @@ impl Costs {
         })
     }
 
-    /// Puts in what `op` costs at each of [`PAYLOADS`]. A program of one op; its immediate and
-    /// settings do not count.
+    /// Puts in what `op` costs at each of [`PAYLOADS`]. A program of one op; its immediate, folder
+    /// and settings do not count.
     pub fn insert(&mut self, op: &Op, samples: OpCost) {
         self.ops.insert(class(op), samples);
     }
@@ -183,12 +184,14 @@ impl Costs {
     }
 }
 
-/// The name of an op's class: without its immediate and settings, which do not change its cost by
-/// much; a vocabulary or a grammar does.
+/// The name of an op's class: without its immediate, folder and settings, which do not change its
+/// cost by much; a vocabulary or a grammar does.
 fn class(op: &Op) -> String {
     let text = op.to_string();
     let end = match op {
         Op::Xor(_) | Op::Add(_) | Op::CountEq(_) => text.find(':'),
+        // Their argument is a folder, which may have commas in its name.
+        Op::Engine(EngineOp::Pvrt(_) | EngineOp::Vec(_)) => text.find([':', ',']),
         _ => text.find(','),
     };
     text[..end.unwrap_or(text.len())].to_owned()
@@ -245,6 +248,24 @@ mod tests {
         // Another immediate is the same class.
         assert_eq!(of("xor:255,crc32c", 256), Some(10.0 + 512.0 + 10.0 + 256.0));
         assert_eq!(of("crc32c,hist8", 64), None);
+    }
+
+    #[test]
+    fn folders_and_settings_are_of_one_class_and_grammars_of_their_own() {
+        let class = |text: &str| class(&Program::parse(text).unwrap().ops()[0]);
+        for (text, name) in [
+            ("vec:/a/b,fsync=never", "vec"),
+            ("pvrt:/a/b", "pvrt"),
+            ("pvrt,partials=7", "pvrt"),
+            ("kv,dir=/a,shards=2", "kv"),
+            ("kv:resp,dir=/a", "kv:resp"),
+            ("cst,dir=/a", "cst"),
+            ("cst:rust,mode=flow", "cst:rust"),
+            ("token:o200k_base,mode=flow", "token:o200k_base"),
+            ("xor:255", "xor"),
+        ] {
+            assert_eq!(class(text), name, "{text}");
+        }
     }
 
     #[test]

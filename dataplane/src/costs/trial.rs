@@ -17,8 +17,17 @@ const FOOTPRINT: usize = 8 << 20;
 /// What engines that work on text are measured on: our own licence's words are as good as any.
 const SAMPLE: &str = include_str!("../../../LICENSE-APACHE");
 
-/// What the op `cst` parses: this file for Rust, else JSON, which every grammar makes something of.
-const RUST: &str = include_str!("trial.rs");
+/// What the op `cst` parses, by language; where there is none, JSON, of which every grammar makes
+/// something.
+const SOURCES: [(&str, &str); 7] = [
+    ("rust", include_str!("trial.rs")),
+    ("c", include_str!("../../../ebpf/src/bpf/pfs_xdp.bpf.c")),
+    ("cpp", include_str!("../../engines/cst/tests/samples/cpp.txt")),
+    ("python", include_str!("../../engines/cst/tests/samples/python.txt")),
+    ("javascript", include_str!("../../engines/cst/tests/samples/javascript.txt")),
+    ("typescript", include_str!("../../engines/cst/tests/samples/typescript.txt")),
+    ("tsx", include_str!("../../engines/cst/tests/samples/typescript.txt")),
+];
 const JSON: &str = r#"[{"id": 1, "name": "first", "tags": ["a", "b"], "size": 2.5, "ok": true}, null]
 "#;
 
@@ -99,7 +108,8 @@ fn filler(program: &Program) -> Option<Fill> {
             EngineOp::Pvrt(_) => Some(Box::new(pvrt::trial_frame)),
             EngineOp::Vec(_) => Some(Box::new(vec::trial_frame)),
             EngineOp::Cst(op) => {
-                let source = if op.lang.as_deref() == Some("rust") { RUST } else { JSON };
+                let mine = SOURCES.iter().find(|(lang, _)| op.lang.as_deref() == Some(lang));
+                let source = mine.map_or(JSON, |(_, source)| source);
                 Some(Box::new(|_, payload| repeat(source, payload)))
             }
         }

@@ -1,5 +1,8 @@
 //! All lanes of a run, in one region of the largest pages that the host grants.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use pfs_rings::lane::{LaneReceiver, LaneWorker, MappedLane};
 use pfs_rings::{PageWish, Region, RegionGranted, RegionRequest};
 
@@ -17,13 +20,35 @@ pub struct LaneMemory {
     pub lock: bool,
 }
 
+/// Most spans that one lane's forward ring was found to hold. Both ends raise it, when they publish
+/// their counters: the worker with what it saw, the receiver with what it counts then.
+#[derive(Debug, Default)]
+pub(super) struct HighWater(AtomicU64);
+
+impl HighWater {
+    pub(super) fn raise(&self, spans: usize) {
+        self.0.fetch_max(spans as u64, Relaxed);
+    }
+
+    pub(super) fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// An end of a lane with the lane's mark.
+#[derive(Debug)]
+pub(super) struct Marked<T> {
+    pub(super) end: T,
+    pub(super) high_water: Arc<HighWater>,
+}
+
 /// Lanes by receiver, then by worker; both ends are taken by the threads that they are for.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     /// For each receiver, its end of the lane to each worker.
-    pub(super) receivers: Vec<Vec<LaneReceiver>>,
+    pub(super) receivers: Vec<Vec<Marked<LaneReceiver>>>,
     /// For each worker, its end of the lane from each receiver.
-    pub(super) workers: Vec<Vec<LaneWorker>>,
+    pub(super) workers: Vec<Vec<Marked<LaneWorker>>>,
     /// What the host gave for them; `None` where there is no lane.
     pub(super) granted: Option<RegionGranted>,
 }
@@ -62,8 +87,10 @@ impl Lanes {
         for mine in &mut lanes.receivers {
             for its in &mut lanes.workers {
                 let lane_here = MappedLane::create(&view, offset, slots)?;
-                mine.push(lane_here.receiver()?);
-                its.push(lane_here.worker()?);
+                let high_water = Arc::<HighWater>::default();
+                let mark = Arc::clone(&high_water);
+                mine.push(Marked { end: lane_here.receiver()?, high_water });
+                its.push(Marked { end: lane_here.worker()?, high_water: mark });
                 offset += lane;
             }
         }

@@ -7,6 +7,7 @@ use pfs_rings::lane::LaneReceiver;
 
 use super::cycles::Stopwatch;
 use super::executor::{Executor, Work};
+use super::lanes::{HighWater, Marked};
 use super::latency::Waits;
 use super::steer::{Steer, Steered};
 use crate::counters::{LaneCells, WorkerCells};
@@ -30,7 +31,7 @@ pub(super) struct Inline {
 }
 
 impl Outlet {
-    pub(super) fn lanes(lanes: Vec<LaneReceiver>) -> Self {
+    pub(super) fn lanes(lanes: Vec<Marked<LaneReceiver>>) -> Self {
         Self::Lanes(Box::new(Steer::new(lanes)))
     }
 
@@ -44,8 +45,8 @@ impl Outlet {
         Self::Inline(Box::new(Inline { executor, cells, watch, waits }))
     }
 
-    /// Through which each lane's totals are published, in the workers' order, with its slots.
-    pub(super) fn lane_cells(&self) -> Vec<(Arc<LaneCells>, usize)> {
+    /// Through which each lane's totals and mark are published, in the workers' order, with its slots.
+    pub(super) fn lane_cells(&self) -> Vec<(Arc<LaneCells>, Arc<HighWater>, usize)> {
         match self {
             Self::Lanes(steer) => steer.cells(),
             Self::Inline(_) => Vec::new(),

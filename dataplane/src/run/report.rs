@@ -43,6 +43,8 @@ pub struct LaneSnapshot {
     pub worker: usize,
     /// Slots of its forward ring.
     pub slots: usize,
+    /// Most spans that the forward ring was found to hold since the run began.
+    pub high_water: u64,
     /// The totals.
     pub totals: LaneTotals,
 }

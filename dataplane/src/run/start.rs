@@ -10,7 +10,7 @@ use pfs_rings::{RegionGranted, WaitStrategy};
 
 use super::executor::{Executor, Source, Work};
 use super::kit::WorkerKit;
-use super::lanes::{LaneMemory, Lanes};
+use super::lanes::{LaneMemory, Lanes, Marked};
 use super::latency::Waits;
 use super::ledger::Ledger;
 use super::outlet::Outlet;
@@ -260,7 +260,7 @@ impl Running {
     fn spawn_worker(
         &mut self,
         core: u32,
-        lanes: Vec<LaneWorker>,
+        lanes: Vec<Marked<LaneWorker>>,
         executor: Executor,
         wait: WaitStrategy,
         stage_cycles: bool,
@@ -287,11 +287,12 @@ impl Running {
         let cells = (Arc::clone(&settings.source_cells), Arc::clone(&settings.cells));
         self.watch.receivers.push(cells);
         let lanes = outlet.lane_cells().into_iter().enumerate();
-        self.watch.lanes.extend(lanes.map(|(worker, (cells, slots))| LaneWatch {
+        self.watch.lanes.extend(lanes.map(|(worker, (cells, high_water, slots))| LaneWatch {
             receiver: place,
             worker,
             slots,
             cells,
+            high_water,
         }));
         let receiver = ReceiverLoop::new(source, outlet, settings);
         let thread = spawn(format!("pfs-rx-{place}"), core, ready.clone(), move || receiver.run())?;

@@ -7,6 +7,7 @@ use pfs_rings::lane::{LaneReceiver, return_slots};
 use pfs_rings::spsc::PeerState;
 use pfs_rings::{Desc, WaitStrategy};
 
+use super::lanes::{HighWater, Marked};
 use crate::counters::{LaneCells, LaneTotals};
 use crate::packet::lane_of;
 use crate::receivers::BATCH;
@@ -29,6 +30,7 @@ pub(super) struct Steer {
     /// Batches since returned tokens were looked for.
     gathered: u32,
     cells: Vec<Arc<LaneCells>>,
+    high_water: Vec<Arc<HighWater>>,
 }
 
 /// Descriptors on their way into one of several lanes; a batch at most.
@@ -76,25 +78,30 @@ impl Steered {
 }
 
 impl Steer {
-    pub(super) fn new(lanes: Vec<LaneReceiver>) -> Self {
+    pub(super) fn new(lanes: Vec<Marked<LaneReceiver>>) -> Self {
         let stages = lanes.iter().map(|_| Stage::default()).collect();
         let cells = lanes.iter().map(|_| Arc::default()).collect();
-        Self { lanes, stages, tokens: Box::new([0; DRAIN]), gathered: 0, cells }
+        let (lanes, high_water) = lanes.into_iter().map(|of| (of.end, of.high_water)).unzip();
+        Self { lanes, stages, tokens: Box::new([0; DRAIN]), gathered: 0, cells, high_water }
     }
 
-    /// Through which each lane's totals are published, and the lane's slots.
-    pub(super) fn cells(&self) -> Vec<(Arc<LaneCells>, usize)> {
-        let lanes = self.cells.iter().zip(&self.lanes);
-        lanes.map(|(cells, lane)| (Arc::clone(cells), lane.capacity())).collect()
+    /// Through which each lane's totals and mark are published, and the lane's slots.
+    pub(super) fn cells(&self) -> Vec<(Arc<LaneCells>, Arc<HighWater>, usize)> {
+        let lanes = self.cells.iter().zip(&self.high_water).zip(&self.lanes);
+        let of = |((cells, mark), lane): ((&Arc<_>, &Arc<_>), &LaneReceiver)| {
+            (Arc::clone(cells), Arc::clone(mark), lane.capacity())
+        };
+        lanes.map(of).collect()
     }
 
     /// Publishes what has gone through the lanes.
     pub(super) fn publish(&mut self) {
-        for (lane, cells) in self.lanes.iter_mut().zip(&self.cells) {
-            let pushed = lane.pushed();
+        for ((lane, cells), mark) in self.lanes.iter_mut().zip(&self.cells).zip(&self.high_water) {
+            let (pushed, backlog) = (lane.pushed(), lane.backlog());
+            mark.raise(backlog);
             cells.publish(&LaneTotals {
                 pushed,
-                taken: pushed.saturating_sub(lane.backlog() as u64),
+                taken: pushed.saturating_sub(backlog as u64),
                 returned: pushed.saturating_sub(lane.outstanding() as u64),
             });
         }
@@ -271,8 +278,10 @@ mod tests {
         fn flows_keep_their_lane_and_order_and_every_frame_comes_back(
             lanes in 1..9usize, script in script(),
         ) {
-            let (receivers, mut workers): (Vec<_>, Vec<_>) = (0..lanes).map(|_| lane(64)).unzip();
-            let mut steer = Steer::new(receivers);
+            let ends = (0..lanes).map(|_| lane(64));
+            let (receivers, mut workers): (Vec<LaneReceiver>, Vec<_>) = ends.unzip();
+            let marked = |end| Marked { end, high_water: Arc::default() };
+            let mut steer = Steer::new(receivers.into_iter().map(marked).collect());
             let (mut back, mut seen, mut next) = (Vec::new(), HashMap::new(), 0);
             let (mut staged, mut sum) = (0, Steered::default());
             for (packets, most) in &script {

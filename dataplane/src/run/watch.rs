@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::lanes::HighWater;
 use super::latency::WaitCells;
 use super::report::{EngineSnapshot, LaneSnapshot, Snapshot, StepSnapshot};
 use crate::books::Books;
@@ -59,6 +60,7 @@ pub(super) struct LaneWatch {
     pub(super) worker: usize,
     pub(super) slots: usize,
     pub(super) cells: Arc<LaneCells>,
+    pub(super) high_water: Arc<HighWater>,
 }
 
 impl Watch {
@@ -137,6 +139,7 @@ impl LaneWatch {
             receiver: self.receiver,
             worker: self.worker,
             slots: self.slots,
+            high_water: self.high_water.read(),
             totals: self.cells.read(),
         }
     }

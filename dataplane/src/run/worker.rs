@@ -9,6 +9,7 @@ use pfs_rings::{Desc, WaitStrategy};
 
 use super::cycles::Stopwatch;
 use super::executor::{Executor, Work};
+use super::lanes::Marked;
 use super::latency::Waits;
 use crate::counters::WorkerCells;
 
@@ -22,7 +23,7 @@ const NAP_OF_MANY: Duration = Duration::from_micros(250);
 /// Everything that one worker thread owns.
 #[derive(Debug)]
 pub(super) struct WorkerLoop {
-    lanes: Vec<LaneWorker>,
+    lanes: Vec<Marked<LaneWorker>>,
     executor: Executor,
     cells: Arc<WorkerCells>,
     wait: WaitStrategy,
@@ -32,7 +33,7 @@ pub(super) struct WorkerLoop {
 
 impl WorkerLoop {
     pub(super) fn new(
-        lanes: Vec<LaneWorker>,
+        lanes: Vec<Marked<LaneWorker>>,
         executor: Executor,
         cells: Arc<WorkerCells>,
         waits: Waits,
@@ -53,7 +54,7 @@ impl WorkerLoop {
             if taken == 0 {
                 self.executor.counters.empty_polls += 1;
                 // Looked at before the lanes: what was pushed before closing is then seen.
-                let deserted = self.lanes.iter().all(|lane| lane.peer() != PeerState::Open);
+                let deserted = self.lanes.iter().all(|lane| lane.end.peer() != PeerState::Open);
                 if deserted && self.round(&mut burst) == 0 {
                     break;
                 }
@@ -63,19 +64,26 @@ impl WorkerLoop {
                 let now = Instant::now();
                 if now >= due {
                     self.executor.tick();
-                    self.cells.publish(&self.executor.counters);
+                    self.publish();
                     due = now + HOUSEKEEPING;
                 }
             }
         }
-        self.cells.publish(&self.executor.counters);
+        self.publish();
         self.executor.end(&self.waits)
+    }
+
+    fn publish(&self) {
+        self.cells.publish(&self.executor.counters);
+        for lane in &self.lanes {
+            lane.high_water.raise(lane.end.high_water());
+        }
     }
 
     /// One burst from each lane; returns how many descriptors were taken.
     fn round(&mut self, burst: &mut [Desc; BURST]) -> usize {
         let mut taken = 0;
-        for lane in &mut self.lanes {
+        for Marked { end: lane, .. } in &mut self.lanes {
             self.watch.start();
             let found = lane.peek(burst);
             if found == 0 {
@@ -106,7 +114,7 @@ impl WorkerLoop {
         let at = turn % self.lanes.len().max(1);
         if let Some(lane) = self.lanes.get_mut(at) {
             self.executor.counters.waits += 1;
-            lane.wait(self.wait, if many { NAP_OF_MANY } else { NAP }, None);
+            lane.end.wait(self.wait, if many { NAP_OF_MANY } else { NAP }, None);
         }
         at + 1
     }

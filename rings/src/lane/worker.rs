@@ -16,13 +16,15 @@ use crate::{Desc, Process};
 pub struct LaneWorker {
     descs: Consumer<Desc>,
     tokens: Producer<u32>,
+    /// Most descriptors found waiting at one look.
+    high_water: usize,
     broken_chains: u64,
     refused_returns: u64,
 }
 
 impl LaneWorker {
     pub(super) const fn new(descs: Consumer<Desc>, tokens: Producer<u32>) -> Self {
-        Self { descs, tokens, broken_chains: 0, refused_returns: 0 }
+        Self { descs, tokens, high_water: 0, broken_chains: 0, refused_returns: 0 }
     }
 
     /// Copies the oldest descriptors out, up to [`BURST`], the last one ending a chain; returns
@@ -34,6 +36,7 @@ impl LaneWorker {
     #[inline]
     pub fn peek(&mut self, out: &mut [Desc; BURST]) -> usize {
         let n = self.descs.copy_front(out);
+        self.high_water = self.high_water.max(self.descs.seen());
         match out[..n].iter().rposition(Desc::is_eom) {
             Some(last) => last + 1,
             None => {
@@ -73,6 +76,14 @@ impl LaneWorker {
     /// Descriptors waiting to be taken.
     pub fn backlog(&mut self) -> usize {
         self.descs.len()
+    }
+
+    /// The forward ring's high-water mark: most descriptors, at most its slots, that this end has
+    /// found waiting at one look. It looks when it has taken what it saw before, so that a peak
+    /// between two looks can have been higher.
+    #[must_use]
+    pub const fn high_water(&self) -> usize {
+        self.high_water
     }
 
     /// How the receiver stands: poisoned when either ring is. Closed is the end only once

@@ -211,6 +211,14 @@ impl<T: Pod> Consumer<T> {
         self.head
     }
 
+    /// Items that were there at the last look at the producer's index, less those popped since.
+    /// Looks at no line of the producer's.
+    #[inline]
+    #[must_use]
+    pub const fn seen(&self) -> usize {
+        self.seen.wrapping_sub(self.head) as usize
+    }
+
     /// Items in the ring now.
     #[inline]
     pub fn len(&mut self) -> usize {

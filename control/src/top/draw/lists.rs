@@ -18,6 +18,7 @@ pub(super) fn help(look: Look, frame: &mut Frame<'_>, area: Rect) {
     for line in [
         "cyc/pkt  cycles of programs for each packet",
         "ring     spans in the forward ring, of its slots",
+        "peak     most that it was found to hold since the run began",
         "pool     frames on loan, of all",
         "wait     from arrival to the worker's turn, in this interval",
         "steal    share of the core that the hypervisor gave to others",

@@ -181,13 +181,14 @@ fn draw_receivers(live: &Live, look: Look, frame: &mut Frame<'_>, area: Rect) {
 
 fn draw_lanes(app: &App, look: Look, frame: &mut Frame<'_>, area: Rect) {
     use super::super::rows::Row as Lane;
-    let columns: [Column<Lane>; 10] = [
+    let columns: [Column<Lane>; 11] = [
         ("lane", 12, 0, |lane| lane.label.clone()),
         ("core", 4, 40, |lane| lane.core.to_string()),
         ("rate", 8, 0, |lane| rate(lane.rate, "/s")),
         ("ring", 13, 50, |lane| {
             lane.ring.map_or_else(|| "none".to_owned(), |(queued, slots)| meter(queued, slots, 8))
         }),
+        ("peak", 5, 78, |lane| percent(lane.peak)),
         ("cyc/pkt", 7, 32, |lane| decimal(lane.cycles)),
         ("p50", 7, 66, |lane| time(lane.p50_ns)),
         ("p99", 7, 60, |lane| time(lane.p99_ns)),

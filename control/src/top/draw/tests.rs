@@ -43,7 +43,7 @@ fn live(sequence: u64) -> Live {
     };
     let lane = |receiver: usize, worker: usize| {
         json!({"receiver": receiver, "worker": worker, "slots": 4096,
-               "queued": 1024 * (receiver + 2 * worker), "in_flight": 2000,
+               "queued": 1024 * (receiver + 2 * worker), "high_water": 3500, "in_flight": 2000,
                "spans_per_s": 1e5 * (1 + receiver + 2 * worker) as f64})
     };
     let books = json!({
@@ -125,6 +125,8 @@ fn everything_has_room_in_80_by_24() {
         "left → 0",
         "right → 1",
         "██░░░░░░ 25 %",
+        "peak",
+        "85 %",
         "crc32c",
         "54.0",
         "0.84",
@@ -177,7 +179,15 @@ fn keys_sort_turn_zoom_and_reset() {
     shows(
         &app,
         (80, 24),
-        &["on core", "wait now", "wait, all", "kv: writes 7", "crc32c", "from left"],
+        &[
+            "on core",
+            "wait now",
+            "wait, all",
+            "kv: writes 7",
+            "crc32c",
+            "from left",
+            "at most 3,500",
+        ],
     );
     press(&mut app, KeyCode::Esc);
     assert_eq!(app.screen, Screen::Run);

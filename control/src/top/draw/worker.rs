@@ -85,9 +85,10 @@ fn facts(live: &Live, worker: &WorkerLive, look: Look) -> Vec<Line<'static>> {
     for lane in live.lanes.iter().filter(|lane| lane.worker == worker.worker) {
         let source = live.receivers.get(lane.receiver).map_or("?", |of| of.source.as_str());
         lines.push(Line::raw(format!(
-            "from {source}: {} of {} in the ring, {} in flight, {}",
+            "from {source}: {} of {} in the ring, at most {}, {} in flight, {}",
             count(lane.queued),
             count(lane.slots),
+            count(lane.high_water),
             count(lane.in_flight),
             rate(lane.spans_per_s, "spans/s"),
         )));

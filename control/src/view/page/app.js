@@ -2,12 +2,15 @@
 
 import { bits, clock, count, decimal, rate, rateText, spark, time, timeText } from "./figures.js";
 import { draw, fullness } from "./drawing.js";
+import { Zoom } from "./zoom.js";
 
 const HISTORY = 120;
 const AGAIN_MS = 2000;
 
 const byId = (id) => document.getElementById(id);
-const history = { in: [], done: [], lost: [], wait: [], residual: [] };
+/** The last documents of this run, oldest first. */
+const past = [];
+const zoom = new Zoom(past, HISTORY);
 let plan = null;
 let shown = null;
 
@@ -25,30 +28,27 @@ function state(word, kind) {
   chip.className = `chip ${kind}`;
 }
 
-function tile(name, [number, unit], sub, value) {
+function tile(name, [number, unit], sub, of) {
   const box = byId(`tile-${name}`);
   const big = box.querySelector(".big");
   big.textContent = number;
   if (unit) big.append(" ", element("small", unit));
   box.querySelector(".sub").textContent = sub;
-  const values = history[name];
-  values.push(value);
-  if (values.length > HISTORY) values.shift();
-  spark(box.querySelector(".spark"), values, HISTORY);
+  spark(box.querySelector(".spark"), past.map(of), HISTORY);
   return box;
 }
 
 function tiles(live) {
   const { rates, books, latency } = live;
   const dropped = live.drops.reduce((sum, drop) => sum + drop.packets, 0);
-  tile("in", rate(rates.offered_pps, "pps"), bits(rates.received_bytes_per_s), rates.offered_pps);
-  tile("done", rate(rates.consumed_pps, "pps"), `${bits(rates.consumed_bytes_per_s)} of payload`, rates.consumed_pps);
-  const lost = tile("lost", rate(rates.dropped_pps, "pps"), `${count(dropped)} in all`, rates.dropped_pps);
+  tile("in", rate(rates.offered_pps, "pps"), bits(rates.received_bytes_per_s), (live) => live.rates.offered_pps);
+  tile("done", rate(rates.consumed_pps, "pps"), `${bits(rates.consumed_bytes_per_s)} of payload`, (live) => live.rates.consumed_pps);
+  const lost = tile("lost", rate(rates.dropped_pps, "pps"), `${count(dropped)} in all`, (live) => live.rates.dropped_pps);
   lost.classList.toggle("alarm", rates.dropped_pps > 0);
   const waits = latency ? `p50 ${timeText(latency.p50_ns)}, max ${timeText(latency.max_ns)}` : "no stamped packets";
-  tile("wait", time(latency?.p99_ns), waits, latency?.p99_ns ?? 0);
+  tile("wait", time(latency?.p99_ns), waits, (live) => live.latency?.p99_ns ?? 0);
   const told = books.residual === 0 ? "the books close" : "packets unaccounted for";
-  const residual = tile("residual", [count(books.residual), ""], `${told}; ${count(books.in_flight)} in flight`, books.residual);
+  const residual = tile("residual", [count(books.residual), ""], `${told}; ${count(books.in_flight)} in flight`, (live) => live.books.residual);
   residual.classList.toggle("alarm", books.residual !== 0);
   residual.classList.toggle("fine", books.residual === 0);
 }
@@ -88,6 +88,13 @@ function meter(part, whole) {
   return box;
 }
 
+/** What is opened large by a click. */
+function opens(text, key) {
+  const button = element("button", text, "opens");
+  button.dataset.zoom = key;
+  return button;
+}
+
 function tables(live) {
   const core = (id) => live.cores.find((core) => core.core === id);
   const share = (value) => (value === undefined ? "–" : `${decimal(value * 100, 0)} %`);
@@ -98,7 +105,7 @@ function tables(live) {
     ["packets", (op) => count(op.counters.messages)],
   ], live.ops, "no rule runs a program");
   table("workers", [
-    ["worker", (of) => String(of.worker), "text"], ["core", (of) => String(of.core)],
+    ["worker", (of) => opens(String(of.worker), `worker ${of.worker}`), "text"], ["core", (of) => String(of.core)],
     ["packets/s", (of) => rateText(of.consumed_pps, "")], ["payload", (of) => bits(of.consumed_bytes_per_s)],
     ["program cycles", (of) => decimal(of.program_cycles)], ["lane cycles", (of) => decimal(of.lane_cycles)],
     ["wait p50", (of) => timeText(of.latency?.p50_ns)], ["p99", (of) => timeText(of.latency?.p99_ns)],
@@ -114,8 +121,9 @@ function tables(live) {
     ["stolen", (of) => share(core(of.core)?.steal)],
   ], live.receivers, "no receiver");
   table("lanes", [
-    ["lane", (of) => `${live.receivers[of.receiver]?.source ?? of.receiver} → worker ${of.worker}`, "text"],
+    ["lane", (of) => opens(`${live.receivers[of.receiver]?.source ?? of.receiver} → worker ${of.worker}`, `lane ${of.receiver} ${of.worker}`), "text"],
     ["spans/s", (of) => rateText(of.spans_per_s, "")], ["in the ring", (of) => meter(of.queued, of.slots)],
+    ["high water", (of) => count(of.high_water)],
     ["in flight", (of) => count(of.in_flight)],
   ], live.lanes, "none: programs run in the receivers' threads");
 }
@@ -169,28 +177,34 @@ const sameRun = (one, other) => one.pid === other.pid && one.started_unix_ms ===
 /** Another run than before: its history begins anew. */
 function begin(live) {
   plan = null;
-  Object.values(history).forEach((values) => { values.length = 0; });
+  past.length = 0;
   byId("name").textContent = live.run.name;
   byId("where").textContent = `${live.run.host} · pid ${live.run.pid}`;
   byId("version").textContent = `pfs ${live.run.pfs_version}`;
   document.title = `${live.run.name} · pfs`;
 }
 
+/** Draws anew what may have the focus, and gives it back. */
 function render() {
+  const focused = document.activeElement?.dataset.zoom;
   draw(byId("drawing"), shown, plan);
   tables(shown);
   books(shown);
   if (document.querySelector("details").open) counters(shown);
+  if (focused && document.activeElement === document.body) document.querySelector(`[data-zoom="${focused}"]`)?.focus();
 }
 
 function show(live) {
   const fresh = !shown || !sameRun(shown.run, live.run);
   if (fresh) begin(live);
   shown = live;
+  past.push(live);
+  if (past.length > HISTORY) past.shift();
   state(live.state === "ended" ? "ended" : "running", live.state);
   byId("clock").textContent = clock(live.elapsed_s);
   tiles(live);
   render();
+  zoom.show();
   if (plan === null && live.state === "running") fetchPlan(live.run).then(() => draw(byId("drawing"), shown, plan)).catch(() => {});
   document.documentElement.dataset.sequence = live.sequence;
   document.documentElement.dataset.state = live.state;
@@ -212,6 +226,9 @@ document.querySelector("details").addEventListener("toggle", () => { if (shown) 
 let resizing = 0;
 addEventListener("resize", () => {
   cancelAnimationFrame(resizing);
-  resizing = requestAnimationFrame(() => { if (shown) draw(byId("drawing"), shown, plan); });
+  resizing = requestAnimationFrame(() => {
+    if (shown) draw(byId("drawing"), shown, plan);
+    zoom.show();
+  });
 });
 listen();

@@ -52,7 +52,7 @@ function sinksOf(rule) {
 
 function edges(live, plan, shown) {
   const flows = live.lanes.map((lane) => ({
-    from: `source ${lane.receiver}`, to: `worker ${lane.worker}`, rate: lane.spans_per_s, share: lane.queued / lane.slots,
+    from: `source ${lane.receiver}`, to: `worker ${lane.worker}`, rate: lane.spans_per_s, share: lane.queued / lane.slots, peak: lane.high_water / lane.slots, zoom: `lane ${lane.receiver} ${lane.worker}`,
   }));
   if (live.lanes.length === 0) {
     live.workers.forEach((of) => flows.push({ from: `source ${of.worker}`, to: `worker ${of.worker}`, rate: of.consumed_pps }));
@@ -156,10 +156,11 @@ function drawLabel(svg, edge, idle, x, y) {
   const ring = edge.share !== undefined;
   const wide = Math.max(text.length * 6.8 + 10, ring ? 58 : 0);
   const tall = ring ? 28 : 18;
-  svg.append(shape("rect", { class: "pill", x: x - wide / 2, y: y - tall / 2, width: wide, height: tall, rx: 5 }));
+  svg.append(shape("rect", { class: "pill", x: x - wide / 2, y: y - tall / 2, width: wide, height: tall, rx: 5, ...(ring ? { "data-zoom": edge.zoom } : {}) }));
   svg.append(shape("text", { class: `label${idle}`, x, y: y - tall / 2 + 13, "text-anchor": "middle" }, text));
   if (!ring) return;
   svg.append(shape("rect", { class: "ring", x: x - 24, y: y + 5, width: 48, height: 5, rx: 2.5 }));
+  if (edge.peak > 0) svg.append(shape("rect", { class: "peak", x: x - 25 + 48 * Math.min(1, edge.peak), y: y + 3, width: 2, height: 9 }));
   if (edge.share > 0) {
     const full = Math.max(2, 48 * Math.min(1, edge.share));
     svg.append(shape("rect", { class: `fill ${fullness(edge.share)}`, x: x - 24, y: y + 5, width: full, height: 5, rx: 2.5 }));

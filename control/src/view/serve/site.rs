@@ -84,6 +84,8 @@ impl Site {
                 )
                 .route("/app.js", get(async || script(include_str!("../page/app.js"))))
                 .route("/drawing.js", get(async || script(include_str!("../page/drawing.js"))))
+                .route("/chart.js", get(async || script(include_str!("../page/chart.js"))))
+                .route("/zoom.js", get(async || script(include_str!("../page/zoom.js"))))
                 .route("/figures.js", get(async || script(include_str!("../page/figures.js"))))
                 .route(
                     "/icon.svg",
