@@ -13,7 +13,8 @@ use std::time::Duration;
 use common::{Mode, Random, all, modes, open, run_live, save, send_gently, spec, udp_frame};
 use pfs_dataplane::netns::{NetNs, VethOptions};
 use pfs_dataplane::ops::vec::pfs_vec::frame::{
-    Cutter, Frame, HEADER, MessageBuilder, Operation, Outcome, Status, Vector, encode, outcomes,
+    Conditions, Cutter, Frame, HEADER, Ids, MessageBuilder, Operation, Outcome, Status, Vector,
+    WordsOf, encode, encode_ids, outcomes,
 };
 use pfs_dataplane::ops::vec::pfs_vec::{
     Association, Collection, Direction, Element, Options, Query, Settings,
@@ -83,8 +84,12 @@ impl Sent {
     }
 
     fn search(&self, most: u16) -> Operation<'_> {
+        self.search_only(most, Conditions::default())
+    }
+
+    fn search_only<'a>(&'a self, most: u16, only: Conditions<'a>) -> Operation<'a> {
         let (recall, min_score) = (0.95, f32::NEG_INFINITY);
-        Operation::Search { vector: self.vector(DIM), most, recall, min_score }
+        Operation::Search { vector: self.vector(DIM), most, recall, min_score, only }
     }
 }
 
@@ -344,7 +349,7 @@ fn a_folder_without_collections_is_refused() {
     let text = program(folder.path());
     let held = Engines::load([&Program::parse(&text).unwrap()]).unwrap();
     let second = Engines::load([&Program::parse(&text).unwrap()]).unwrap_err();
-    assert!(second.to_string().contains("in use by process"), "{second}");
+    assert!(second.to_string().contains("is written by process"), "{second}");
     drop(held);
     let two = [&text, &format!("{text},fsync=never")].map(|text| Program::parse(text).unwrap());
     assert!(matches!(Engines::load(&two), Err(OpError::TwoWays { .. })));
@@ -409,12 +414,12 @@ fn what_is_written_is_found_by_the_next_search() {
         }
         let (sent, other) = (Sent::new(Element::I8, &vector(3)), [7; 8]);
         let short = Vector { element: Element::I8, dim: 4, bytes: &other };
-        let (recall, min_score) = (1.0, 0.99);
+        let (recall, min_score, only) = (1.0, 0.99, Conditions::default());
         let ids: (&[u8], &[u8]) = (b"no", b"body");
         let operations = [
             Operation::Delete { id: &id(3) },
-            Operation::Search { vector: sent.vector(DIM), most: 40, recall, min_score },
-            Operation::Search { vector: short, most: 1, recall, min_score },
+            Operation::Search { vector: sent.vector(DIM), most: 40, recall, min_score, only },
+            Operation::Search { vector: short, most: 1, recall, min_score, only },
             Operation::Associate { ids, kind: 0, weight: 1.0, confidence: 1.0 },
             sent.search(1024),
         ];
@@ -440,6 +445,55 @@ fn what_is_written_is_found_by_the_next_search() {
         assert!(lost.iter().all(|name| counters[*name] == 0), "{counters:?}");
         assert_eq!((counters["answers"], counters["assembled"]), (40 + 5 + 2, 40), "{counters:?}");
     }
+}
+
+#[test]
+fn conditions_hold_for_what_a_search_finds() {
+    let folder = collections();
+    let (running, client) = serve(folder.path(), modes()[0], "");
+    let mut cutter = Cutter::new(9, 0, 1400);
+    let sent: Vec<Sent> = (0..60).map(|at| Sent::new(Element::F32, &vector(at))).collect();
+    let ids: Vec<Vec<u8>> = (0..60).map(id).collect();
+    for (at, (sent, id)) in sent.iter().zip(&ids).enumerate() {
+        let text = format!("Number {at}, {}", ["red", "redder", "green"][at % 3]);
+        let (metadata, strength, confidence) = (&b""[..], 1.0, 1.0);
+        let (vector, text, time) = (sent.vector(DIM), text.as_str(), 100 + at as u64);
+        let put = Operation::Put { id, vector, text, metadata, time, strength, confidence };
+        ask(&client, &mut cutter, (&message(b"notes", &[put]), true), 1);
+    }
+    let mut list = Vec::new();
+    let some = [&ids[3][..], &ids[4], b"is not there"];
+    let count = encode_ids(some, &mut list).unwrap();
+    let ids_of = Some(Ids { count, bytes: &list });
+    let words = |text, any, begins| Some(WordsOf { text, any, begins });
+    let none = Conditions::default();
+    let cases: [(Conditions<'_>, &dyn Fn(usize) -> bool); 10] = [
+        (Conditions { ids: ids_of, ..none }, &|at| at == 3 || at == 4),
+        (Conditions { ids: Some(Ids { count: 0, bytes: b"" }), ..none }, &|_| false),
+        (Conditions { time: Some((110, 119)), ..none }, &|at| (10..20).contains(&at)),
+        (Conditions { time: Some((1000, u64::MAX)), ..none }, &|_| false),
+        (Conditions { words: words("RED", false, false), ..none }, &|at| at % 3 == 0),
+        (Conditions { words: words("red", false, true), ..none }, &|at| at % 3 < 2),
+        (Conditions { words: words("green 7", true, false), ..none }, &|at| at % 3 == 2 || at == 7),
+        (Conditions { words: words("green 8", false, false), ..none }, &|at| at == 8),
+        (Conditions { words: words("blue", true, true), ..none }, &|_| false),
+        (
+            Conditions { ids: ids_of, time: Some((0, 103)), words: words("number", false, false) },
+            &|at| at == 3,
+        ),
+    ];
+    for (only, holds) in cases {
+        let search = sent[5].search_only(1000, only);
+        let found = ask(&client, &mut cutter, (&message(b"notes", &[search]), false), 1);
+        let (_, status, mut hits) = found[0].clone();
+        let mut expected: Vec<Vec<u8>> =
+            (0..60).filter(|at| holds(*at)).map(|at| ids[at].clone()).collect();
+        hits.sort();
+        expected.sort();
+        assert_eq!((status, hits), (Status::Done, expected), "{only:?}");
+    }
+    running.stop();
+    assert!(running.join().errors.is_empty());
 }
 
 #[test]

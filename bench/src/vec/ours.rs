@@ -217,8 +217,8 @@ fn lists(data: &Data) -> Vec<Line> {
     let mut line = Line::new("lists, 1 + 4 bits");
     line.bytes = (live_bytes() - before) as f64 / data.base.len() as f64;
     line.added = data.base.len() as f64 / seconds;
-    let probes = [16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256];
-    let settings = probes.map(|probes| (probes, 40 + probes / 2));
+    let probes = [16, 24, 32, 40, 44, 46, 48, 52, 56, 64, 80, 96, 128, 192, 256];
+    let settings = probes.map(|probes| (probes, 24 + probes / 2));
     let name = |probes, candidates| format!("{probes} lists, {candidates} candidates");
     sweep(&line, data, &settings, name, |query, probes, candidates| {
         places(&index.search(&search(query, candidates, probes)).hits)

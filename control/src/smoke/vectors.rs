@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use pfs_dataplane::run::RuleResults;
-use pfs_vec::frame::{Cutter, Frame, MessageBuilder, Operation, Status, Vector, encode, outcomes};
+use pfs_vec::frame::{
+    Conditions, Cutter, Frame, MessageBuilder, Operation, Status, Vector, WordsOf, encode, outcomes,
+};
 use pfs_vec::{Collection, Element, Options, Query, Settings};
 
 use super::capture::Capture;
@@ -110,7 +112,13 @@ pub(super) fn load(out: &Path) -> Result<Capture, Failure> {
             encode(element, &vector, &mut bytes);
             let vector = Vector { element, dim: DIM, bytes: &bytes };
             let (most, recall, min_score) = (1, 0.95, f32::NEG_INFINITY);
-            let search = Operation::Search { vector, most, recall, min_score };
+            // Every other one may find what has its words alone: the record of this number.
+            let text = at.to_string();
+            let mut only = Conditions::default();
+            if at % (2 * ASKED) == 0 {
+                only.words = Some(WordsOf { text: &text, any: false, begins: false });
+            }
+            let search = Operation::Search { vector, most, recall, min_score, only };
             sender.message.push(&search).then_some(()).ok_or_else(bug)?;
         }
         // Some messages have several records, some are in parts.

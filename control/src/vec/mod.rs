@@ -64,7 +64,7 @@ pub(crate) fn vec(command: &VecCommand) -> Result<(), Failure> {
     }
 }
 
-/// Opens a collection beside others that only read it.
+/// Opens a collection as it is now, beside others that read it and one that writes it.
 fn open_to_read(dir: &Path) -> Result<Collection, Failure> {
     Ok(Collection::open_to_read(dir)?)
 }

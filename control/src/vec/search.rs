@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use pfs_vec::import::{Format, Vectors};
-use pfs_vec::{Answer, Collection, Only, Query, Words};
+use pfs_vec::{Answer, Collection, Effort, Only, Query, Words};
 use serde::Serialize;
 
 use super::args::SearchArgs;
@@ -44,6 +44,9 @@ struct Told {
     /// Number of the query, from 0 on.
     query: u64,
     hits: Vec<Hit>,
+    /// Share of the exact answer that the hits are expected to be, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<f32>,
     levels: Vec<Level>,
     /// Damaged segments whose hits are missing.
     refused: Vec<String>,
@@ -70,8 +73,15 @@ pub(super) fn search(args: &SearchArgs) -> Result<(), Failure> {
     if args.min_score.is_nan() {
         return Err(Failure::usage("--min-score is no number"));
     }
-    let mut search = Search { args, only, asked: 0, damaged: false };
+    let mut search = Search { args, only, asked: 0, damaged: false, least: 1.0 };
     search.run()?;
+    if search.least < 1.0 {
+        tracing::warn!(
+            "answers are expected to have {:.3} of the exact ones, less than was asked for; \
+             --recall exact compares every vector",
+            search.least
+        );
+    }
     if search.damaged {
         let dir = args.dir.display();
         return Err(Failure::failed(format!(
@@ -99,6 +109,8 @@ struct Search<'a> {
     /// Queries answered.
     asked: u64,
     damaged: bool,
+    /// Least share that an answer is expected to have where it is less than was asked for.
+    least: f32,
 }
 
 impl Search<'_> {
@@ -156,6 +168,11 @@ impl Search<'_> {
         answer.hits.retain(|hit| Some(&hit.id[..]) != but);
         answer.hits.truncate(top_k);
         self.damaged |= !answer.refused.is_empty();
+        if let Effort::Recall(wanted) = self.args.recall
+            && let Some(expected) = answer.expected.filter(|share| *share < wanted)
+        {
+            self.least = self.least.min(expected);
+        }
         super::line(&told(self.asked, answer))?;
         self.asked += 1;
         Ok(())
@@ -177,6 +194,7 @@ fn told(query: u64, answer: Answer) -> Told {
     Told {
         query,
         hits: hits.collect(),
+        expected: answer.expected,
         levels: levels.collect(),
         refused: answer.refused.iter().map(ToString::to_string).collect(),
     }

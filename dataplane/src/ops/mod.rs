@@ -17,6 +17,7 @@
 
 pub mod cst;
 pub mod flows;
+mod held;
 pub mod ids;
 pub mod kv;
 mod load;

@@ -229,6 +229,29 @@ fn one_writes_and_others_read() {
 }
 
 #[test]
+fn who_reads_follows_merges_of_another_handle() {
+    let (folder, cases) = (tempfile::tempdir().unwrap(), cases());
+    let store = Store::open(folder.path(), small()).unwrap();
+    let put_all = |cases: &[Case]| {
+        for case in cases {
+            put(&store, case, Keep::Nothing);
+            store.flush().unwrap();
+        }
+    };
+    put_all(&cases);
+    let reader = Store::open(folder.path(), Config { access: Access::Read, ..small() }).unwrap();
+    assert_eq!(reader.len(), cases.len());
+    store.remove(&cases[0].name).unwrap();
+    put_all(&cases[1..]);
+    for case in &cases[1..] {
+        same(&reader.get(&case.name).unwrap().unwrap(), &case.hot, &case.name);
+    }
+    // Its segment is gone, and what is there now removes it.
+    assert!(reader.get(&cases[0].name).unwrap().is_none());
+    assert_eq!(reader.names(), store.names());
+}
+
+#[test]
 fn sources_are_what_they_were_or_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.json");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pfs_vec::{
     Collection, Direction, Effort, Maintenance, Metric, Only, Options, Put, Query, Raw, Settings,
-    StoreError, Words, kinds,
+    StoreError, Upkept, Words, kinds,
 };
 
 /// A pseudo-random vector.
@@ -310,8 +310,6 @@ fn readers_share_a_collection_and_change_nothing() {
     assert!(matches!(nothing, Err(StoreError::Missing(_))));
     let settings = Settings { memory_rows: 64, ..Settings::new(16) };
     let writer = Collection::create(folder.path(), &settings, Options::default()).expect("makes");
-    let busy = Collection::open_to_read(folder.path());
-    assert!(matches!(busy, Err(StoreError::Locked { pid, .. }) if pid == std::process::id()));
     fill(&writer, 0..100);
     writer.checkpoint().expect("makes segments");
     fill(&writer, 100..150);
@@ -347,12 +345,111 @@ fn readers_share_a_collection_and_change_nothing() {
             assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
         }
     }
-    let writer = Collection::open(folder.path(), Options::default());
-    assert!(matches!(writer, Err(StoreError::Locked { pid: 0, .. })), "{writer:?}");
     assert!(listing() == before, "readers changed something; {left} was open");
     drop(readers);
     let writer = Collection::open(folder.path(), Options::default()).expect("opens");
     assert_eq!(ids(&writer, &Query::new(&vector, 5)), expected);
+}
+
+#[test]
+fn readers_beside_a_writer_see_the_moment_of_their_opening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { memory_rows: 64, fanout: 2, ..Settings::new(16) };
+    let writer = Collection::create(folder.path(), &settings, Options::default()).expect("makes");
+    fill(&writer, 0..100);
+    let reader = Collection::open_to_read(folder.path()).expect("opens beside the writer");
+    let second = Collection::open(folder.path(), Options::default());
+    assert!(matches!(second, Err(StoreError::Locked { pid, .. }) if pid == std::process::id()));
+    // What a transaction has not committed is nobody's, and what comes later is not in there.
+    let mut open = writer.begin().expect("begins");
+    let mut batch = writer.batch();
+    batch.put(&Put::new(b"open", &noise(9, 16))).expect("is one");
+    open.add(&mut batch).expect("writes");
+    let during = Collection::open_to_read(folder.path()).expect("opens");
+    assert!(during.get(b"open").expect("reads").is_none());
+    open.commit().expect("commits");
+    let vectors: Vec<Vec<f32>> = (0..10).map(|at| noise(at * 11, 16)).collect();
+    let found = |reader: &Collection| -> Vec<Vec<String>> {
+        vectors.iter().map(|vector| ids(reader, &Query::new(vector, 5))).collect()
+    };
+    let before = found(&reader);
+    batch.clear();
+    (0..50_u64).for_each(|n| batch.delete(format!("id-{n}").as_bytes()).expect("is an id"));
+    writer.write(&mut batch).expect("writes");
+    fill(&writer, 100..200);
+    // The files that the reader has mapped are no longer named, and gone.
+    writer.checkpoint().expect("makes segments");
+    writer.compact().expect("merges");
+    assert_eq!((reader.len(), found(&reader)), (100, before));
+    assert!(reader.get(b"id-3").expect("reads").is_some() && reader.verify().damaged.is_empty());
+    let later = Collection::open_to_read(folder.path()).expect("opens");
+    assert_eq!((later.len(), found(&later)), (151, found(&writer)));
+    assert!(later.get(b"open").expect("reads").is_some());
+}
+
+#[test]
+fn readers_open_while_files_are_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { memory_rows: 32, fanout: 2, ..Settings::new(8) };
+    let options = Options { fsync: pfs_vec::wal::Fsync::Never, ..Options::default() };
+    let writer = Collection::create(folder.path(), &settings, options).expect("makes");
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            let (mut opened, mut least) = (0, 0);
+            while !is_done.load(Ordering::Relaxed) || opened == 0 {
+                let reader = Collection::open_to_read(folder.path()).expect("opens");
+                // Batches of ten are whole, and none is lost that was there before.
+                assert!(
+                    reader.len().is_multiple_of(10) && reader.len() >= least,
+                    "{}",
+                    reader.len()
+                );
+                (opened, least) = (opened + 1, reader.len());
+                for at in (0..reader.len()).step_by(17) {
+                    let record = reader.get(format!("id-{at}").as_bytes()).expect("reads");
+                    assert!(record.is_some(), "{at} of {}", reader.len());
+                }
+            }
+            opened
+        });
+        for at in 0..200 {
+            fill(&writer, 10 * at..10 * at + 10);
+            while writer.maintain().expect("is kept in order") != Upkept::Nothing {}
+        }
+        is_done.store(true, Ordering::Relaxed);
+        assert!(opening.join().expect("holds") > 0);
+    });
+}
+
+#[test]
+fn answers_say_which_share_of_the_exact_one_they_are_expected_to_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let collection = create(folder.path(), &Settings { fanout: 64, ..Settings::new(24) });
+    let query = noise(77, 24);
+    let expected = |effort: Effort| {
+        let query = Query { effort, ..Query::new(&query, 10) };
+        collection.search(&query).expect("searches").expected
+    };
+    fill(&collection, 0..6000);
+    assert_eq!(expected(Effort::Recall(0.95)), None, "memory is not measured");
+    collection.checkpoint().expect("makes a segment");
+    for level in 0..3 {
+        if level > 0 {
+            collection.compact_into(level).expect("compacts");
+        }
+        let mut before = 0.0;
+        for wanted in [0.5, 0.9, 0.95, 0.99] {
+            let share = expected(Effort::Recall(wanted)).expect("was measured");
+            assert!(share >= wanted && share >= before && share <= 1.0, "{level}: {share}");
+            before = share;
+        }
+        assert_eq!(expected(Effort::Exact), Some(1.0));
+        assert_eq!(expected(Effort::Probes { probes: 2, candidates: 20 }), None);
+    }
+    // Of what is in memory nothing is expected, so that it counts neither way.
+    fill(&collection, 6000..6200);
+    assert!(expected(Effort::Recall(0.95)).is_some_and(|share| share >= 0.95));
 }
 
 #[test]

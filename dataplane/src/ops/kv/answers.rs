@@ -1,19 +1,15 @@
 //! Answers on their way back: what the store said, written into replies, and held while writes wait
 //! for the disk.
 
-use std::collections::VecDeque;
-
 use pfs_kv::frame::{Frame, ReplyBuilder};
 use pfs_kv::{Replies, Reply, SharedStore, StoreShard, Ticket};
 
 use super::forms::{Ask, Form, Outcome};
 
 use crate::counters::KvCounters;
+use crate::ops::held::{Held, HeldReplies};
 use crate::pcpu::EngineSpan;
 use crate::transmitters::replies::{ReplySink, Route};
-
-/// Bytes of replies that may wait for the disk.
-const HELD_BYTES: usize = 16 << 20;
 
 /// One worker's answers.
 #[derive(Debug)]
@@ -30,15 +26,7 @@ pub(super) struct Answers {
     places: Vec<Vec<usize>>,
     /// Writes of the batch in hand that may not be acknowledged yet.
     tickets: Vec<(usize, Ticket)>,
-    held: VecDeque<Held>,
-    held_bytes: usize,
-}
-
-/// Replies that wait for writes to be durable.
-#[derive(Debug)]
-struct Held {
-    tickets: Vec<(usize, Ticket)>,
-    replies: Vec<(Route, Vec<u8>)>,
+    held: HeldReplies<(usize, Ticket)>,
 }
 
 /// The messages of a batch, as far as their senders are answered.
@@ -61,8 +49,7 @@ impl Answers {
             values: Vec::new(),
             places: (0..shards).map(|_| Vec::new()).collect(),
             tickets: Vec::new(),
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: HeldReplies::new(),
         }
     }
 
@@ -110,7 +97,7 @@ impl Answers {
 
     /// Writes the answers to `asks` and sends those that may go.
     pub(super) fn write(&mut self, asks: &[Ask], asked: &Asked<'_, '_>, counters: &mut KvCounters) {
-        let mut held = Held { tickets: Vec::new(), replies: Vec::new() };
+        let mut held = Held { writes: Vec::new(), replies: Vec::new() };
         for asks in asks.chunk_by(|one, next| one.message == next.message) {
             let Some(Ask { message, .. }) = asks.first() else { continue };
             let span = asked.spans.get(*message);
@@ -131,8 +118,8 @@ impl Answers {
             }
         }
         if !held.replies.is_empty() {
-            held.tickets.extend_from_slice(&self.tickets);
-            self.hold(held, counters);
+            held.writes.extend_from_slice(&self.tickets);
+            counters.replies_dropped += self.held.push(held);
         }
         self.sink.send();
     }
@@ -188,46 +175,17 @@ impl Answers {
         }
     }
 
-    fn hold(&mut self, held: Held, counters: &mut KvCounters) {
-        let bytes = held.bytes();
-        if self.held_bytes + bytes > HELD_BYTES {
-            counters.replies_dropped += held.replies.len() as u64;
-            return;
-        }
-        self.held_bytes += bytes;
-        self.held.push_back(held);
-    }
-
     /// Sends replies whose writes have become durable, in order.
     pub(super) fn release(&mut self, store: &SharedStore) {
-        while let Some(held) = self.held.front_mut() {
-            held.tickets.retain(|&(at, ticket)| {
-                store.shard(at).is_some_and(|shard| !shard.acknowledged(ticket))
-            });
-            if !held.tickets.is_empty() {
-                break;
-            }
-            for (route, reply) in &held.replies {
-                self.sink.push(route, reply);
-            }
-            self.held_bytes -= held.bytes();
-            self.held.pop_front();
-        }
-        self.sink.send();
+        let is_durable = |&(at, ticket): &(usize, Ticket)| {
+            store.shard(at).is_none_or(|shard| shard.acknowledged(ticket))
+        };
+        self.held.release(is_durable, &mut self.sink);
     }
 
     /// Forgets replies whose writes did not become durable; how many.
     pub(super) fn abandon(&mut self) -> u64 {
-        let left = self.held.drain(..).map(|held| held.replies.len() as u64).sum();
-        self.held_bytes = 0;
-        left
-    }
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        let each = |(_, reply): &(Route, Vec<u8>)| size_of::<Route>() + reply.len();
-        self.replies.iter().map(each).sum()
+        self.held.abandon()
     }
 }
 

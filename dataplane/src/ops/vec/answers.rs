@@ -1,11 +1,11 @@
 //! What became of the operations of a batch, and the replies that say so.
 
-use pfs_vec::Found;
+use pfs_vec::Answer;
 use pfs_vec::frame::{Asker, ReplyBuilder, Status};
 
 use super::collections::RunCollections;
-use super::held::{Held, HeldReplies};
 use crate::counters::VecCounters;
+use crate::ops::held::{Held, HeldReplies};
 use crate::transmitters::replies::{ReplySink, Route};
 
 /// One worker's answers.
@@ -15,7 +15,8 @@ pub(super) struct Answers {
     builder: ReplyBuilder,
     asked: Vec<Asked>,
     outcomes: Vec<Outcome>,
-    held: HeldReplies,
+    /// A write is a collection's place and a change's number.
+    held: HeldReplies<(usize, u64)>,
 }
 
 /// A message whose sender is answered, and where its outcomes begin.
@@ -33,19 +34,14 @@ struct Outcome {
     kind: u8,
     writes: bool,
     status: Status,
-    hits: Vec<Found>,
+    /// Of a search, what was found.
+    answer: Answer,
 }
 
 impl Answers {
     pub(super) fn new(sink: ReplySink) -> Self {
         let (asked, outcomes) = (Vec::new(), Vec::new());
-        Self {
-            sink,
-            builder: ReplyBuilder::default(),
-            asked,
-            outcomes,
-            held: HeldReplies::default(),
-        }
+        Self { sink, builder: ReplyBuilder::default(), asked, outcomes, held: HeldReplies::new() }
     }
 
     /// From here on outcomes are of a message that `asker` sent.
@@ -55,15 +51,22 @@ impl Answers {
 
     /// Notes that an operation of the message that was begun last is done, unless it is said otherwise; where.
     pub(super) fn note(&mut self, (index, kind): (u16, u8), writes: bool) -> usize {
-        let (status, hits) = (Status::Done, Vec::new());
-        self.outcomes.push(Outcome { index, kind, writes, status, hits });
+        let (status, answer) = (Status::Done, Answer::default());
+        self.outcomes.push(Outcome { index, kind, writes, status, answer });
         self.outcomes.len() - 1
     }
 
     /// Says otherwise of an outcome.
-    pub(super) fn set(&mut self, at: usize, status: Status, hits: Vec<Found>) {
+    pub(super) fn set(&mut self, at: usize, status: Status) {
         if let Some(outcome) = self.outcomes.get_mut(at) {
-            (outcome.status, outcome.hits) = (status, hits);
+            outcome.status = status;
+        }
+    }
+
+    /// Says what a search has found.
+    pub(super) fn found(&mut self, at: usize, answer: Answer) {
+        if let Some(outcome) = self.outcomes.get_mut(at) {
+            outcome.answer = answer;
         }
     }
 
@@ -85,7 +88,9 @@ impl Answers {
                 }
             };
             for outcome in outcomes {
-                outcome.hits.iter().for_each(|hit| builder.hit(hit.score, &hit.id));
+                builder.expect(outcome.answer.expected);
+                let hits = outcome.answer.hits.iter();
+                hits.for_each(|hit| builder.hit(hit.score, &hit.id));
                 let of = (outcome.index, outcome.kind);
                 let cut = builder.push(&one.asker, of, outcome.status, &mut emit);
                 counters.too_large += u64::from(cut);
@@ -102,7 +107,8 @@ impl Answers {
 
     /// Sends replies whose writes have become durable.
     pub(super) fn release(&mut self, collections: &RunCollections) {
-        self.held.release(collections, &mut self.sink);
+        let is_durable = |&(at, lsn): &(usize, u64)| collections.at(at).durable() >= lsn;
+        self.held.release(is_durable, &mut self.sink);
     }
 
     /// Forgets replies whose writes did not become durable; how many.

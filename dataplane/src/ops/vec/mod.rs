@@ -2,7 +2,6 @@
 
 mod answers;
 mod collections;
-mod held;
 mod spec;
 mod trial;
 mod work;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use pfs_vec::frame::{Asker, Message, Operation, Status};
-use pfs_vec::{BadVector, Batch, Effort, Put, Query, StoreError};
+use pfs_vec::{BadVector, Batch, Effort, Only, Put, Query, StoreError};
 
 use super::answers::Answers;
 use super::collections::RunCollections;
@@ -133,23 +133,29 @@ impl Work {
     fn refuse(&mut self, outcome: Option<usize>, status: Status, is_write: bool) {
         self.results[1] += u64::from(is_write);
         if let (Some(answers), Some(at)) = (&mut self.answers, outcome) {
-            answers.set(at, status, Vec::new());
+            answers.set(at, status);
         }
     }
 
     fn search(&mut self, at: usize, operation: &Operation<'_>, outcome: Option<usize>) {
-        let Operation::Search { vector, most, recall, min_score } = *operation else { return };
+        let Operation::Search { vector, most, recall, min_score, only } = *operation else {
+            return;
+        };
         // What came before is found.
         self.flush(at);
         let Some(outcome) = outcome else { return };
         vector.read_into(&mut self.vector);
         let effort = if recall < 1.0 { Effort::Recall(recall) } else { Effort::Exact };
-        let query = Query { min_score, effort, ..Query::new(&self.vector, most.into()) };
+        let ids: Option<Vec<&[u8]>> = only.ids.map(|ids| ids.iter().collect());
+        let words = only.words.map(|words| words.words());
+        let time = only.time.map(|(from, until)| from..=until);
+        let only = Only { ids: ids.as_deref(), time, words: words.as_ref() };
+        let query = Query { min_score, effort, only, ..Query::new(&self.vector, most.into()) };
         match self.collections.at(at).search(&query) {
             Ok(answer) => {
                 self.counters.damaged += u64::from(!answer.refused.is_empty());
                 if let Some(answers) = &mut self.answers {
-                    answers.set(outcome, Status::Done, answer.hits);
+                    answers.found(outcome, answer);
                 }
             }
             Err(error) => {
@@ -191,7 +197,7 @@ impl Work {
                 let status = if missing { Status::NotFound } else { Status::Failed };
                 for outcome in pending.outcomes.drain(..) {
                     if let Some(answers) = &mut self.answers {
-                        answers.set(outcome, status, Vec::new());
+                        answers.set(outcome, status);
                     }
                 }
             }

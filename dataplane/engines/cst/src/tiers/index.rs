@@ -96,6 +96,12 @@ impl Index {
         removed
     }
 
+    /// Takes the places of `other`.
+    pub(super) fn replace(&self, other: Self) {
+        self.names.store(other.names.into_inner(), Ordering::Relaxed);
+        *self.map.write() = other.map.into_inner();
+    }
+
     pub(super) fn names(&self) -> Vec<Box<str>> {
         let mut names: Vec<_> = self.map.read().keys().cloned().collect();
         names.sort_unstable();

@@ -115,14 +115,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (segment, file) = self.segments.open(range, path)?;
         let id = segment.id;
-        let gone = self.segments.put(segment, file);
+        self.segments.add(segment, file);
         for (number, (name, from)) in moved.iter().enumerate() {
             let to = Place::Frozen { segment: id, number: number as u32 };
             self.hot.rename(from.key(), to.key());
             self.index.move_to(name, from, to);
         }
-        for segment in gone {
-            self.segments.unmap(segment.id);
+        for segment in self.segments.retire(|other| range.replaces(other)) {
             std::fs::remove_file(&segment.path).map_err(StoreError::io("remove", &segment.path))?;
         }
         Ok(())

@@ -35,8 +35,9 @@
 //! After a flush, neighbouring small segments, and those most of whose trees were replaced, are merged;
 //! trees are copied as they lie.
 //!
-//! One process writes at a time (file `LOCK`, held by the kernel's lock on it); any number may read, and
-//! see the store as it was when they opened it, or what a merge has made of that.
+//! One process writes at a time (file `LOCK`, held by the kernel's lock on it); any number may read. They
+//! see the store as it was when they opened it, until they ask for a tree whose segment was merged away and
+//! is not mapped: then as it is by then.
 //!
 //! # Example
 //!
@@ -131,6 +132,8 @@ pub struct Store {
     segments: Segments,
     /// Held by who thaws a large tree.
     large: Mutex<()>,
+    /// Held by who lists the folder.
+    listing: Mutex<()>,
     writing: Option<Writing>,
     find: Finder,
 }
@@ -205,6 +208,8 @@ impl Store {
             let Some(place) = self.index.get(name) else { return Ok(None) };
             match take(place) {
                 Ok(taken) => return Ok(Some(taken)),
+                // Another process has merged it.
+                Err(Thawing::Moved) if self.writing.is_none() => drop(self.catch_up()?),
                 Err(Thawing::Moved) => {}
                 Err(Thawing::Failed(error)) => return Err(error),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +16,9 @@ use super::source::{FOLDER, Kept, Note, file_name};
 use super::write::Writing;
 use super::{Access, Config, Finder, LOCK, Store};
 use crate::languages::{Grammar, Registry};
+
+/// How often a store is listed again when segments are gone before they are opened.
+const TRIES: usize = 16;
 
 impl Store {
     /// Opens the store in `folder`, with the grammars of this build.
@@ -53,15 +56,12 @@ impl Store {
             hot: Hot::new(config.budget / 8 * 5),
             segments,
             large: Mutex::new(()),
+            listing: Mutex::new(()),
             writing: None,
             find,
         };
-        let listing = Listing::of(folder)?;
-        let mut next = 0;
-        for (range, path) in &listing.segments {
-            store.load(*range, path.clone())?;
-            next = next.max(range.last + 1);
-        }
+        let listing = store.catch_up()?;
+        let next = listing.segments.iter().map(|(range, _)| range.last + 1).max().unwrap_or(0);
         if let Some(lock) = lock {
             for path in &listing.left {
                 std::fs::remove_file(path).map_err(StoreError::io("remove", path))?;
@@ -72,17 +72,51 @@ impl Store {
         Ok(store)
     }
 
-    /// Takes a segment into the index.
-    fn load(&self, range: super::segments::Range, path: PathBuf) -> Result<(), StoreError> {
-        let (segment, file) = self.segments.open(range, path)?;
-        for name in read_removed(file.note()).unwrap_or_default() {
-            self.forget(self.index.remove(name));
+    /// Takes the store as it is on disk now. Where another process writes to it, segments come and go.
+    pub(super) fn catch_up(&self) -> Result<Listing, StoreError> {
+        let _alone = self.listing.lock();
+        let mut tries = 0..TRIES;
+        loop {
+            let listing = Listing::of(&self.folder)?;
+            tries.next();
+            match self.load(&listing) {
+                Ok(()) => return Ok(listing),
+                // Merged since it was listed.
+                Err(_) if !tries.is_empty() && listing.has_gone() => {}
+                Err(error) => return Err(error),
+            }
         }
-        for (number, name) in file.names().enumerate() {
-            let place = Place::Frozen { segment: segment.id, number: number as u32 };
-            self.forget(self.index.put(name, place));
+    }
+
+    /// Makes the index of all segments in `listing`, and forgets all others.
+    fn load(&self, listing: &Listing) -> Result<(), StoreError> {
+        let index = Index::default();
+        for (range, path) in &listing.segments {
+            let known = self.segments.of_range(*range);
+            let known = known.and_then(|it| {
+                it.dead.store(0, Ordering::Relaxed);
+                Some((it.id, self.segments.file(it.id).ok()??))
+            });
+            let (id, file) = match known {
+                Some(known) => known,
+                None => {
+                    let (segment, file) = self.segments.open(*range, path.clone())?;
+                    let id = segment.id;
+                    self.segments.add(segment, Arc::clone(&file));
+                    (id, file)
+                }
+            };
+            for name in read_removed(file.note()).unwrap_or_default() {
+                self.forget(index.remove(name));
+            }
+            for (number, name) in file.names().enumerate() {
+                let place = Place::Frozen { segment: id, number: number as u32 };
+                self.forget(index.put(name, place));
+            }
         }
-        self.segments.put(segment, file);
+        self.index.replace(index);
+        let listed = |range| listing.segments.iter().any(|(other, _)| *other == range);
+        self.segments.retire(|range| !listed(range));
         Ok(())
     }
 

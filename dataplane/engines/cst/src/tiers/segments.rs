@@ -41,7 +41,7 @@ impl Range {
     }
 
     /// Whether `other` is of no more use beside this.
-    fn replaces(self, other: Self) -> bool {
+    pub(super) fn replaces(self, other: Self) -> bool {
         let within = self.first <= other.first && other.last <= self.last;
         within && (self.first, self.last) != (other.first, other.last)
             || (self.first, self.last) == (other.first, other.last)
@@ -95,6 +95,11 @@ impl Listing {
         listing.segments = used;
         listing.segments.sort();
         Ok(listing)
+    }
+
+    /// Whether a segment is not there any more.
+    pub(super) fn has_gone(&self) -> bool {
+        self.segments.iter().any(|(_, path)| !path.exists())
     }
 }
 
@@ -154,7 +159,7 @@ impl Segments {
         self.list.read().iter().find(|segment| segment.id == id).map(Arc::clone)
     }
 
-    /// Opens the file at `path` as a segment, which [`Segments::put`] makes one of the store's.
+    /// Opens the file at `path` as a segment, which [`Segments::add`] makes one of the store's.
     pub(super) fn open(
         &self,
         range: Range,
@@ -178,22 +183,30 @@ impl Segments {
         Ok((segment, Arc::new(file)))
     }
 
-    /// Puts a segment into the place of those that it replaces; gives these.
-    pub(super) fn put(&self, segment: Segment, file: Arc<ColdFile>) -> Vec<Arc<Segment>> {
-        let mut list = self.list.write();
+    /// Adds a segment. Those that it replaces stay until [`Segments::retire`], so that whoever still
+    /// looks for a tree there finds it.
+    pub(super) fn add(&self, segment: Segment, file: Arc<ColdFile>) {
         let (id, range) = (segment.id, segment.range);
-        let (gone, mut kept): (Vec<_>, Vec<_>) =
-            list.drain(..).partition(|other| range.replaces(other.range));
-        let at = kept.partition_point(|other: &Arc<Segment>| other.range < range);
-        kept.insert(at, Arc::new(segment));
-        *list = kept;
+        let mut list = self.list.write();
+        let at = list.partition_point(|other| other.range < range);
+        list.insert(at, Arc::new(segment));
         drop(list);
         self.mapped.lock().put(id, file, self.most);
+    }
+
+    /// Drops the segments that `is_gone` says are; gives them.
+    pub(super) fn retire(&self, is_gone: impl Fn(Range) -> bool) -> Vec<Arc<Segment>> {
+        let gone: Vec<_> = self.list.write().extract_if(.., |it| is_gone(it.range)).collect();
+        gone.iter().for_each(|segment| self.unmap(segment.id));
         gone
     }
 
-    /// Drops segments that were replaced.
-    pub(super) fn unmap(&self, id: u32) {
+    /// The segment of `range`, if it is there.
+    pub(super) fn of_range(&self, range: Range) -> Option<Arc<Segment>> {
+        self.list.read().iter().find(|segment| segment.range == range).map(Arc::clone)
+    }
+
+    fn unmap(&self, id: u32) {
         let mut mapped = self.mapped.lock();
         if let Some(at) = mapped.files.iter().position(|(other, _)| *other == id) {
             let (_, file) = mapped.files.remove(at);

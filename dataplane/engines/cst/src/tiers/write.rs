@@ -211,7 +211,7 @@ impl Store {
         batch.next += 1;
         let (segment, file) = self.segments.open(range, path)?;
         let id = segment.id;
-        self.segments.put(segment, file);
+        self.segments.add(segment, file);
         let trees = std::mem::take(&mut batch.trees);
         for (number, (name, waiting)) in trees.into_iter().enumerate() {
             let place = Place::Frozen { segment: id, number: number as u32 };

@@ -48,14 +48,17 @@ pub enum StoreError {
     /// A part of the collection is damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// Another process has the collection, or reads it.
-    #[error("{path} is in use by {}; a collection has one writer or several readers: let that end first", holder(*.pid))]
+    /// Another process writes the collection.
+    #[error("{path} is written by {}; a collection has one writer: let that end first", holder(*.pid))]
     Locked {
         /// The collection's folder.
         path: PathBuf,
-        /// Who writes it; 0 when others read it, or it is not known who.
+        /// Who writes it; 0 when it is not known who.
         pid: u32,
     },
+    /// A reader could not see one moment of the collection: who writes it replaced files all the time.
+    #[error("{0} changed each time it was opened to be read; try again")]
+    Restless(PathBuf),
     /// The collection was opened to be read.
     #[error("{0} is open to be read, by any number of processes; open it to write")]
     ReadOnly(PathBuf),
@@ -128,7 +131,7 @@ pub enum StoreError {
 
 fn holder(pid: u32) -> String {
     match pid {
-        0 => "others, who read it".to_owned(),
+        0 => "another process".to_owned(),
         pid => format!("process {pid}"),
     }
 }

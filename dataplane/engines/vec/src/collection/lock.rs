@@ -1,13 +1,13 @@
-//! One process at a time has a collection, or several read it.
+//! One process at a time writes a collection.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use super::error::{IoContext, StoreError};
 
-/// A collection's folder that no other process has, or none that writes; it is free again when this is dropped, or its
-/// process ends however it does.
+/// A collection's folder that no other process writes; it is free again when this is dropped, or its
+/// process ends however it does. Who reads does not ask.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
@@ -32,33 +32,11 @@ impl Lock {
             Err(error) => Err(refused(error, &mut file, folder)),
         }
     }
-
-    /// Takes `folder` together with others that read it.
-    ///
-    /// # Errors
-    /// [`StoreError::Locked`] with the process that writes it.
-    pub(crate) fn share(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("lock");
-        let mut file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(StoreError::Missing(folder.into()));
-            }
-            opened => opened.doing("opening", &path)?,
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Self { file }),
-            Err(error) => Err(refused(error, &mut file, folder)),
-        }
-    }
 }
 
-/// Says who has `folder`: the writer that the file of its lock names, unless others read it.
+/// Says who has `folder`.
 fn refused(error: TryLockError, file: &mut File, folder: &Path) -> StoreError {
     match error {
-        TryLockError::WouldBlock if file.try_lock_shared().is_ok() => {
-            let _ = file.unlock();
-            StoreError::Locked { path: folder.into(), pid: 0 }
-        }
         TryLockError::WouldBlock => {
             let mut text = String::new();
             let read = file.read_to_string(&mut text);

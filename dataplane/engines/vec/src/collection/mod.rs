@@ -61,7 +61,7 @@ pub struct Collection {
     /// Taken last, and for a short time.
     state: RwLock<State>,
     read_only: bool,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl Collection {

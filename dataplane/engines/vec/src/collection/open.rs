@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use super::Collection;
 use super::error::{Damage, IoContext, StoreError};
@@ -19,6 +20,11 @@ use crate::part::memory::Memory;
 use crate::record::change;
 use crate::segment::{Segment, marks};
 use crate::wal::{Frame, Recovered, Wal, WalError};
+
+/// How often a reader tries to see one moment of a collection that another process writes.
+const READ_ATTEMPTS: u32 = 20;
+/// What it waits before the second time; as much longer each time after.
+const READ_PAUSE: Duration = Duration::from_millis(1);
 
 impl Collection {
     /// Makes a collection in `folder`, which is made where missing, and opens it.
@@ -72,23 +78,39 @@ impl Collection {
         Self::open_locked(folder, options, lock)
     }
 
-    /// Opens the collection in `folder` to be read, beside any number of others that read it, and
-    /// changes nothing there. Writing, syncing, checkpoints and compactions are refused.
+    /// Opens the collection in `folder` to be read, beside any number of others that read it and
+    /// one that writes it, and changes nothing there. What is seen is what was there at the opening,
+    /// however long it stays open; of what a writer adds, nothing. Writing, syncing, checkpoints and
+    /// compactions are refused.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As [`Self::open`], but for [`StoreError::Locked`]; [`StoreError::Restless`] when the writer
+    /// replaced files faster than they could be opened, again and again.
     pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
-        if !manifest::path(folder).exists() {
-            return Err(StoreError::Missing(folder.to_owned()));
+        let manifest_of = || std::fs::read(manifest::path(folder)).ok();
+        for attempt in 0..READ_ATTEMPTS {
+            std::thread::sleep(READ_PAUSE * attempt);
+            let before = manifest_of();
+            let opened = Self::read_once(folder);
+            // Files go only when a manifest no longer names them. The last write, under way while
+            // it was read, may have looked damaged: that passes.
+            let is_same = before == manifest_of();
+            let passes = matches!(opened, Err(StoreError::Wal(_))) && attempt + 1 < READ_ATTEMPTS;
+            if is_same && !passes {
+                return opened;
+            }
         }
-        let lock = Lock::share(folder)?;
+        Err(StoreError::Restless(folder.to_owned()))
+    }
+
+    fn read_once(folder: &Path) -> Result<Self, StoreError> {
         let (manifest, shape) = load_manifest(folder)?;
         let log = folder.join("log");
         let from = manifest.log_from;
         let opened =
             Opened::replay(folder, &shape, &manifest, |apply| Wal::read(&log, from, apply))?;
         let upkeep = Upkeep { manifest };
-        Ok(opened.finish(folder, shape, (Options::default(), true), upkeep, lock))
+        Ok(opened.finish(folder, shape, (Options::default(), true), upkeep, None))
     }
 
     fn open_locked(folder: &Path, options: Options, lock: Lock) -> Result<Self, StoreError> {
@@ -107,7 +129,7 @@ impl Collection {
             opened.wal.append(frames::ROLLBACK, &id.to_le_bytes())?;
         }
         opened.wal.commit()?;
-        Ok(opened.finish(folder, shape, (options, false), upkeep, lock))
+        Ok(opened.finish(folder, shape, (options, false), upkeep, Some(lock)))
     }
 }
 
@@ -159,7 +181,7 @@ impl Opened {
         shape: Arc<Shape>,
         (options, read_only): (Options, bool),
         upkeep: Upkeep,
-        lock: Lock,
+        lock: Option<Lock>,
     ) -> Collection {
         let Self { state, wal, time, .. } = self;
         Collection {

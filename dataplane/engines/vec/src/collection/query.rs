@@ -107,6 +107,12 @@ pub struct LevelRead {
 pub struct Answer {
     /// Hits, best first; among equals by id.
     pub hits: Vec<Found>,
+    /// Share of the exact answer that this is expected to be: the mean of what was measured when
+    /// each segment was built, for the effort that was made, weighted by rows; 1 for rows that were
+    /// all compared. Below a recall that was asked for where no effort of a segment's found as much.
+    /// `None` when nothing was measured: of memory, of segments without vectors or with few rows,
+    /// and of an effort that was given by hand. Measured without conditions on records.
+    pub expected: Option<f32>,
     /// What was read, lowest level first.
     pub levels: Vec<LevelRead>,
     /// Segments that were left out because they are damaged: hits of theirs are missing.

@@ -89,12 +89,14 @@ impl Collection {
 #[derive(Default)]
 pub(super) struct Gathered {
     answer: Answer,
+    /// Rows of parts that something is expected of, and the sum of their shares.
+    measured: (f64, f64),
 }
 
 impl Gathered {
     /// Nothing, and hits of `broken` segments are missing.
     pub(super) fn refusing(broken: &[Damage]) -> Self {
-        Self { answer: Answer { refused: broken.to_vec(), ..Answer::default() } }
+        Self { answer: Answer { refused: broken.to_vec(), ..Answer::default() }, ..Self::default() }
     }
 
     fn search(&mut self, collection: &Collection, part: &dyn Part, probe: &Probe<'_>) {
@@ -120,6 +122,10 @@ impl Gathered {
     }
 
     fn count(&mut self, part: &dyn Part, hits: &Hits) {
+        if let Some(expected) = hits.expected {
+            self.measured.0 += f64::from(part.rows());
+            self.measured.1 += f64::from(part.rows()) * f64::from(expected);
+        }
         let levels = &mut self.answer.levels;
         let level = part.level();
         let at = levels.iter().position(|read| read.level == level).unwrap_or_else(|| {
@@ -138,6 +144,8 @@ impl Gathered {
         hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
         hits.truncate(k);
         self.answer.levels.sort_unstable_by_key(|read| read.level);
+        let (rows, shares) = self.measured;
+        self.answer.expected = (rows > 0.0).then_some((shares / rows) as f32);
         self.answer
     }
 }

@@ -78,7 +78,7 @@ impl Together<'_> {
         let best = self.best(part);
         for (at, gathered) in self.gathered.iter_mut().enumerate() {
             let found = best.as_ref().map_err(Damage::clone).and_then(|best| {
-                let hits = Hits::of(&best[at], 0, part.rows().into());
+                let hits = Hits::exact(&best[at], part.rows().into());
                 gathered.take(part, &hits)
             });
             if let Err(damage) = found {

@@ -49,7 +49,7 @@ impl MessageBuilder {
     }
 
     /// Adds an operation; `false`, and nothing added, when the message would be longer than
-    /// [`MESSAGE_MAX`], an id than 65,535 bytes, or the message has 65,535 operations.
+    /// [`MESSAGE_MAX`], an id or the text of words than 65,535 bytes, or the message has 65,535 operations.
     #[must_use]
     pub fn push(&mut self, operation: &Operation<'_>) -> bool {
         let begin = self.bytes.len();
@@ -96,11 +96,13 @@ impl MessageBuilder {
                 self.add(source);
                 self.add(target);
             }
-            Operation::Search { ref vector, most, recall, min_score } => {
+            Operation::Search { ref vector, most, recall, min_score, only } => {
                 self.head(kind, vector.element_byte(), most);
-                self.dimension(vector);
+                self.add(&vector.dim.to_le_bytes());
+                self.add(&only.bits().to_le_bytes());
                 self.add(&recall.to_le_bytes());
                 self.add(&min_score.to_le_bytes());
+                only.write(&mut self.bytes)?;
                 self.add(vector.bytes);
             }
         }

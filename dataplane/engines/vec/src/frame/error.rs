@@ -54,7 +54,8 @@ pub enum FrameError {
     /// A text is no UTF-8.
     #[error("a text is no UTF-8")]
     Text,
-    /// A number that must be finite is not, a recall is not from 0 to 1, or a least score is no number.
+    /// A number that must be finite is not, a recall is not from 0 to 1, a least score is no number, or a time
+    /// ends before it begins.
     #[error("a number is out of its range")]
     Number,
     /// A search asks for no hit or for too many.

@@ -55,6 +55,11 @@ fn write_again(bytes: &[u8]) {
             sent.read_into(&mut vector);
             assert_eq!(vector.len(), usize::from(sent.dim));
         }
+        if let super::Operation::Search { only, .. } = operation {
+            let ids = only.ids.map_or(0, |ids| ids.iter().count());
+            assert_eq!(ids, only.ids.map_or(0, |ids| ids.count.into()));
+            drop(only.words.map(|words| words.words()));
+        }
     }
     if builder.count() == u16::MAX {
         return;
@@ -81,6 +86,7 @@ fn write_again(bytes: &[u8]) {
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     use super::{Asker, Operation, ReplyBuilder, Status, Vector, encode};
+    use super::{Conditions, Ids, WordsOf, encode_ids};
     use crate::element::Element;
 
     let mut seeds = Vec::new();
@@ -99,13 +105,22 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let put = Operation::Put { id: b"id", vector, text, metadata, time, strength, confidence };
         let ids: (&[u8], &[u8]) = (b"id", b"other");
         let (most_hits, min_score) = (5, f32::NEG_INFINITY);
+        let mut list = Vec::new();
+        let count = encode_ids([&b"id"[..], b"other"], &mut list).expect("are ids");
+        let all = Conditions::default();
+        let only = Conditions {
+            ids: Some(Ids { count, bytes: &list }),
+            time: Some((1, 9)),
+            words: Some(WordsOf { text: "words", any: most > 150, begins: most > 1000 }),
+        };
         for operation in [
             put,
             Operation::Delete { id: b"other" },
             Operation::Touch { id: b"id" },
             Operation::Associate { ids, kind: 1, weight: 1.0, confidence },
             Operation::Dissociate { ids, kind: 1 },
-            Operation::Search { vector, most: most_hits, recall: 0.9, min_score },
+            Operation::Search { vector, most: most_hits, recall: 0.9, min_score, only: all },
+            Operation::Search { vector, most: most_hits, recall: 1.0, min_score, only },
         ] {
             assert!(builder.push(&operation), "fits");
         }

@@ -1,6 +1,7 @@
 //! Messages: operations on one collection.
 
 use super::bytes::Bytes;
+use super::conditions::Conditions;
 use super::{ASSOCIATE, DELETE, DISSOCIATE, FrameError, HITS_MAX, NAME_MAX, PUT, SEARCH, TOUCH};
 use crate::element::Element;
 use crate::record::raw;
@@ -81,6 +82,8 @@ pub enum Operation<'a> {
         recall: f32,
         /// Hits score at least this; minus infinity for no bound.
         min_score: f32,
+        /// Which records may be hit.
+        only: Conditions<'a>,
     },
 }
 
@@ -203,14 +206,15 @@ fn search<'a>(body: &mut Bytes<'a>, element: u8, most: u16) -> Result<Operation<
         return Err(FrameError::Hits);
     }
     let dim = body.u16().ok_or(SHORT)?;
-    zero(body.u16().ok_or(SHORT)?)?;
+    let conditions = body.u16().ok_or(SHORT)?;
     let recall = body.f32().ok_or(SHORT)?;
     let min_score = body.f32().ok_or(SHORT)?;
     if !(0.0..=1.0).contains(&recall) || min_score.is_nan() {
         return Err(FrameError::Number);
     }
+    let only = Conditions::read(conditions, body)?;
     let vector = vector(body, element, dim)?;
-    Ok(Operation::Search { vector, most, recall, min_score })
+    Ok(Operation::Search { vector, most, recall, min_score, only })
 }
 
 fn zero(value: u16) -> Result<(), FrameError> {

@@ -31,17 +31,24 @@
 //! | 2 delete, 3 touch | zero (1), id length (2), id |
 //! | 4 associate | type (1), source length (2), target length (2), zeros (2), weight (4), confidence (4), source, target |
 //! | 5 dissociate | type (1), source length (2), target length (2), zeros (2), source, target |
-//! | 6 search | element (1), most hits (2; 1 to [`HITS_MAX`]), dimension (2), zeros (2), recall (4; 0 to 1, where 1 compares every vector), least score (4), vector |
+//! | 6 search | element (1), most hits (2; 1 to [`HITS_MAX`]), dimension (2), conditions (2), recall (4; 0 to 1, where 1 compares every vector), least score (4), what the conditions say, vector |
 //!
 //! A vector's element is 0 for f32, 1 for bf16, 2 for i8: 4, 2 or 1 bytes a component; i8 has one f32 before
 //! its bytes, which says what a byte counts.
+//!
+//! | bit | condition on the records that a search may find, in this order |
+//! |---|---|
+//! | 1 | has one of these ids: how many (2), then for each its length (2), id |
+//! | 2 | has a time in microseconds since 1970 from (8) until (8), both included |
+//! | 4 | has all words of a text: length (2), text. With bit 8 one of them, with bit 16 words that begin so |
 //!
 //! | bytes | outcome, in a reply |
 //! |---|---|
 //! | 1 | kind of the operation |
 //! | 1 | status: [`Status`] |
 //! | 2 | which operation of the message, from 0 |
-//! | 4 | bytes of hits, best first: for each its score (4), id length (2), id |
+//! | 4 | bytes of what follows |
+//! | … | of a search that was done: the share of the exact answer that its hits are expected to be (4; minus 1 where nothing was measured), then hits, best first: for each its score (4), id length (2), id |
 //!
 //! A reply is never in parts: outcomes that do not fit one frame come in several of the same sequence.
 //!
@@ -50,6 +57,7 @@
 mod assembly;
 mod build;
 mod bytes;
+mod conditions;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -61,6 +69,7 @@ mod tests;
 
 pub use assembly::{Assembly, AssemblyCounters, AssemblyLimits};
 pub use build::{Cutter, MessageBuilder, encode};
+pub use conditions::{Conditions, Ids, WordsOf, encode_ids};
 pub use error::FrameError;
 pub use message::{Message, Operation, Vector};
 pub use parse::Frame;

@@ -4,8 +4,13 @@ use super::build::{Head, write_frame};
 use super::bytes::Bytes;
 use super::{Frame, FrameError, HEADER, PUT, REPLY, SEARCH};
 
-/// Bytes of an outcome before its hits.
+/// Bytes of an outcome before what a search adds.
 const OUTCOME: usize = 8;
+/// Bytes of the share of the exact answer that hits are expected to be.
+const SHARE: usize = 4;
+
+/// The share of the exact answer where nothing was measured.
+const UNMEASURED: f32 = -1.0;
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub struct Outcome<'a> {
     pub index: u16,
     /// What became of it.
     pub status: Status,
+    /// Share of the exact answer that the hits of a search are expected to be; `None` where nothing was measured.
+    pub expected: Option<f32>,
     /// Hits of a search, best first.
     pub hits: Vec<ReplyHit<'a>>,
 }
@@ -80,13 +87,20 @@ pub fn outcomes<'a>(frame: &Frame<'a>) -> Result<Vec<Outcome<'a>>, FrameError> {
         if len > 0 && (kind != SEARCH || status != Status::Done) {
             return Err(FrameError::Outcome);
         }
-        let mut hits = Vec::new();
+        let (mut hits, mut expected) = (Vec::new(), None);
+        if kind == SEARCH && status == Status::Done {
+            let share = bytes.f32().ok_or(SHORT)?;
+            if share != UNMEASURED && !(0.0..=1.0).contains(&share) {
+                return Err(FrameError::Outcome);
+            }
+            expected = Some(share).filter(|share| *share != UNMEASURED);
+        }
         while !bytes.0.is_empty() {
             let score = bytes.f32().ok_or(SHORT)?;
             let id = usize::from(bytes.u16().ok_or(SHORT)?);
             hits.push(ReplyHit { score, id: bytes.take(id).ok_or(SHORT)? });
         }
-        all.push(Outcome { kind, index, status, hits });
+        all.push(Outcome { kind, index, status, expected, hits });
     }
     Ok(all)
 }
@@ -95,6 +109,7 @@ pub fn outcomes<'a>(frame: &Frame<'a>) -> Result<Vec<Outcome<'a>>, FrameError> {
 #[derive(Debug, Default)]
 pub struct ReplyBuilder {
     body: Vec<u8>,
+    expected: Option<f32>,
     hits: Vec<u8>,
     frame: Vec<u8>,
     most: usize,
@@ -117,7 +132,13 @@ impl From<&Frame<'_>> for Asker {
 impl ReplyBuilder {
     /// From the next frame on, frames of at most `most` bytes (at least a header and an outcome without hits).
     pub fn limit(&mut self, most: usize) {
-        self.most = most.clamp(HEADER + OUTCOME, HEADER + usize::from(u16::MAX)) - HEADER;
+        self.most = most.clamp(HEADER + OUTCOME + SHARE, HEADER + usize::from(u16::MAX)) - HEADER;
+    }
+
+    /// Says of the search whose outcome is pushed next which share of the exact answer its hits are expected to
+    /// be, 0 to 1; without it, that nothing was measured.
+    pub const fn expect(&mut self, share: Option<f32>) {
+        self.expected = share;
     }
 
     /// Adds a hit to the outcome that is pushed next.
@@ -138,17 +159,22 @@ impl ReplyBuilder {
         status: Status,
         send: impl FnMut(&[u8]),
     ) -> bool {
-        let too_large = OUTCOME + self.hits.len() > self.most;
+        let too_large = OUTCOME + SHARE + self.hits.len() > self.most;
         let status = if too_large { Status::TooLarge } else { status };
-        if too_large || status != Status::Done {
+        let expected = self.expected.take().unwrap_or(UNMEASURED).to_le_bytes();
+        let found = kind == SEARCH && status == Status::Done;
+        let share: &[u8] = if found { &expected } else { &[] };
+        if !found {
             self.hits.clear();
         }
-        if self.body.len() + OUTCOME + self.hits.len() > self.most {
+        let bytes = share.len() + self.hits.len();
+        if self.body.len() + OUTCOME + bytes > self.most {
             self.finish(to, send);
         }
         self.body.extend_from_slice(&[kind, status as u8]);
         self.body.extend_from_slice(&index.to_le_bytes());
-        self.body.extend_from_slice(&(self.hits.len() as u32).to_le_bytes());
+        self.body.extend_from_slice(&(bytes as u32).to_le_bytes());
+        self.body.extend_from_slice(share);
         self.body.append(&mut self.hits);
         too_large
     }

@@ -19,6 +19,10 @@ fn put<'a>(id: &'a [u8], bytes: &'a [u8], dim: u16, text: &'a str) -> Operation<
     }
 }
 
+fn search<'a>(vector: Vector<'a>, only: Conditions<'a>) -> Operation<'a> {
+    Operation::Search { vector, most: 10, recall: 0.95, min_score: f32::NEG_INFINITY, only }
+}
+
 fn floats(values: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(Element::F32, values, &mut bytes);
@@ -30,6 +34,13 @@ fn message() -> Vec<u8> {
     let vector = floats(&[1.0, -2.0]);
     let query = Vector { element: Element::F32, dim: 2, bytes: &vector };
     let ids: (&[u8], &[u8]) = (b"a", b"bc");
+    let mut list = Vec::new();
+    let count = encode_ids([&b"a"[..], b"\x00\xff"], &mut list).unwrap();
+    let conditions = Conditions {
+        ids: Some(Ids { count, bytes: &list }),
+        time: Some((3, u64::MAX)),
+        words: Some(WordsOf { text: "Some text", any: true, begins: true }),
+    };
     let mut builder = MessageBuilder::new(b"notes").unwrap();
     let operations = [
         put(b"a", &vector, 2, "some text"),
@@ -37,7 +48,8 @@ fn message() -> Vec<u8> {
         Operation::Touch { id: b"a" },
         Operation::Associate { ids, kind: 3, weight: 0.25, confidence: 1.0 },
         Operation::Dissociate { ids, kind: 255 },
-        Operation::Search { vector: query, most: 10, recall: 0.95, min_score: f32::NEG_INFINITY },
+        search(query, Conditions::default()),
+        search(query, conditions),
     ];
     for operation in &operations {
         assert!(builder.push(operation));
@@ -207,27 +219,36 @@ fn what_is_no_frame() {
     assert_eq!(Frame::parse(&small), Err(FrameError::Part));
 }
 
+/// A message of one operation.
+fn one(operation: &Operation<'_>) -> Vec<u8> {
+    let mut builder = MessageBuilder::new(b"n").unwrap();
+    assert!(builder.push(operation));
+    builder.bytes().to_vec()
+}
+
+/// Holds that a message with other bytes at a place is refused as it should be.
+fn refused<'a>(cases: impl IntoIterator<Item = (&'a Vec<u8>, usize, &'a [u8], FrameError)>) {
+    for (message, at, bytes, error) in cases {
+        let mut changed = message.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        assert_eq!(Message::parse(&changed), Err(error), "{bytes:?} at {at}");
+    }
+}
+
 #[test]
 fn what_is_no_message() {
     let whole = message();
     for end in 0..whole.len() {
         // Cuts behind an operation leave a message.
         let error = Message::parse(&whole[..end]);
-        assert!(!matches!(error, Ok(cut) if cut.operations().count() > 5), "cut at {end}");
+        assert!(!matches!(error, Ok(cut) if cut.operations().count() > 6), "cut at {end}");
     }
-    let one = |operation: &Operation<'_>| {
-        let mut builder = MessageBuilder::new(b"n").unwrap();
-        assert!(builder.push(operation));
-        builder.bytes().to_vec()
-    };
     let vector = floats(&[1.0]);
     let written = one(&put(b"i", &vector, 1, "t"));
-    let query = Vector { element: Element::F32, dim: 1, bytes: &vector };
-    let search = one(&Operation::Search { vector: query, most: 1, recall: 1.0, min_score: 0.0 });
     let ids: (&[u8], &[u8]) = (b"a", b"b");
     let edge = one(&Operation::Associate { ids, kind: 0, weight: 1.0, confidence: 1.0 });
     let nan = f32::NAN.to_le_bytes();
-    for (message, at, bytes, error) in [
+    refused([
         (&written, 0, &[0][..], FrameError::Name),
         (&written, 0, &[65], FrameError::Name),
         (&written, 2, &[0], FrameError::Kind),
@@ -240,21 +261,42 @@ fn what_is_no_message() {
         (&written, 10, &[0xff, 0xff, 0xff, 0xff], FrameError::OperationShort),
         (&written, 26, &nan, FrameError::Number),
         (&written, 35, &[0xff], FrameError::Text),
-        (&search, 4, &[0, 0], FrameError::Hits),
-        (&search, 4, &[1, 4], FrameError::Hits),
-        (&search, 10, &2.0_f32.to_le_bytes(), FrameError::Number),
-        (&search, 14, &nan, FrameError::Number),
         (&edge, 6, &[0, 0], FrameError::Id),
         (&edge, 8, &[1], FrameError::Reserved),
         (&edge, 10, &f32::INFINITY.to_le_bytes(), FrameError::Number),
-    ] {
-        let mut changed = message.clone();
-        changed[at..at + bytes.len()].copy_from_slice(bytes);
-        assert_eq!(Message::parse(&changed), Err(error), "{bytes:?} at {at}");
-    }
+    ]);
     assert_eq!(Message::parse(b"\x01n"), Err(FrameError::Empty));
     assert_eq!(Message::parse(b""), Err(FrameError::Name));
     assert!(MessageBuilder::new(b"").is_none() && MessageBuilder::new(&[b'n'; 65]).is_none());
+}
+
+#[test]
+fn what_is_no_search() {
+    let (vector, nan) = (floats(&[1.0]), f32::NAN.to_le_bytes());
+    let query = Vector { element: Element::F32, dim: 1, bytes: &vector };
+    let plain = one(&search(query, Conditions::default()));
+    let ids = Some(Ids { count: 1, bytes: b"\x01\x00i" });
+    let words = Some(WordsOf { text: "w", any: false, begins: false });
+    let filtered = one(&search(query, Conditions { ids, time: Some((1, 2)), words }));
+    refused([
+        (&plain, 4, &[0, 0][..], FrameError::Hits),
+        (&plain, 4, &[1, 4], FrameError::Hits),
+        (&plain, 8, &[32], FrameError::Reserved),
+        (&plain, 8, &[8], FrameError::Reserved),
+        (&plain, 8, &[16], FrameError::Reserved),
+        (&plain, 8, &[1], FrameError::OperationShort),
+        (&plain, 8, &[2], FrameError::OperationShort),
+        (&plain, 8, &[4], FrameError::OperationShort),
+        (&plain, 10, &2.0_f32.to_le_bytes(), FrameError::Number),
+        (&plain, 14, &nan, FrameError::Number),
+        (&filtered, 18, &[2, 0], FrameError::OperationShort),
+        (&filtered, 18, &[0xff, 0xff], FrameError::Id),
+        (&filtered, 20, &[0, 0], FrameError::Id),
+        (&filtered, 20, &[0xff, 0xff], FrameError::OperationShort),
+        (&filtered, 23, &[3], FrameError::Number),
+        (&filtered, 39, &[0xff, 0xff], FrameError::OperationShort),
+        (&filtered, 41, &[0xff], FrameError::Text),
+    ]);
 }
 
 #[test]
@@ -278,13 +320,14 @@ fn replies_come_in_as_many_frames_as_they_need() {
     let request = cut(&message(), 1400);
     let asker = Asker::from(&Frame::parse(&request[0]).unwrap());
     let mut replies = ReplyBuilder::default();
-    replies.limit(HEADER + 60);
+    replies.limit(HEADER + 59);
     let mut sent: Vec<Vec<u8>> = Vec::new();
     let mut send = |frame: &[u8]| sent.push(frame.to_vec());
     assert!(!replies.push(&asker, (0, PUT), Status::Done, &mut send));
-    for at in 0..5_u8 {
+    for at in 0..4_u8 {
         replies.hit(f32::from(at), &[at; 4]);
     }
+    replies.expect(Some(0.75));
     assert!(!replies.push(&asker, (5, SEARCH), Status::Done, &mut send));
     for at in 0..9_u8 {
         replies.hit(f32::from(at), &[at; 4]);
@@ -292,6 +335,7 @@ fn replies_come_in_as_many_frames_as_they_need() {
     assert!(replies.push(&asker, (6, SEARCH), Status::Done, &mut send));
     replies.hit(1.0, b"x");
     assert!(!replies.push(&asker, (7, SEARCH), Status::Failed, &mut send));
+    assert!(!replies.push(&asker, (8, SEARCH), Status::Done, &mut send));
     replies.finish(&asker, &mut send);
     replies.finish(&asker, &mut send);
     let mut found = Vec::new();
@@ -299,14 +343,16 @@ fn replies_come_in_as_many_frames_as_they_need() {
         let frame = Frame::parse(frame).unwrap();
         assert!(frame.is_reply() && frame.sequence() == 1 && frame.stream() == 3);
         for outcome in outcomes(&frame).unwrap() {
-            found.push((outcome.index, outcome.kind, outcome.status, outcome.hits.len()));
+            let share = outcome.expected.map(|share| (share * 100.0) as u8);
+            found.push((outcome.index, outcome.status, share, outcome.hits.len()));
         }
     }
     let expected = [
-        (0, PUT, Status::Done, 0),
-        (5, SEARCH, Status::Done, 5),
-        (6, SEARCH, Status::TooLarge, 0),
-        (7, SEARCH, Status::Failed, 0),
+        (0, Status::Done, None, 0),
+        (5, Status::Done, Some(75), 4),
+        (6, Status::TooLarge, None, 0),
+        (7, Status::Failed, None, 0),
+        (8, Status::Done, None, 0),
     ];
     assert_eq!((found, sent.len()), (expected.to_vec(), 3));
     assert_eq!(outcomes(&Frame::parse(&request[0]).unwrap()), Ok(Vec::new()));

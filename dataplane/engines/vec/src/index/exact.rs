@@ -9,6 +9,8 @@ use crate::topk::{Hit, TopK};
 const BLOCK: usize = 1024;
 /// Queries that share what is read of the rows.
 const QUERIES: usize = 48;
+/// Scores that are passed over together.
+const LINE: usize = 16;
 
 /// Compares a query with all of `rows`, padded as [`Rows`] keeps them; a row's number is its
 /// place.
@@ -41,6 +43,18 @@ pub fn search_exact(
     Answer { hits: best.sorted(), estimated: 0, computed: (rows.len() / stride) as u64 }
 }
 
+/// Offers scores of places from `first` on. Next to none are kept: a line of them is passed over at a
+/// time.
+fn offer_all(best: &mut TopK, first: u32, scores: &[f32]) {
+    for (at, line) in (first..).step_by(LINE).zip(scores.chunks(LINE)) {
+        let floor = best.floor();
+        // Not `any`, which would stop in between.
+        if line.iter().fold(false, |above, score| above | (*score > floor)) {
+            (at..).zip(line).for_each(|(at, score)| best.offer(at, *score));
+        }
+    }
+}
+
 /// The `k` rows with the greatest dot products with each query, best first; rows are read once for
 /// many queries.
 ///
@@ -64,9 +78,7 @@ pub fn search_exact_batch(
             let dots = &mut dots[..best.len() * count];
             kernels.tile_f32(rows, queries, stride, dots);
             for (best, dots) in best.iter_mut().zip(dots.chunks_exact(count)) {
-                for (at, &dot) in dots.iter().enumerate() {
-                    best.offer((block * BLOCK + at) as u32, dot);
-                }
+                offer_all(best, (block * BLOCK) as u32, dots);
             }
         }
     }

@@ -1,16 +1,15 @@
 //! Inverted lists: vectors in the list of the centre that is nearest to them, as codes of their
 //! offset from it.
 
-use super::lists::{ListView, search_lists};
+use super::lists::{ListView, greatest, half_share, search_lists};
 use super::{Answer, Search};
 use crate::kernels::{Kernels, Measure};
-use crate::kmeans::{self, Effort};
+use crate::kmeans::{self, Centres, Effort};
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
-use crate::topk::{Hit, TopK};
 
 /// Vectors that are assigned to lists together.
-const BATCH: usize = 64;
+const BATCH: usize = 48;
 
 /// How lists are made.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +33,7 @@ pub struct Ivf {
     turned: Rows<f32>,
     /// Half the squared length of each centre.
     halves: Vec<f32>,
-    /// Rotated, in bytes that count as much as each centre's entry in `byte`.
-    bytes: Rows<i8>,
-    byte: Vec<f32>,
+    near: Centres,
     lists: Vec<List>,
     len: usize,
     kernels: Kernels,
@@ -79,15 +76,11 @@ impl Ivf {
         let kernels = Kernels::best();
         let quantizer = RaBitQ::new(centres.dim(), settings.measure, settings.seed);
         let padded = quantizer.padded();
-        let (mut turned, mut bytes, mut byte) = (Rows::new(padded), Rows::new(padded), Vec::new());
+        let mut turned = Rows::new(padded);
         let mut row = vec![0.0; padded];
         for at in 0..centres.len() {
             quantizer.rotate(&centres.row(at)[..centres.dim()], &mut row);
             turned.push(&row);
-            let most = row.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-            byte.push(most / 127.0);
-            let whole = |value: &f32| (value * (127.0 / most)).round() as i8;
-            bytes.push(&row.iter().map(whole).collect::<Vec<i8>>());
         }
         let list = || List {
             codes: quantizer.codes(),
@@ -96,7 +89,8 @@ impl Ivf {
         };
         let lists = (0..centres.len()).map(|_| list()).collect();
         let (dim, halves) = (centres.dim(), kmeans::halves(&kernels, &turned));
-        Self { quantizer, dim, turned, halves, bytes, byte, lists, len: 0, kernels }
+        let near = Centres::new(&kernels, &turned);
+        Self { quantizer, dim, turned, halves, near, lists, len: 0, kernels }
     }
 
     /// Vectors that are there.
@@ -120,14 +114,14 @@ impl Ivf {
         assert!(vectors.len() <= (u32::MAX - first) as usize, "places end at 2^32");
         let mut batch = Rows::new(self.quantizer.padded());
         batch.resize_zeroed(BATCH);
-        let mut nearest = vec![0; BATCH];
+        let mut nearest = [0; BATCH];
         for from in (0..vectors.len()).step_by(BATCH) {
             let count = BATCH.min(vectors.len() - from);
             for at in 0..count {
                 self.quantizer.rotate(&vectors.row(from + at)[..self.dim], batch.row_mut(at));
             }
             let nearest = &mut nearest[..count];
-            kmeans::nearest(&self.kernels, &self.turned, &self.halves, &batch, 0, nearest);
+            self.near.nearest(&batch, 0, nearest);
             for (at, &list) in nearest.iter().enumerate() {
                 let (centre, vector) = (self.turned.row(list as usize), batch.row_mut(at));
                 let list = &mut self.lists[list as usize];
@@ -147,7 +141,7 @@ impl Ivf {
     pub fn search(&self, search: &Search<'_>) -> Answer {
         let query = self.quantizer.query(search.query);
         let probes = self.probes(&query, search.probes);
-        let lists = probes.into_iter().map(|(at, constant)| {
+        let view = |(at, constant): (u32, f32)| {
             let list = &self.lists[at as usize];
             (
                 ListView {
@@ -157,40 +151,37 @@ impl Ivf {
                 },
                 constant,
             )
-        });
-        search_lists(&self.kernels, search, &query, lists)
+        };
+        let lists: Vec<(ListView<'_>, f32)> = probes.into_iter().map(view).collect();
+        search_lists(&self.kernels, search, &query, &lists)
     }
 
     /// The lists to look into, the nearest first, with what their scores are to be raised by.
     fn probes(&self, query: &QueryTables, probes: usize) -> Vec<(u32, f32)> {
-        let (bytes, byte) = query.bytes();
-        let mut dots = vec![0; self.lists.len()];
-        let bytes = &bytes[..self.bytes.stride()];
-        self.kernels.scan_i8(self.bytes.as_slice(), bytes, &mut dots);
-        let mut top = TopK::new(probes.min(self.lists.len()), f32::NEG_INFINITY);
-        for (at, dot) in dots.iter().enumerate() {
-            let product = *dot as f32 * byte * self.byte[at];
-            let score = match self.quantizer.measure() {
-                Measure::Dot => product,
-                Measure::L2 => product - self.halves[at],
-            };
-            top.offer(at as u32, score);
-        }
-        let probe = |hit: Hit| {
-            let constant = self.quantizer.constant(query, self.turned.row(hit.at as usize));
-            (hit.at, constant)
+        let (mut dots, mut scores) = (Vec::new(), Vec::new());
+        self.near.products(query.bytes(), &mut dots, &mut scores);
+        let measure = self.quantizer.measure();
+        let ranks = scores.iter().zip(&self.halves);
+        let ranks: Vec<f32> =
+            ranks.map(|(score, half)| score - half_share(measure) * half).collect();
+        let middle = self.kernels.compare_f32(Measure::Dot, query.turned(), self.near.middle());
+        let constant = |at: u32| match measure {
+            // As near as bytes tell, which is nearer than codes do.
+            Measure::Dot => (at, scores[at as usize] + middle),
+            // A difference of squares, which bytes would not bear.
+            Measure::L2 => (at, self.quantizer.constant(query, self.turned.row(at as usize))),
         };
-        top.sorted().into_iter().map(probe).collect()
+        greatest(&ranks, probes).into_iter().map(constant).collect()
     }
 
     /// Bytes of memory that lists and centres hold.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let centres = self.turned.bytes() + self.bytes.bytes();
+        let centres = self.turned.bytes() + self.near.memory();
         let list = |list: &List| {
             list.codes.bytes() + list.extra.bytes() + 4 * list.places.capacity() + size_of::<List>()
         };
-        centres + 8 * self.halves.len() + self.lists.iter().map(list).sum::<usize>()
+        centres + 4 * self.halves.len() + self.lists.iter().map(list).sum::<usize>()
     }
 
     /// Gives memory back that is not needed as long as nothing is added.
@@ -208,6 +199,7 @@ mod tests {
     use super::super::Filter;
     use super::*;
     use crate::testing::noise;
+    use crate::topk::TopK;
 
     #[derive(Debug)]
     struct Even;

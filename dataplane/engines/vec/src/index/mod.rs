@@ -10,6 +10,7 @@ mod lists;
 pub use exact::{search_exact, search_exact_batch};
 pub use graph::{Graph, GraphSettings};
 pub use ivf::{Ivf, IvfSettings};
+pub(crate) use lists::{Candidate, candidates, greatest, half_share};
 pub use lists::{ListView, search_lists};
 
 use std::fmt::Debug;

@@ -50,6 +50,17 @@ impl Words {
         Self::Any(each_of(text))
     }
 
+    /// The same, of words that begin as these.
+    #[must_use]
+    pub fn beginnings(self) -> Self {
+        let each = |parts: Vec<Self>| parts.into_iter().map(Self::beginnings).collect();
+        match self {
+            Self::Word(word) | Self::Prefix(word) => Self::Prefix(word),
+            Self::All(parts) => Self::All(each(parts)),
+            Self::Any(parts) => Self::Any(each(parts)),
+        }
+    }
+
     /// Which rows are meant, ascending; `look` gives those of one word or prefix, `all` every row.
     pub(crate) fn rows<E>(
         &self,
@@ -147,6 +158,7 @@ mod tests {
         assert_eq!(rows(&Words::Prefix("app".into())), [1, 2, 4]);
         assert_eq!(rows(&Words::all_of("bee apple")), [1]);
         assert_eq!(rows(&Words::any_of("bee apple")), [1, 2, 4]);
+        assert_eq!(rows(&Words::all_of("B app").beginnings()), [1, 2]);
         assert_eq!(rows(&Words::All(vec![])), [0, 1, 2, 3, 4, 5]);
         assert_eq!(rows(&Words::Any(vec![])), [0; 0]);
     }

@@ -30,6 +30,8 @@ pub struct CodeScan<'a> {
     pub unit: (f32, f32),
     /// Scores must exceed this.
     pub floor: f32,
+    /// What is scanned next: its lines are asked for while these are scanned.
+    pub next: &'a [u32],
 }
 
 /// What a scan found.

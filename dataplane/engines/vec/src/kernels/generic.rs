@@ -54,6 +54,20 @@ pub(super) unsafe fn compare<S: Simd, C: Column, const L2: bool>(
     query: *const f32,
     n: usize,
 ) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe { compare_with::<S, C, L2, false>(row, query, n) }
+}
+
+/// [`compare`], which with `ON` asks for memory [`AHEAD`] of the row as it goes.
+///
+/// # Safety
+/// As [`compare`].
+#[inline(always)]
+unsafe fn compare_with<S: Simd, C: Column, const L2: bool, const ON: bool>(
+    row: *const C::T,
+    query: *const f32,
+    n: usize,
+) -> f32 {
     // SAFETY: blocks of 4 × LANES end at or before `n`, so does the rest of LANES each; the
     // level is available.
     unsafe {
@@ -69,6 +83,11 @@ pub(super) unsafe fn compare<S: Simd, C: Column, const L2: bool>(
         };
         let mut at = 0;
         while at + 4 * S::LANES <= n {
+            if ON {
+                for line in (0..4 * S::LANES * size_of::<C::T>()).step_by(64) {
+                    S::prefetch(row.add(at).cast::<u8>().wrapping_add(AHEAD + line));
+                }
+            }
             for (k, acc) in acc.iter_mut().enumerate() {
                 *acc = step(*acc, at + k * S::LANES);
             }
@@ -96,14 +115,7 @@ pub(super) unsafe fn scan<S: Simd, C: Column, const L2: bool>(
 ) {
     for (at, out) in out.iter_mut().enumerate() {
         // SAFETY: the caller's promise; the prefetch reads nothing.
-        *out = unsafe {
-            let row = rows.add(at * n);
-            let bytes = n * size_of::<C::T>();
-            for line in (0..bytes).step_by(64) {
-                S::prefetch(row.cast::<u8>().wrapping_add(AHEAD + line));
-            }
-            compare::<S, C, L2>(row, query, n)
-        };
+        *out = unsafe { compare_with::<S, C, L2, true>(rows.add(at * n), query, n) };
     }
 }
 
@@ -202,87 +214,6 @@ pub(super) unsafe fn dot_u4<S: Simd>(row: &[u8], query: &[i8]) -> i32 {
     }
 }
 
-/// Rows of a tile.
-const TILE_ROWS: usize = 4;
-/// Queries of a tile; with the rows' they fill the registers of AVX-512.
-const TILE_QUERIES: usize = 6;
-/// Rows that stay in the first cache while all queries go over them.
-const BLOCK_ROWS: usize = 16;
-
-/// Dot products of every query with every row: `out[q * rows + r]`.
-///
-/// # Safety
-/// `S` must be available; `rows` and `queries` rows of `n` components, a multiple of 16, must be
-/// readable; `out` has `rows * queries` places.
-#[inline(always)]
-pub(super) unsafe fn tile<S: Simd>(
-    (row, rows): (*const f32, usize),
-    (query, queries): (*const f32, usize),
-    n: usize,
-    out: &mut [f32],
-) {
-    for block in (0..rows).step_by(BLOCK_ROWS) {
-        let block_end = (block + BLOCK_ROWS).min(rows);
-        for q in (0..queries).step_by(TILE_QUERIES) {
-            for r in (block..block_end).step_by(TILE_ROWS) {
-                // SAFETY: whole tiles lie within both; other ones go one by one.
-                unsafe {
-                    if r + TILE_ROWS <= block_end && q + TILE_QUERIES <= queries {
-                        let made = products::<S>(row.add(r * n), query.add(q * n), n);
-                        for (k, made) in made.iter().enumerate() {
-                            let to = (q + k) * rows + r;
-                            out[to..to + TILE_ROWS].copy_from_slice(made);
-                        }
-                        continue;
-                    }
-                    for q in q..queries.min(q + TILE_QUERIES) {
-                        for r in r..block_end.min(r + TILE_ROWS) {
-                            let (row, query) = (row.add(r * n), query.add(q * n));
-                            out[q * rows + r] = compare::<S, Full, false>(row, query, n);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The products of one tile.
-///
-/// # Safety
-/// As [`tile`], for [`TILE_ROWS`] rows and [`TILE_QUERIES`] queries.
-#[inline(always)]
-unsafe fn products<S: Simd>(
-    row: *const f32,
-    query: *const f32,
-    n: usize,
-) -> [[f32; TILE_ROWS]; TILE_QUERIES] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut acc = [[S::zero(); TILE_ROWS]; TILE_QUERIES];
-        for at in (0..n).step_by(S::LANES) {
-            let mut rows = [S::zero(); TILE_ROWS];
-            for (r, loaded) in rows.iter_mut().enumerate() {
-                *loaded = S::load(row.add(r * n + at));
-            }
-            for (q, acc) in acc.iter_mut().enumerate() {
-                let query = S::load(query.add(q * n + at));
-                for (acc, row) in acc.iter_mut().zip(rows) {
-                    *acc = S::fma(*acc, row, query);
-                }
-            }
-        }
-        // Loops: in a closure the sums would be calls, since it is compiled without the features.
-        let mut out = [[0.0; TILE_ROWS]; TILE_QUERIES];
-        for (out, acc) in out.iter_mut().zip(acc) {
-            for (out, acc) in out.iter_mut().zip(acc) {
-                *out = S::sum(acc);
-            }
-        }
-        out
-    }
-}
-
 /// Products with the middles of levels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Levels {
@@ -323,9 +254,39 @@ pub(super) fn bytes(x: &[f32], out: &mut [i8]) -> f32 {
     let by = 127.0 / most;
     for (x, out) in x.chunks_exact(16).zip(out.chunks_exact_mut(16)) {
         for (x, out) in x.iter().zip(out) {
-            // The whole part of what is a half farther from 0.
-            *out = (x * by + 0.5_f32.copysign(*x)) as i32 as i8;
+            // Of a sum with 1.5 times 2^23 the last bits are the whole number.
+            *out = (x * by + 12_582_912.0).to_bits() as i8;
         }
     }
     most / 127.0
+}
+
+/// The place of the greatest of `dots[k] * units[k] * by - halves[k]`; the compiler makes vectors of
+/// it. As long as each other.
+#[inline(always)]
+pub(super) fn closest(dots: &[i32], units: &[f32], halves: &[f32], by: f32) -> u32 {
+    let (mut most, mut at) = ([f32::NEG_INFINITY; 16], [0_u32; 16]);
+    let whole = dots.len() / 16 * 16;
+    let rows = dots[..whole].chunks_exact(16).zip(units.chunks_exact(16));
+    for ((step, (dots, units)), halves) in (0_u32..).zip(rows).zip(halves.chunks_exact(16)) {
+        for k in 0..16 {
+            let score = (dots[k] as f32 * by).mul_add(units[k], -halves[k]);
+            let better = score > most[k];
+            most[k] = if better { score } else { most[k] };
+            at[k] = if better { step } else { at[k] };
+        }
+    }
+    let mut best = (f32::NEG_INFINITY, 0);
+    for k in 0..16 {
+        if most[k] > best.0 {
+            best = (most[k], 16 * at[k] + k as u32);
+        }
+    }
+    for k in whole..dots.len() {
+        let score = (dots[k] as f32 * by).mul_add(units[k], -halves[k]);
+        if score > best.0 {
+            best = (score, k as u32);
+        }
+    }
+    best.1
 }

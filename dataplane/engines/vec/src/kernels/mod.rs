@@ -13,6 +13,7 @@ mod portable;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod turn;
 
 #[cfg(target_arch = "aarch64")]
@@ -40,8 +41,7 @@ pub enum Measure {
 }
 
 type Compare<T> = unsafe fn(*const T, *const f32, usize) -> f32;
-/// Rows with how many they are.
-type Many = (*const f32, usize);
+type Tile<T, R> = unsafe fn(&[T], &[T], usize, &mut [R]);
 type Round = unsafe fn(&mut [f32], &[f32], (usize, usize), bool);
 type LevelsOf = unsafe fn(&[f32], &[f32], f32, i32, &mut [u8]) -> Levels;
 type Scan<T> = unsafe fn(*const T, *const f32, usize, &mut [f32]);
@@ -54,7 +54,9 @@ struct Compiled {
     scan_bf16: [Scan<u16>; 2],
     dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
     scan_i8: unsafe fn(*const i8, &[i8], &mut [i32]),
-    tile: unsafe fn(Many, Many, usize, &mut [f32]),
+    tile: Tile<f32, f32>,
+    tile_i8: Tile<i8, i32>,
+    closest: unsafe fn(&[i32], &[f32], &[f32], f32) -> u32,
     round: Round,
     offset: unsafe fn(&[f32], &[f32], &mut [u32]) -> Offset,
     codes: unsafe fn(&CodeScan<'_>, &mut Found),
@@ -74,6 +76,7 @@ struct Compiled {
 macro_rules! compiled {
     ($simd:ty, $codes:path, $tables:path, $six:path $(, $features:literal)?) => {
         use $crate::kernels::generic::{self, Column, Full, Half, Levels};
+        use $crate::kernels::tile;
         use $crate::kernels::turn::Offset;
 
         $(#[target_feature(enable = $features)])?
@@ -111,14 +114,20 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn tile(
-            rows: (*const f32, usize),
-            queries: (*const f32, usize),
-            n: usize,
-            out: &mut [f32],
-        ) {
+        unsafe fn tile(rows: &[f32], queries: &[f32], n: usize, out: &mut [f32]) {
             // SAFETY: as above.
-            unsafe { generic::tile::<$simd>(rows, queries, n, out) }
+            unsafe { tile::tile::<$simd, tile::Floats>(rows, queries, n, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn tile_i8(rows: &[i8], queries: &[i8], n: usize, out: &mut [i32]) {
+            // SAFETY: as above.
+            unsafe { tile::tile::<$simd, tile::Bytes>(rows, queries, n, out) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn closest(dots: &[i32], units: &[f32], halves: &[f32], by: f32) -> u32 {
+            generic::closest(dots, units, halves, by)
         }
 
         $(#[target_feature(enable = $features)])?
@@ -193,6 +202,8 @@ macro_rules! compiled {
                 dot_i8,
                 scan_i8,
                 tile,
+                tile_i8,
+                closest,
                 round,
                 offset,
                 codes: $codes,
@@ -338,12 +349,31 @@ impl Kernels {
     /// When `n` is no multiple of 16 or above 0, `rows` or `queries` do not hold whole rows, or
     /// `out` does not have a place for each pair.
     pub fn tile_f32(&self, rows: &[f32], queries: &[f32], n: usize, out: &mut [f32]) {
-        assert!(n > 0 && n.is_multiple_of(16), "{n} components are no padded row");
-        assert!(rows.len().is_multiple_of(n) && queries.len().is_multiple_of(n), "whole rows");
-        let (many, queried) = (rows.len() / n, queries.len() / n);
-        assert_eq!(out.len(), many * queried, "a place for each pair");
+        check_tile((rows.len(), queries.len(), out.len()), n, 16);
         // SAFETY: the level is available; lengths as asserted.
-        unsafe { (self.compiled.tile)((rows.as_ptr(), many), (queries.as_ptr(), queried), n, out) }
+        unsafe { (self.compiled.tile)(rows, queries, n, out) }
+    }
+
+    /// Exact dot products of bytes, in the same order.
+    ///
+    /// # Panics
+    /// As [`Self::tile_f32`], where `n` is a multiple of 64.
+    pub fn tile_i8(&self, rows: &[i8], queries: &[i8], n: usize, out: &mut [i32]) {
+        check_tile((rows.len(), queries.len(), out.len()), n, 64);
+        // SAFETY: the level is available; lengths as asserted.
+        unsafe { (self.compiled.tile_i8)(rows, queries, n, out) }
+    }
+
+    /// The place of the greatest of `dots[k] * units[k] * by - halves[k]`; 0 when none is above minus
+    /// infinity. Of equal ones any may be told.
+    ///
+    /// # Panics
+    /// When there are not as many of each.
+    #[must_use]
+    pub fn closest(&self, dots: &[i32], units: &[f32], halves: &[f32], by: f32) -> u32 {
+        assert!(dots.len() == units.len() && dots.len() == halves.len(), "as many of each");
+        // SAFETY: the level is available.
+        unsafe { (self.compiled.closest)(dots, units, halves, by) }
     }
 
     /// One round of a rotation of `x`: multiplies by `by`, makes the unscaled Hadamard transform
@@ -410,7 +440,7 @@ impl Kernels {
         unsafe { (self.compiled.levels)(x, centre, by, half, out) }
     }
 
-    /// Writes numbers as bytes of one unit, which it returns: rounded to the nearest, halves away
+    /// Writes numbers as bytes of one unit, which it returns: rounded to the nearest, halves to
     /// from 0, the largest as 127 or -127.
     ///
     /// # Panics
@@ -509,6 +539,13 @@ pub(crate) fn prefetch<T>(ptr: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = ptr;
+}
+
+/// Lengths of rows, queries and products that a tile can rely on.
+fn check_tile((rows, queries, out): (usize, usize, usize), n: usize, multiple: usize) {
+    assert!(n > 0 && n.is_multiple_of(multiple), "{n} components are no padded row");
+    assert!(rows.is_multiple_of(n) && queries.is_multiple_of(n), "whole rows");
+    assert_eq!(out, rows / n * (queries / n), "a place for each pair");
 }
 
 #[inline]

@@ -37,6 +37,12 @@ pub(super) trait Simd: Copy {
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// Sum of the lanes.
     unsafe fn sum(a: Self::F) -> f32;
+    /// [`Self::sum`] of each of four.
+    #[inline(always)]
+    unsafe fn sums(four: [Self::F; 4]) -> [f32; 4] {
+        // SAFETY: the level is available.
+        unsafe { [Self::sum(four[0]), Self::sum(four[1]), Self::sum(four[2]), Self::sum(four[3])] }
+    }
     /// Writes `LANES` numbers.
     unsafe fn store(ptr: *mut f32, a: Self::F);
     /// Lane `k` with bit `H` of `k` clear becomes the sum of lanes `k` and `k + H`, the other one
@@ -90,6 +96,15 @@ pub(super) trait Simd: Copy {
     unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Sum of the lanes.
     unsafe fn sum_i(a: Self::I) -> i32;
+    /// [`Self::sum_i`] of each of four.
+    #[inline(always)]
+    unsafe fn sums_i(four: [Self::I; 4]) -> [i32; 4] {
+        // SAFETY: the level is available.
+        unsafe {
+            let [a, b, c, d] = four;
+            [Self::sum_i(a), Self::sum_i(b), Self::sum_i(c), Self::sum_i(d)]
+        }
+    }
     /// Asks for the cache line at `ptr`, which need not be readable.
     unsafe fn prefetch(_ptr: *const u8) {}
 }

@@ -82,6 +82,35 @@ proptest! {
     }
 
     #[test]
+    fn tiles_of_bytes_are_exact(
+        dim in 1usize..300,
+        count in 0usize..40,
+        queries in 0usize..110,
+        seed: u64,
+    ) {
+        let extreme = |value: &f32| if value.abs() > 0.9 { -128 } else { (value * 140.0) as i8 };
+        let some = |seed, count: usize| {
+            let flat: Vec<i8> = noise(seed, dim * count).iter().map(extreme).collect();
+            rows(dim, &flat)
+        };
+        let (all, asked) = (some(seed, count), some(!seed, queries));
+        let (units, halves) = (noise(seed ^ 1, count), noise(seed ^ 2, count));
+        for kernels in Isa::available().filter_map(Kernels::of) {
+            let mut got = vec![0; count * queries];
+            kernels.tile_i8(all.as_slice(), asked.as_slice(), all.stride(), &mut got);
+            for (at, got) in got.iter().enumerate() {
+                let want = oracle::dot_i8(all.row(at % count), asked.row(at / count));
+                prop_assert_eq!(i64::from(*got), want, "{:?}", kernels);
+            }
+            let Some(dots) = got.get(..count).filter(|dots| !dots.is_empty()) else { continue };
+            let score = |k: usize| f64::from(dots[k]) * 0.01 * f64::from(units[k]) - f64::from(halves[k]);
+            let best = (0..count).map(score).fold(f64::MIN, f64::max);
+            let told = score(kernels.closest(dots, &units, &halves, 0.01) as usize);
+            prop_assert!(told >= best - 1e-5 * best.abs().max(1.0), "{told} of {best}");
+        }
+    }
+
+    #[test]
     fn unsigned_bytes_and_halves_are_exact(lines in 1usize..20, seed: u64) {
         let row: Vec<u8> = noise(seed, 64 * lines)
             .iter()

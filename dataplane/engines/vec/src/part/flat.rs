@@ -84,7 +84,7 @@ pub(crate) fn compare(
         best.offer(row, score(row)?);
         computed += 1;
     }
-    Ok(Hits::of(&best, 0, computed))
+    Ok(Hits::exact(&best, computed))
 }
 
 /// Computes the scores of all of `rows` rows, and keeps the best of those that are selected.
@@ -107,5 +107,5 @@ pub(crate) fn exact(
             }
         }
     }
-    Hits::of(&best, 0, u64::from(rows))
+    Hits::exact(&best, u64::from(rows))
 }

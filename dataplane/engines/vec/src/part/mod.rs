@@ -57,13 +57,20 @@ pub(crate) struct Hits {
     pub(crate) rows: Vec<(u32, f32)>,
     pub(crate) estimated: u64,
     pub(crate) computed: u64,
+    /// Share of the exact answer that this is expected to be; `None` where nothing was measured.
+    pub(crate) expected: Option<f32>,
 }
 
 impl Hits {
-    /// The best of some rows.
+    /// The best of some rows, which nothing is expected of.
     pub(crate) fn of(best: &TopK, estimated: u64, computed: u64) -> Self {
         let rows = best.sorted().iter().map(|hit| (hit.at, hit.score)).collect();
-        Self { rows, estimated, computed }
+        Self { rows, estimated, computed, expected: None }
+    }
+
+    /// The best of rows of which all were compared.
+    pub(crate) fn exact(best: &TopK, computed: u64) -> Self {
+        Self { expected: Some(1.0), ..Self::of(best, 0, computed) }
     }
 }
 

@@ -54,6 +54,8 @@ pub struct ExtraCodes {
     rows: Rows<u8>,
     scale: Vec<f32>,
     add: Vec<f32>,
+    /// Those of the vector that is encoded, a byte each, with zeros behind.
+    levels: Vec<u8>,
     kernels: Kernels,
 }
 
@@ -66,6 +68,7 @@ impl ExtraCodes {
             rows: Rows::new(bits.row_bytes(words)),
             scale: Vec::new(),
             add: Vec::new(),
+            levels: vec![0; (32 * words).next_multiple_of(128)],
             kernels: Kernels::best(),
         }
     }
@@ -103,10 +106,9 @@ impl ExtraCodes {
     pub fn encode(&mut self, measure: Measure, rotated: &[f32], centre: &[f32]) {
         let squares = self.kernels.compare_f32(Measure::Dot, rotated, rotated);
         let deviation = (squares / rotated.len() as f32).sqrt().max(f32::MIN_POSITIVE);
-        let mut levels = [0; 4096];
-        let levels = &mut levels[..rotated.len().next_multiple_of(128)];
         let by = 1.0 / (self.bits.step() * deviation);
-        let (used, half) = (&mut levels[..rotated.len()], self.bits.half());
+        let half = self.bits.half();
+        let used = &mut self.levels[..rotated.len()];
         let products = self.kernels.levels(rotated, centre, by, half, used);
         let scale = if products.own > 0.0 { squares / products.own } else { 0.0 };
         let (scale, add) = match measure {
@@ -115,17 +117,19 @@ impl ExtraCodes {
         };
         self.scale.push(scale);
         self.add.push(scale.mul_add(-products.centre, add));
+        let levels = &self.levels;
         if matches!(self.bits, ExtraBits::Eight) {
             self.rows.push(&levels[..self.rows.dim()]);
             return;
         }
-        let mut packed = [0; 2048];
+        self.rows.push_zeros();
+        let packed = self.rows.row_mut(self.rows.len() - 1);
         for (line, packed) in levels.chunks_exact(128).zip(packed.chunks_exact_mut(64)) {
-            for (at, packed) in packed.iter_mut().enumerate() {
-                *packed = line[at] & 15 | line[64 + at] << 4;
+            let (low, high) = line.split_at(64);
+            for ((packed, low), high) in packed.iter_mut().zip(low).zip(high) {
+                *packed = low & 15 | high << 4;
             }
         }
-        self.rows.push(&packed[..self.rows.dim()]);
     }
 
     /// The levels where they lie.

@@ -12,6 +12,9 @@ use crate::kernels::{BLOCK, CodeScan, Found, Kernels, Measure, Offset, TABLE_BYT
 use crate::rotation::Rotation;
 use crate::rows::Rows;
 
+/// Words ahead of those that are scanned which memory is asked for.
+const AHEAD: usize = 1024;
+
 /// Encodes vectors of one dimension, and prepares queries for their codes.
 #[derive(Debug)]
 pub struct RaBitQ {
@@ -281,6 +284,22 @@ impl CodesView<'_> {
         floor: f32,
         found: &mut Found,
     ) {
+        let next = (blocks.start * BLOCK * self.words + AHEAD).min(self.lines.len());
+        self.scan_before(kernels, query, (blocks, floor), &self.lines[next..], found);
+    }
+
+    /// The same, and meanwhile asks for the memory of `next`, as far as it is as long.
+    ///
+    /// # Panics
+    /// As [`Self::scan`].
+    pub(crate) fn scan_before(
+        &self,
+        kernels: &Kernels,
+        query: &QueryTables,
+        (blocks, floor): (std::ops::Range<usize>, f32),
+        next: &[u32],
+        found: &mut Found,
+    ) {
         let (from, to) = (blocks.start * BLOCK, blocks.end * BLOCK);
         let scan = CodeScan {
             words: self.words,
@@ -290,6 +309,7 @@ impl CodesView<'_> {
             tables: &query.tables,
             unit: query.unit,
             floor,
+            next,
         };
         kernels.scan_codes(&scan, found);
     }

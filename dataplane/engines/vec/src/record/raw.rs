@@ -13,7 +13,7 @@ pub(crate) const fn logged_bytes(element: Element, dim: usize) -> usize {
 /// Adds a vector to a payload: components little-endian; bytes after the scale that they have.
 pub(crate) fn write(element: Element, vector: &[f32], out: &mut Vec<u8>) {
     match element {
-        Element::F32 => vector.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes())),
+        Element::F32 => out.extend_from_slice(bytemuck::cast_slice(vector)),
         Element::Bf16 => {
             let at = out.len();
             out.resize(at + 2 * vector.len(), 0);
@@ -153,11 +153,11 @@ impl RawView<'_> {
         match *self {
             Self::F32(rows, dim) => {
                 let row = &rows[at * stride(dim, 4)..][..dim];
-                row.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
+                out.extend_from_slice(bytemuck::cast_slice(row));
             }
             Self::Bf16(rows, dim) => {
                 let row = &rows[at * stride(dim, 2)..][..dim];
-                row.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
+                out.extend_from_slice(bytemuck::cast_slice(row));
             }
             Self::I8(rows, units, dim) => {
                 out.extend_from_slice(&units[at].to_le_bytes());

@@ -25,8 +25,8 @@ use crate::rows::{Rows, stride};
 const MOST_VERTICES: usize = 1 << 20;
 /// Rows that a segment has at least to be cut into lists, or to be a graph.
 const LISTED: usize = 4096;
-/// Vectors of the sample for each list.
-const SAMPLE: usize = 64;
+/// Vectors of the sample for each list: as many as rough centres are made of.
+const SAMPLE: usize = 24;
 /// Vectors that are assigned to lists together.
 const BATCH: usize = 48;
 
@@ -225,7 +225,7 @@ impl Plan {
 
     /// The list that each row goes to.
     fn assign(&self, shape: &Shape, centres: &Rows<f32>) -> Result<Vec<u32>, StoreError> {
-        let halves = kmeans::halves(&shape.kernels, centres);
+        let near = kmeans::Centres::new(&shape.kernels, centres);
         let (mut assigned, mut logged) = (vec![0; self.rows.len()], Vec::new());
         let mut batch = Rows::new(shape.settings.dim);
         (0..BATCH).for_each(|_| batch.push_zeros());
@@ -233,7 +233,7 @@ impl Plan {
             for (at, pick) in picks.iter().enumerate() {
                 self.vector(shape, *pick, &mut logged, batch.row_mut(at))?;
             }
-            kmeans::nearest(&shape.kernels, centres, &halves, &batch, 0, out);
+            near.nearest(&batch, 0, out);
         }
         Ok(assigned)
     }

@@ -13,7 +13,7 @@ use super::mapped::Mapped;
 use crate::collection::error::Damage;
 use crate::collection::shape::Shape;
 use crate::element::Element;
-use crate::index::{Answer, ListView, Search, search_lists};
+use crate::index::{self, Answer, Candidate, ListView, Search, greatest, half_share, search_lists};
 use crate::kernels::{BLOCK, Measure};
 use crate::part::select::Select;
 use crate::part::{Hits, Probe, flat};
@@ -148,27 +148,27 @@ fn view<'a>(mapped: &'a Mapped, shape: &Shape, list: u32) -> Result<ListView<'a>
 fn nearest(segment: &Segment, probe: &Probe<'_>, probes: usize) -> Result<Vec<(u32, f32)>, Damage> {
     let (mapped, shape) = (&segment.mapped, &segment.shape);
     let (padded, lists) = (shape.quantizer.padded(), segment.lists() as usize);
-    let turned: &[f32] = mapped.all(Region::Turned)?;
     let (bytes, unit) = probe.tables.bytes();
     let mut dots = vec![0; lists];
     let bytes = &bytes[..stride(padded, 1)];
     shape.kernels.scan_i8(mapped.all(Region::CentreBytes)?, bytes, &mut dots);
     let units: &[f32] = mapped.all(Region::CentreUnits)?;
     let halves: &[f32] = mapped.all(Region::CentreHalves)?;
-    let mut top = TopK::new(probes.min(lists), f32::NEG_INFINITY);
-    for (at, dot) in dots.iter().enumerate() {
-        let product = *dot as f32 * unit * units[at];
-        let score = match shape.measure() {
-            Measure::Dot => product,
-            Measure::L2 => product - halves[at],
-        };
-        top.offer(at as u32, score);
+    let scores = dots.iter().zip(units).map(|(dot, own)| *dot as f32 * (unit * own));
+    let scores: Vec<f32> = scores.collect();
+    let share = half_share(shape.measure());
+    let ranks = scores.iter().zip(halves).map(|(score, half)| score - share * half);
+    let nearest = greatest(&ranks.collect::<Vec<f32>>(), probes);
+    if shape.measure() == Measure::Dot && mapped.footer.raw < 3 {
+        // Bytes tell the product near enough for what vectors rank again.
+        return Ok(nearest.into_iter().map(|list| (list, scores[list as usize])).collect());
     }
+    let turned: &[f32] = mapped.all(Region::Turned)?;
     let constant = |list: u32| {
         let centre = &turned[list as usize * padded..][..padded];
         (list, shape.quantizer.constant(probe.tables, centre))
     };
-    Ok(top.sorted().iter().map(|hit| constant(hit.at)).collect())
+    Ok(nearest.into_iter().map(constant).collect())
 }
 
 /// Searches `effort`: so many lists, and so many candidates.
@@ -194,12 +194,32 @@ pub(super) fn search(
     let least = if has_raw { f32::NEG_INFINITY } else { probe.least };
     let filter = select.filter();
     let search = Search { query, k: again, least, candidates, probes, filter };
-    let answer = search_lists(&shape.kernels, &search, probe.tables, lists.into_iter());
+    let answer = search_lists(&shape.kernels, &search, probe.tables, &lists);
     if !has_raw {
         let rows = answer.hits.iter().map(|hit| (hit.at, hit.score)).collect();
-        return Ok(Hits { rows, estimated: answer.estimated, computed: answer.computed });
+        let Answer { estimated, computed, .. } = answer;
+        return Ok(Hits { rows, estimated, computed, expected: None });
     }
     rank_again(segment, probe, &answer)
+}
+
+/// The best candidates of so many lists, at most as many as are wanted, and how many codes were looked at.
+pub(super) fn candidates(
+    segment: &Segment,
+    probe: &Probe<'_>,
+    (probes, most): (usize, usize),
+) -> Result<(Vec<Candidate>, u64), Damage> {
+    let shape = &segment.shape;
+    let mut lists = Vec::with_capacity(probes);
+    for (list, constant) in nearest(segment, probe, probes)? {
+        lists.push((view(&segment.mapped, shape, list)?, constant));
+    }
+    let (query, least) = (&probe.padded[..shape.settings.dim], f32::NEG_INFINITY);
+    let search = Search { query, k: probe.k, least, candidates: most, probes, filter: None };
+    let mut found = Vec::with_capacity(most);
+    let each = |candidate| found.push(candidate);
+    let (looked, _) = index::candidates(&shape.kernels, &search, probe.tables, &lists, each);
+    Ok((found, looked))
 }
 
 /// Ranks what was found by the vectors.

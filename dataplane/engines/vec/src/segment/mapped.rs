@@ -32,8 +32,8 @@ impl Mapped {
     /// [`StoreError::Broken`] when footer or table are not those of a segment.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).doing("opening", path)?;
-        // SAFETY: segments are never changed once they have their names, and the caller holds the
-        // collection's lock.
+        // SAFETY: segments are never changed once they have their names: whoever writes the collection
+        // makes new files and unlinks old ones, which leaves what is mapped as it is.
         let map = unsafe { Mmap::map(&file) }.doing("mapping", path)?;
         let broken = |why| StoreError::Broken { path: path.to_owned(), why };
         let Some(at) = map.len().checked_sub(FOOTER) else {

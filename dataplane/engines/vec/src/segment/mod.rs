@@ -154,19 +154,19 @@ impl Segment {
         })
     }
 
-    /// What a query is to do here.
-    fn effort(&self, probe: &Probe<'_>) -> (usize, usize) {
+    /// What a query is to do here: lists, candidates, and the share that these are expected to find.
+    fn effort(&self, probe: &Probe<'_>) -> (usize, usize, Option<f32>) {
         let lists = self.lists() as usize;
-        let (probes, factor) = match probe.effort {
-            Effort::Exact => return (lists, self.rows() as usize),
+        let (probes, factor, expected) = match probe.effort {
+            Effort::Exact => return (lists, self.rows() as usize, None),
             Effort::Probes { probes, candidates } => {
                 let candidates = candidates.max(probe.k).clamp(1, self.rows() as usize);
-                return (probes.clamp(1, lists.max(1)), candidates);
+                return (probes.clamp(1, lists.max(1)), candidates, None);
             }
             Effort::Recall(wanted) => calibrate::effort(self, wanted),
         };
         let candidates = probe.k.saturating_mul(factor).max(self.least_candidates(probe.k));
-        (probes, candidates.min(self.rows() as usize))
+        (probes, candidates.min(self.rows() as usize), expected)
     }
 }
 
@@ -261,7 +261,8 @@ impl Part for Segment {
         }
         let select = Select::new(shape, self, probe.only, probe.moment)?;
         let rows = self.rows() as usize;
-        let (probes, candidates) = self.effort(probe);
+        let (probes, candidates, expected) = self.effort(probe);
+        let measured = |hits: Hits| Hits { expected, ..hits };
         let has_raw = self.mapped.footer.raw < 3;
         if let Some(few) = select.rows().filter(|_| has_raw)
             && (few.len() <= candidates || few.len() <= rows / 16)
@@ -272,12 +273,12 @@ impl Part for Segment {
             return self.exact(shape, &select, probe);
         }
         if self.has_graph() {
-            return graph::search(self, &select, probe, candidates);
+            return graph::search(self, &select, probe, candidates).map(measured);
         }
         // Of few rows that may be found, more lists hold as many.
         let share = select.rows().map_or(1, |few| rows / few.len().max(1));
         let probes = probes.saturating_mul(share).min(self.lists() as usize);
-        lists::search(self, &select, probe, (probes, candidates))
+        lists::search(self, &select, probe, (probes, candidates)).map(measured)
     }
 }
 

@@ -1,9 +1,7 @@
 //! Reading a log again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-
-use memmap2::Mmap;
 
 use super::frame::{self, Frame};
 use super::{FILE_HEAD, MAGIC, VERSION, WalError, io_error};
@@ -60,7 +58,7 @@ pub(super) fn recover(
         if *first != next {
             return Err(WalError::Gap { after: next - 1, path: path.clone() });
         }
-        let bytes = map(path)?;
+        let bytes = read(path)?;
         check_head(&bytes, *first, path)?;
         let good = frames(&bytes, &mut next, from, &mut recovered.frames, apply);
         let rest = bytes.len() - good;
@@ -87,11 +85,9 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
-fn map(path: &Path) -> Result<Mmap, WalError> {
-    let file = File::open(path).map_err(io_error("opening", path))?;
-    // SAFETY: the caller holds the store's lock, alone or with others that only read, so that nobody
-    // changes the file while it is mapped.
-    unsafe { Mmap::map(&file) }.map_err(io_error("mapping", path))
+/// All that is in a file: read and not mapped, since its writer may add to it or cut its end meanwhile.
+fn read(path: &Path) -> Result<Vec<u8>, WalError> {
+    std::fs::read(path).map_err(io_error("reading", path))
 }
 
 fn check_head(bytes: &[u8], first: u64, path: &Path) -> Result<(), WalError> {

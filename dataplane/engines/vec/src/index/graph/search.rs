@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
             Measure::Dot => 0.0,
             Measure::L2 => -self.exact.squares,
         };
-        self.scan(&codes, f32::NEG_INFINITY);
+        self.scan(&codes, f32::NEG_INFINITY, codes.lines);
         let mut top = TopK::new(count, f32::NEG_INFINITY);
         self.found.iter().for_each(|(at, score)| top.offer(at, score));
         for hit in top.hits() {
@@ -126,8 +126,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn scan(&mut self, codes: &CodesView<'_>, floor: f32) {
-        codes.scan(self.kernels, self.query, 0..codes.blocks(), floor, &mut self.found);
+    /// Finds among `codes` those above `floor`, and meanwhile asks for the memory of `next`.
+    #[inline]
+    fn scan(&mut self, codes: &CodesView<'_>, floor: f32, next: &[u32]) {
+        let all = (0..codes.blocks(), floor);
+        codes.scan_before(self.kernels, self.query, all, next, &mut self.found);
         self.estimated += codes.len as u64;
     }
 
@@ -140,7 +143,9 @@ impl<'a> Walk<'a> {
             let (product, score) = self.exact.score(&cell);
             self.computed += 1;
             visited(Visited { vertex, place: cell.place(), product, score });
-            self.scan(&cell.codes(), self.beam.floor() - score);
+            let codes = cell.codes();
+            let next = ahead.as_ref().map_or(codes.lines, |(_, ahead)| ahead.codes().lines);
+            self.scan(&codes, self.beam.floor() - score, next);
             if let Some((_, ahead)) = &ahead {
                 ahead.prefetch(true);
             }

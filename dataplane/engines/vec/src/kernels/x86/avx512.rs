@@ -57,6 +57,37 @@ impl Simd for Avx512 {
         unsafe { _mm512_reduce_add_ps(a) }
     }
     #[inline(always)]
+    unsafe fn sums([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: see above; four numbers are 16 bytes.
+        unsafe {
+            // Of each 16 bytes first two sums of two, then four sums of four.
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (low, high) =
+                (_mm512_shuffle_ps::<0x44>(ab, cd), _mm512_shuffle_ps::<0xee>(ab, cd));
+            let all = _mm512_add_ps(low, high);
+            let all = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
+            let all = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+            std::mem::transmute::<__m128, [f32; 4]>(all)
+        }
+    }
+    #[inline(always)]
+    unsafe fn sums_i([a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
+        // SAFETY: see above; four numbers are 16 bytes.
+        unsafe {
+            // As for numbers of floating point.
+            let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+            let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+            let low = _mm512_unpacklo_epi64(ab, cd);
+            let all = _mm512_add_epi32(low, _mm512_unpackhi_epi64(ab, cd));
+            let half = _mm512_extracti64x4_epi64::<1>(all);
+            let all = _mm256_add_epi32(_mm512_castsi512_si256(all), half);
+            let half = _mm256_extracti128_si256::<1>(all);
+            let all = _mm_add_epi32(_mm256_castsi256_si128(all), half);
+            std::mem::transmute::<__m128i, [i32; 4]>(all)
+        }
+    }
+    #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_mul_ps(a, b) }

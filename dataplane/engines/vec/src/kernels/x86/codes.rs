@@ -5,8 +5,6 @@ use std::arch::x86_64::*;
 use super::super::codes::{BLOCK, CodeScan, Found, TABLE_BYTES, table, unit};
 use super::super::prefetch;
 
-/// How far ahead of the line at work memory is asked for, in bytes.
-const AHEAD: usize = 4096;
 /// Blocks that share what is loaded of the tables.
 const TOGETHER: usize = 4;
 
@@ -17,15 +15,17 @@ const TOGETHER: usize = 4;
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
 pub(in super::super) unsafe fn scan_avx512(scan: &CodeScan<'_>, found: &mut Found) {
     let (blocks, mut block) = (scan.blocks(), 0);
-    // SAFETY: `block + TOGETHER <= blocks`, later `block < blocks`.
+    // SAFETY: `block + TOGETHER <= blocks`, later as many blocks as are left.
     unsafe {
         while block + TOGETHER <= blocks {
             blocks_avx512::<TOGETHER>(scan, block, found);
             block += TOGETHER;
         }
-        while block < blocks {
-            blocks_avx512::<1>(scan, block, found);
-            block += 1;
+        match blocks - block {
+            3 => blocks_avx512::<3>(scan, block, found),
+            2 => blocks_avx512::<2>(scan, block, found),
+            1 => blocks_avx512::<1>(scan, block, found),
+            _ => {}
         }
     }
 }
@@ -41,7 +41,7 @@ unsafe fn blocks_avx512<const N: usize>(scan: &CodeScan<'_>, block: usize, found
     let ones = _mm512_set1_epi8(1);
     let mut low = [_mm512_setzero_si512(); N];
     let mut high = [_mm512_setzero_si512(); N];
-    let lines = scan.lines.as_ptr();
+    let (lines, next) = (scan.lines.as_ptr(), scan.next.as_ptr());
     for word in 0..scan.words {
         // SAFETY: `check` says that there are as many tables as words, and all lines of each
         // block; blocks exist by the caller's promise.
@@ -50,8 +50,9 @@ unsafe fn blocks_avx512<const N: usize>(scan: &CodeScan<'_>, block: usize, found
             let sums_low = _mm512_loadu_si512(sums.cast());
             let sums_high = _mm512_loadu_si512(sums.add(64).cast());
             for k in 0..N {
-                let line = lines.add(((block + k) * scan.words + word) * BLOCK);
-                prefetch(line.wrapping_add(AHEAD / 4));
+                let at = ((block + k) * scan.words + word) * BLOCK;
+                let line = lines.add(at);
+                prefetch(next.wrapping_add(at));
                 let codes = _mm512_loadu_si512(line.cast());
                 // (codes & low_half) | table, bit by bit: 0xea is `(a & b) | c`.
                 let at_low = _mm512_ternarylogic_epi32::<0xea>(codes, low_half, table);

@@ -6,6 +6,8 @@ use super::{PqBits, PqQuery};
 use crate::kernels::{CodeScan, Found, Kernels, SixScan};
 use crate::topk::{Hit, TopK};
 
+/// Words ahead of those that are scanned which memory is asked for.
+const AHEAD: usize = 1024;
 /// Codes that are scanned before the floor is raised the first time: most of them pass.
 const FIRST: usize = 128;
 /// Most codes that are scanned before it is raised again.
@@ -120,8 +122,18 @@ impl PqView<'_> {
         match self.bits {
             PqBits::Four => {
                 let words = self.parts / 8;
-                let scan =
-                    CodeScan { words, lines, scale: &[], add: &[], tables, unit: *unit, floor };
+                let next = &self.lines[blocks.start * self.bits.block_words(self.parts)..];
+                let next = &next[next.len().min(AHEAD)..];
+                let scan = CodeScan {
+                    words,
+                    lines,
+                    scale: &[],
+                    add: &[],
+                    tables,
+                    unit: *unit,
+                    floor,
+                    next,
+                };
                 kernels.scan_codes(&scan, found);
             }
             PqBits::Six => {

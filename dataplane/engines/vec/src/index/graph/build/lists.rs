@@ -5,7 +5,7 @@ use super::parallel::each;
 use super::points::Points;
 use super::prune::Near;
 use crate::kernels::Measure;
-use crate::kmeans::{self, Effort};
+use crate::kmeans::{self, Centres, Effort};
 use crate::pool::Pool;
 use crate::rows::Rows;
 
@@ -45,9 +45,8 @@ struct Lists<'a> {
 
 impl<'a> Lists<'a> {
     fn new(points: &'a Points<'a>, centres: &Rows<f32>) -> Self {
-        let halves = kmeans::halves(&points.kernels, centres);
         let mut to = vec![0; points.len()];
-        kmeans::nearest(&points.kernels, centres, &halves, points.vectors, 0, &mut to);
+        Centres::new(&points.kernels, centres).nearest(points.vectors, 0, &mut to);
         let mut members = vec![Vec::new(); centres.len()];
         let mut bytes: Vec<Rows<i8>> =
             (0..centres.len()).map(|_| Rows::new(points.bytes.dim())).collect();
