@@ -102,38 +102,35 @@ pub(super) fn finish(steps: &mut [Step]) {
         let fallible = next.is_some_and(|next| {
             let it = &steps[next];
             let below = it.depth > depth || it.depth == depth && it.immediate;
-            it.depth != DONE && below && !is_optional_rest(steps, at, next)
+            let known = steps[at].kind != WILDCARD && is_assumed(steps, next);
+            it.depth != DONE && below && !known
         });
         (steps[at].catches, steps[at].fallible) = (catches, fallible);
     }
 }
 
-/// Whether step `at` may be followed by nothing, as `next` and all behind it may be absent. tree-sitter then
-/// takes the first node that fits and waits for no later one, except for wildcards.
-fn is_optional_rest(steps: &[Step], at: usize, next: usize) -> bool {
-    let depth = steps[at].depth;
-    if steps[at].kind == WILDCARD || !is_in_named(steps, next) {
-        return false;
+/// Whether tree-sitter takes it for granted that step `at` is met. It tells from the parse tables which
+/// children of a node of a known kind may be absent, and of all others below such a node assumes that
+/// none is: of those in a wildcard or in an error.
+fn is_assumed(steps: &[Step], at: usize) -> bool {
+    let mut around = around(steps, at);
+    let Some(parent) = around.next() else { return false };
+    match parent.kind {
+        KIND_ERROR => true,
+        WILDCARD => around.any(|it| it.kind != WILDCARD),
+        _ => false,
     }
-    let ends = |step: &u16| {
-        let behind = &steps[usize::from(*step)];
-        behind.depth == DONE || behind.depth < depth
-    };
-    closure(steps, next as u16).is_some_and(|reached| reached.iter().any(ends))
 }
 
-/// Whether some node around a step is no wildcard.
-fn is_in_named(steps: &[Step], at: usize) -> bool {
+/// The nodes around a step, the nearest first.
+fn around(steps: &[Step], at: usize) -> impl Iterator<Item = &Step> {
     let mut depth = steps[at].depth;
-    for around in steps[..at].iter().rev().take_while(|around| around.depth != DONE) {
-        if around.depth < depth && !around.dead_end && !around.pass_through {
-            if around.kind != WILDCARD {
-                return true;
-            }
-            depth = around.depth;
-        }
-    }
-    false
+    let before = steps[..at].iter().rev().take_while(|it| it.depth != DONE);
+    before.filter(move |it| {
+        let is = it.depth < depth && !it.dead_end && !it.pass_through;
+        depth = if is { it.depth } else { depth };
+        is
+    })
 }
 
 /// The steps that a state at `from` stands at in truth, edges followed. None if edges lead in a circle.
