@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::report::{Report, Table, Target};
 use corpus::Half;
-use measure::{COLD, Totals, measure};
+use measure::{ASKED, COLD, Totals, measure};
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -168,25 +168,26 @@ fn walks(name: &str, totals: &Totals) -> Table {
 fn targets(report: &mut Report, name: &str, totals: &Totals) {
     let nodes = totals.nodes;
     let size = |bytes: usize| bytes as f64 / nodes as f64;
+    let [whole, small, source] = ASKED;
     let mut most = |what: &str, figure: f64, allowed: f64, unit: &str| {
         let (target, measured) = (format!("≤ {allowed} {unit}"), format!("{figure:.3} {unit}"));
         let what = format!("{name}: {what}");
         report.targets.push(Target::at_most(&what, target, measured, figure, allowed));
     };
     most("hot", size(totals.hot_bytes), 2.2, "B/node");
-    most("cold, stored", size(totals.cold_bytes[1]), 0.55, "B/node");
-    most("cold, source at hand", size(totals.cold_bytes[6]), 0.36, "B/node");
+    most("cold, stored", size(totals.cold_bytes[whole]), 0.55, "B/node");
+    most("cold, source at hand", size(totals.cold_bytes[source]), 0.36, "B/node");
     most("random node, hot", nanos(totals.random, totals.randoms), 150.0, "ns");
     most("move, hot", nanos(totals.hot_moves, nodes), 100.0, "ns");
-    most("one node, blocks of 4,096", nanos(totals.thaws[1], totals.thawed) / 1e3, 10.0, "µs");
-    most("one node, blocks of 256", nanos(totals.thaws[4], totals.thawed) / 1e3, 3.0, "µs");
+    most("one node, blocks of 4,096", nanos(totals.thaws[whole], totals.thawed) / 1e3, 10.0, "µs");
+    most("one node, blocks of 256", nanos(totals.thaws[small], totals.thawed) / 1e3, 3.0, "µs");
     let mut least = |what: &str, figure: f64, wanted: f64, unit: &str| {
         let (target, measured) = (format!("≥ {wanted} {unit}"), format!("{figure:.2} {unit}"));
         let what = format!("{name}: {what}");
         report.targets.push(Target::at_least(&what, target, measured, figure, wanted));
     };
     least("encode, hot", per(nodes, totals.flatten + totals.hot), 6.0, "M nodes/s");
-    least("encode, zstd-9", per(nodes, totals.flatten + totals.cold[1]), 4.5, "M nodes/s");
+    least("encode, zstd-9", per(nodes, totals.flatten + totals.cold[whole]), 4.5, "M nodes/s");
     let ratio = |slow: Duration, fast: Duration| slow.as_secs_f64() / fast.as_secs_f64();
     least("walk, hot against live", ratio(totals.live_walk, totals.hot_walk), 2.0, "×");
 }

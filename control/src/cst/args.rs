@@ -206,9 +206,6 @@ pub(crate) struct FreezeArgs {
     /// Keep no positions that follow from the source: smaller, and each tree needs its source.
     #[arg(long)]
     pub(crate) guessed: bool,
-    /// Keep no starts of lines: smaller, and there are no rows and columns.
-    #[arg(long)]
-    pub(crate) no_lines: bool,
 }
 
 impl FreezeArgs {
@@ -218,7 +215,6 @@ impl FreezeArgs {
             block_nodes: self.block_nodes.into(),
             level: self.level,
             positions: if self.guessed { Positions::Guessed } else { Positions::Stored },
-            lines: !self.no_lines,
         }
     }
 }

@@ -144,7 +144,7 @@ fn trees_are_frozen_anew_as_asked() {
     let case = Case::new("--keep copy");
     let trees = case.trees();
     let before = run(&format!("cst export {trees}")).ok();
-    for words in ["--guessed --block-nodes 256", "--level 1", "--no-lines", ""] {
+    for words in ["--guessed --block-nodes 256", "--level 1", ""] {
         run(&format!("cst freeze {trees} {words}")).ok();
         assert_eq!(run(&format!("cst export {trees}")).ok(), before, "{words}");
         let verified = run(&format!("cst verify {trees} --source")).json();

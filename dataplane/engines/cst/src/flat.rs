@@ -80,6 +80,11 @@ pub struct Flat {
     pub source_len: u32,
 }
 
+/// Bytes behind the line feeds of a source.
+pub(crate) fn line_starts(source: &[u8]) -> impl Iterator<Item = u32> {
+    memchr::memchr_iter(b'\n', source).map(|at| at as u32 + 1)
+}
+
 /// An inner node whose subtree is being walked.
 #[derive(Clone, Copy)]
 struct Open {
@@ -154,7 +159,7 @@ impl<'g> Flattener<'g> {
         // Nodes whose margins differ are closed inner ones first.
         flat.margins.sort_unstable_by_key(|margin| margin.node);
         flat.source_len = source.len() as u32;
-        flat.lines.extend(memchr::memchr_iter(b'\n', source).map(|at| at as u32 + 1));
+        flat.lines.extend(line_starts(source));
         Ok(())
     }
 

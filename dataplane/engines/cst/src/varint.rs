@@ -39,7 +39,21 @@ impl<'a> Rest<'a> {
         None
     }
 
-    /// The same, refused where fewer bytes would do.
+    /// A number below 2^49, in seven bytes at most.
+    #[inline]
+    pub(crate) fn wide(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..49).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The same as [`Rest::number`], refused where fewer bytes would do.
     #[inline]
     pub(crate) fn minimal(&mut self) -> Option<u32> {
         let before = self.0;
@@ -84,6 +98,7 @@ mod tests {
             let mut rest = Rest(&out);
             prop_assert_eq!(rest.number(), Some(value));
             prop_assert!(rest.0.is_empty());
+            prop_assert_eq!(Rest(&out).wide(), Some(u64::from(value)));
             out.pop();
             prop_assert_eq!(Rest(&out).number(), None);
         }

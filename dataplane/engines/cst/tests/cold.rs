@@ -14,8 +14,8 @@ use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry};
 
 const SETTINGS: [Settings; 2] = [
-    Settings { block_nodes: 4096, level: 3, positions: Positions::Stored, lines: true },
-    Settings { block_nodes: 256, level: 1, positions: Positions::Guessed, lines: true },
+    Settings { block_nodes: 4096, level: 3, positions: Positions::Stored },
+    Settings { block_nodes: 256, level: 1, positions: Positions::Guessed },
 ];
 
 fn find(name: &str) -> Option<Arc<Grammar>> {

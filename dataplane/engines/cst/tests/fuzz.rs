@@ -76,8 +76,7 @@ fn changed_files_are_refused_or_read() {
     let path = folder.path().join("a");
     let mut writer = Writer::create(&path).unwrap();
     for (name, block_nodes) in [("a", 256), ("b", 4096)] {
-        let settings =
-            Settings { block_nodes, level: 1, positions: Positions::Stored, lines: true };
+        let settings = Settings { block_nodes, level: 1, positions: Positions::Stored };
         writer.add(name, &mut Freezer::new(&grammar, settings).unwrap(), &flat, source).unwrap();
     }
     writer.finish().unwrap();
@@ -191,7 +190,7 @@ fn seeds() {
         let (tree, _) = common::both(&grammar, text.as_bytes());
         let flat = Flattener::new(&grammar).flatten(&tree, text.as_bytes()).unwrap();
         for (number, positions) in Positions::ALL.into_iter().enumerate() {
-            let settings = Settings { block_nodes: 256, level: 1, positions, lines: true };
+            let settings = Settings { block_nodes: 256, level: 1, positions };
             let path = folder.join(format!("cst_cold/{name}-{number}"));
             let mut writer = Writer::create(&path).unwrap();
             let mut freezer = Freezer::new(&grammar, settings).unwrap();

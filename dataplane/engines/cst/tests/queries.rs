@@ -69,10 +69,11 @@ fn same(
     ours.len()
 }
 
-/// Whether a query has an anchor and an optional child: tree-sitter does not find all of such a pattern.
+/// Whether a query has an anchor and an optional or repeated child: tree-sitter does not find all of such a
+/// pattern.
 fn theirs_may_miss(query: &str) -> bool {
     let mut patterns = query.lines().skip(1);
-    patterns.any(|it| (it.contains(" . ") || it.contains(" .)")) && it.contains(['?', '*']))
+    patterns.any(|it| (it.contains(" . ") || it.contains(" .)")) && it.contains(['?', '*', '+']))
 }
 
 /// Sources of a language beside this project's own.

@@ -25,7 +25,6 @@ const CONFIG: Config = Config {
         block_nodes: 256,
         level: 1,
         positions: pfs_cst::cold::Positions::Stored,
-        lines: true,
     },
     access: Access::Write,
 };

@@ -36,12 +36,13 @@ pub(crate) fn dictionary(grammar: &Grammar, positions: Positions) -> &[u8] {
     grammar.trained().map_or(&[], |trained| trained.dictionary(positions.index()))
 }
 
-/// What a file knows a dictionary by; 0 for none.
-fn dictionary_id(dictionary: &[u8]) -> u64 {
-    if dictionary.is_empty() {
-        return 0;
-    }
-    let hash = blake3::hash(dictionary);
+/// What a file knows a dictionary by, and what was trained with it; 0 for none.
+fn dictionary_id(grammar: &Grammar, dictionary: &[u8]) -> u64 {
+    let Some(trained) = grammar.trained().filter(|_| !dictionary.is_empty()) else { return 0 };
+    let mut habits = Vec::new();
+    trained.habits().write(&mut habits);
+    let mut hasher = blake3::Hasher::new();
+    let hash = hasher.update(dictionary).update(&habits).finalize();
     hash.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first).max(1))
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn decoder(grammar: &Grammar, positions: Positions) -> Result<&Decode
     let bytes = dictionary(grammar, positions);
     let fail = |source| ColdError::Zstd { doing: "prepare a dictionary", source };
     let dictionary = DecoderDictionary::try_copy(bytes).map_err(fail)?;
-    Ok(cell.get_or_init(|| Decoder { id: dictionary_id(bytes), dictionary }))
+    Ok(cell.get_or_init(|| Decoder { id: dictionary_id(grammar, bytes), dictionary }))
 }
 
 /// Compresses the blocks of one grammar's trees.

@@ -1,28 +1,14 @@
-//! A tree cut into blocks of nodes, each as columns of bytes.
+//! A tree cut into blocks of nodes, each as columns of bytes: those of `unit.rs`, and links.
 //!
-//! | column | entries |
-//! |---|---|
-//! | codes | a byte a node: its symbol, see [`Code`] |
-//! | ends | per leaf: inner nodes that end with it |
-//! | gaps | per leaf: bytes since the leaf before. With the source at hand: pairs of leaves skipped and bytes, of wrong guesses |
-//! | lengths | per measured leaf: its bytes, or pairs as of gaps |
-//! | rest | per node that needs it: symbol number `u16` of an escape; lead and tail of a measured inner node |
-//! | links | ancestors: count, then of each the distance to the one below, of those that a node of the block has as parent; open nodes: count, then of each the distance to the one before, its children, nodes, start and end, of those that end behind the block |
-//!
-//! Numbers are LEB128 but for codes and escapes (little endian).
+//! Links: ancestors: count, then of each the distance to the one below, of those that a node of the block has
+//! as parent; open nodes: count, then of each the distance to the one before, its children, nodes, start
+//! and bytes, of those that end behind the block.
 
-use super::predict;
-use crate::flat::{Flat, Margin};
-use crate::languages::{Code, Grammar, Symbol, SymbolId};
+use super::unit::{LINKS, Unit, Usual};
+use crate::flat::Flat;
+use crate::items::{Item, Items};
+use crate::languages::{Grammar, Symbol, SymbolId};
 use crate::varint::push;
-
-/// Columns of a block. Lengths are the one behind gaps.
-pub(crate) const COLUMNS: usize = 6;
-pub(crate) const CODES: usize = 0;
-pub(crate) const ENDS: usize = 1;
-pub(crate) const GAPS: usize = 2;
-pub(crate) const REST: usize = 4;
-pub(crate) const LINKS: usize = 5;
 
 /// A node that ends behind its block.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +27,10 @@ pub(crate) struct Block {
     pub(crate) base: u32,
     /// Depth of its first node.
     pub(crate) depth: u32,
-    pub(crate) columns: [Vec<u8>; COLUMNS],
+    pub(crate) unit: Unit,
     unclosed: Vec<Unclosed>,
     /// Ancestors of its first node, nearest first, as far as they are parents in it.
     ancestors: Vec<u32>,
-    /// Leaves since the last wrong guess of a gap, and measured ones since that of a length.
-    right: [u32; 2],
 }
 
 struct Open {
@@ -64,33 +48,27 @@ pub(crate) fn cut(
     source: Option<&[u8]>,
     block_nodes: usize,
 ) -> Vec<Block> {
+    let usual = source.map_or(Usual::Kinds(grammar.habits()), Usual::Source);
     let mut cutter = Cutter {
-        grammar,
         flat,
-        source,
+        usual,
         blocks: Vec::with_capacity(flat.len().div_ceil(block_nodes)),
         block_nodes,
         open: Vec::new(),
         lowest: 0,
         end: 0,
         leaf: 0,
-        measured: 0,
-        margin: 0,
-        bit: 0,
+        lines: if source.is_some() { &[] } else { &flat.lines },
     };
-    for node in 0..flat.len() {
-        cutter.node(node);
+    for (node, (id, item)) in Items::new(grammar, flat).enumerate() {
+        cutter.node(node, id, &item);
     }
-    for (number, block) in cutter.blocks.iter_mut().enumerate() {
-        block.link((number * block_nodes) as u32);
-    }
-    cutter.blocks
+    cutter.finish()
 }
 
 struct Cutter<'a> {
-    grammar: &'a Grammar,
     flat: &'a Flat,
-    source: Option<&'a [u8]>,
+    usual: Usual<'a>,
     blocks: Vec<Block>,
     block_nodes: usize,
     open: Vec<Open>,
@@ -99,15 +77,17 @@ struct Cutter<'a> {
     /// End of the last leaf.
     end: u32,
     leaf: usize,
-    measured: usize,
-    margin: usize,
-    bit: usize,
+    /// Line starts behind it.
+    lines: &'a [u32],
 }
 
-impl Cutter<'_> {
-    fn node(&mut self, node: usize) {
+impl<'a> Cutter<'a> {
+    fn node(&mut self, node: usize, id: SymbolId, item: &Item) {
         if node.is_multiple_of(self.block_nodes) {
-            let (base, depth) = (self.end, self.open.len() as u32);
+            let (base, depth) = (self.end, item.depth);
+            if let Some(block) = self.blocks.last_mut() {
+                block.unit.finish(self.usual, None);
+            }
             self.blocks.push(Block { base, depth, ..Block::default() });
             self.lowest = self.open.len() + 1;
         }
@@ -115,22 +95,13 @@ impl Cutter<'_> {
         if let Some(parent) = self.open.last_mut() {
             parent.children += 1;
         }
-        let id = self.flat.symbols[node];
-        let is_leaf = self.flat.parens[(self.bit + 1) / 64] >> ((self.bit + 1) % 64) & 1 == 0;
         let at = self.blocks.len() - 1;
-        let block = &mut self.blocks[at];
-        let code = Code::of(id);
-        block.columns[CODES].push(code.0);
-        if code.is_escape() {
-            block.columns[REST].extend(id.bits().to_le_bytes());
-        }
-        self.bit += 1;
-        if is_leaf {
-            self.leaf(id);
-            self.ends(node);
+        self.blocks[at].unit.push(self.usual, (id, item), self.end, &mut self.lines);
+        if item.symbol.is_leaf() {
+            (self.leaf, self.end) = (self.leaf + 1, item.end);
+            (0..item.ends).for_each(|_| self.close(node));
         } else {
-            let margin = self.take_margin(node as u32);
-            let Margin { node, lead, tail } = margin;
+            let (node, lead, tail) = (node as u32, item.lead, item.tail);
             self.open.push(Open { node, children: 0, first_leaf: self.leaf, lead, tail });
         }
     }
@@ -146,75 +117,33 @@ impl Cutter<'_> {
         }
     }
 
-    fn take_margin(&mut self, node: u32) -> Margin {
-        match self.flat.margins.get(self.margin) {
-            Some(margin) if margin.node == node => {
-                self.margin += 1;
-                let at = self.blocks.len() - 1;
-                let rest = &mut self.blocks[at].columns[REST];
-                push(rest, u64::from(margin.lead));
-                push(rest, u64::from(margin.tail));
-                *margin
-            }
-            _ => Margin { node, ..Margin::default() },
+    /// The innermost open node ends with leaf `node`.
+    fn close(&mut self, node: usize) {
+        let Some(open) = self.open.pop() else { return };
+        let began = open.node as usize / self.block_nodes;
+        if began + 1 < self.blocks.len() {
+            let Open { node: first, children, first_leaf, lead, tail } = open;
+            let (start, end) = (self.flat.starts[first_leaf] - lead, self.end + tail);
+            let nodes = node as u32 + 1 - first;
+            let unclosed = Unclosed { node: first, children, nodes, start, end };
+            self.blocks[began].unclosed.push(unclosed);
         }
     }
 
-    fn leaf(&mut self, id: SymbolId) {
-        let start = self.flat.starts[self.leaf];
-        self.leaf += 1;
-        let at = self.blocks.len() - 1;
-        let block = &mut self.blocks[at];
-        let guess = self.source.map(|source| predict::gap(source, self.end as usize));
-        block.position(0, start - self.end, guess);
-        self.end = start;
-        if !id.is_measured_leaf() {
-            self.end += u32::from(self.grammar.symbol_and_len(id).1);
-            return;
+    fn finish(mut self) -> Vec<Block> {
+        if let Some(last) = self.blocks.last_mut() {
+            last.unit.finish(self.usual, Some((self.lines, self.end)));
         }
-        let length = self.flat.lengths[self.measured];
-        self.measured += 1;
-        let guess = self.source.map(|source| predict::length(source, start as usize));
-        block.position(1, length, guess);
-        self.end += length;
-    }
-
-    fn ends(&mut self, node: usize) {
-        self.bit += 1;
-        let mut count = 0;
-        while self.flat.parens.get(self.bit / 64).is_some_and(|w| w >> (self.bit % 64) & 1 == 0) {
-            let Some(open) = self.open.pop() else { break };
-            (self.bit, count) = (self.bit + 1, count + 1);
-            let began = open.node as usize / self.block_nodes;
-            if began + 1 < self.blocks.len() {
-                let Open { node: first, children, first_leaf, lead, tail } = open;
-                let (start, end) = (self.flat.starts[first_leaf] - lead, self.end + tail);
-                let nodes = node as u32 + 1 - first;
-                let unclosed = Unclosed { node: first, children, nodes, start, end };
-                self.blocks[began].unclosed.push(unclosed);
-            }
+        for (number, block) in self.blocks.iter_mut().enumerate() {
+            block.link((number * self.block_nodes) as u32);
         }
-        let at = self.blocks.len() - 1;
-        push(&mut self.blocks[at].columns[ENDS], count);
+        self.blocks
     }
 }
 
 impl Block {
-    /// Writes a gap (0) or length (1), or with a guess only what is wrong.
-    fn position(&mut self, which: usize, value: u32, guess: Option<u32>) {
-        let column = &mut self.columns[GAPS + which];
-        if guess == Some(value) {
-            self.right[which] += 1;
-            return;
-        }
-        if guess.is_some() {
-            push(column, u64::from(std::mem::take(&mut self.right[which])));
-        }
-        push(column, u64::from(value));
-    }
-
     fn link(&mut self, first: u32) {
-        let links = &mut self.columns[LINKS];
+        let links = &mut self.unit.columns[LINKS];
         push(links, self.ancestors.len() as u64);
         let mut below = first;
         for ancestor in &self.ancestors {

@@ -26,7 +26,7 @@ use crate::varint::Rest;
 
 pub(super) const MAGIC: &[u8; 8] = b"PFSCST\r\n";
 /// Version of the format that this build writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 const TRAILER: usize = 24;
 
 #[derive(Debug)]

@@ -35,7 +35,7 @@ pub(crate) fn again(
     source: &[u8],
 ) -> Result<Vec<Flat>, ColdError> {
     let thaw = |positions| {
-        let settings = Settings { block_nodes: 256, level: 1, positions, lines: true };
+        let settings = Settings { block_nodes: 256, level: 1, positions };
         let record = Freezer::new(grammar, settings)?.freeze(flat, source)?.record;
         let classes = [false, true].map(|class| grammar.symbols().symbols(class));
         let meanings = Meanings::new(grammar, classes);

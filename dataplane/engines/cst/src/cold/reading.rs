@@ -1,9 +1,11 @@
 //! A block's columns, read node by node.
 
-use super::columns::{CODES, COLUMNS, ENDS, GAPS, LINKS, Meaning, REST};
+use super::code::{NO_LEAF, ODD_GAP, id_of, is_escape, take_exits};
+use super::columns::Meaning;
 use super::predict;
+use super::unit::{CODES, COLUMNS, FEEDS_MAX, GAPS, LENGTHS, LINES, LINKS, REST};
 use crate::items::Item;
-use crate::languages::{Code, Grammar, Symbol, SymbolId};
+use crate::languages::{Grammar, Habits, Symbol, SymbolId};
 use crate::varint::Rest;
 
 /// The symbols of a file, as its codes and numbers name them.
@@ -18,9 +20,8 @@ impl Meanings {
     pub(crate) fn new(grammar: &Grammar, symbols: [Vec<Symbol>; 2]) -> Self {
         let mut meanings = Self { codes: [None; 256], symbols };
         for code in 0..=u8::MAX {
-            if !Code(code).is_escape() {
-                meanings.codes[usize::from(code)] = meanings.meaning(grammar, Code(code).id());
-            }
+            let meaning = id_of(code).and_then(|id| meanings.meaning(grammar, id));
+            meanings.codes[usize::from(code)] = meaning;
         }
         meanings
     }
@@ -49,15 +50,45 @@ pub(crate) struct Unclosed {
     pub(crate) end: u32,
 }
 
-/// Reads one block from its first node on. Every number is checked: none is trusted to fit.
+/// What is done with the line starts on the way.
+#[derive(Debug)]
+pub(crate) enum Lines {
+    /// Nothing; their column is not read.
+    Skip,
+    /// They are read and forgotten.
+    Pass,
+    /// They are appended.
+    Keep(Vec<u32>),
+}
+
+impl Lines {
+    /// Takes a line start; none where it comes before an earlier one.
+    #[inline]
+    fn push(&mut self, line: u32) -> Option<()> {
+        let Self::Keep(lines) = self else { return Some(()) };
+        let in_order = lines.last().is_none_or(|before| *before <= line);
+        lines.push(line);
+        in_order.then_some(())
+    }
+}
+
+/// Reads nodes in a row from their first one on. Every number is checked: none is trusted to fit.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     grammar: &'a Grammar,
     meanings: &'a Meanings,
+    habits: &'a Habits,
     source: Option<&'a [u8]>,
     columns: [Rest<'a>; COLUMNS],
-    /// Right guesses until the next wrong one, of gaps and lengths; none known at first.
-    right: [Option<u32>; 2],
+    /// Right guesses of lengths until the next wrong one; not known at first.
+    right: Option<u32>,
+    /// Leaves with the usual line feeds until the next one with others; not known at first.
+    quiet: Option<u32>,
+    /// Code of the leaf before.
+    before: u8,
+    /// Bytes between the last line feed of a gap and its leaf.
+    indent: u32,
+    lines: Lines,
     depth: u32,
     end: u32,
     first: u32,
@@ -66,11 +97,10 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Takes a block's bytes apart: lengths of the columns, then these.
     pub(crate) fn new(
-        grammar: &'a Grammar,
-        meanings: &'a Meanings,
+        (grammar, meanings): (&'a Grammar, &'a Meanings),
         source: Option<&'a [u8]>,
         bytes: &'a [u8],
-        place: Place,
+        (place, lines): (Place, Lines),
     ) -> Option<Self> {
         let mut rest = Rest(bytes);
         let mut lens = [0; COLUMNS];
@@ -81,19 +111,34 @@ impl<'a> Reading<'a> {
         for (column, len) in columns.iter_mut().zip(lens) {
             *column = Rest(rest.take(len)?);
         }
-        Some(Self::of(grammar, meanings, source, columns, place))
+        Some(Self::of((grammar, meanings), source, columns, (place, lines)))
     }
 
     /// Reads on in columns, from where they are.
-    pub(crate) const fn of(
-        grammar: &'a Grammar,
-        meanings: &'a Meanings,
+    pub(crate) fn of(
+        (grammar, meanings): (&'a Grammar, &'a Meanings),
         source: Option<&'a [u8]>,
         columns: [Rest<'a>; COLUMNS],
-        place: Place,
+        (place, lines): (Place, Lines),
     ) -> Self {
         let Place { base, depth, first } = place;
-        Self { grammar, meanings, source, columns, right: [None; 2], depth, end: base, first }
+        let (habits, before, indent) = (grammar.habits(), NO_LEAF, 0);
+        let (right, quiet) = (None, None);
+        Self {
+            grammar,
+            meanings,
+            habits,
+            source,
+            columns,
+            right,
+            quiet,
+            before,
+            indent,
+            lines,
+            depth,
+            end: base,
+            first,
+        }
     }
 
     /// What is left of the columns.
@@ -104,7 +149,11 @@ impl<'a> Reading<'a> {
     /// The next node; none when the bytes mean nothing.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Item> {
-        let code = self.columns[CODES].byte()?;
+        let mut code = self.columns[CODES].byte()?;
+        let odd = code == ODD_GAP;
+        if odd {
+            code = self.columns[CODES].byte()?;
+        }
         let Meaning { symbol, implied } = match self.meanings.codes[usize::from(code)] {
             Some(meaning) => meaning,
             None => self.escaped(code)?,
@@ -117,20 +166,24 @@ impl<'a> Reading<'a> {
                 item.tail = self.columns[REST].number()?;
             }
             self.depth += 1;
-            return Some(item);
+            return (!odd).then_some(item);
         }
-        item.start = self.end.checked_add(self.position(0, self.end)?)?;
-        let len = if symbol.is_measured() { self.position(1, item.start)? } else { implied };
+        item.start = self.end.checked_add(self.gap(odd, code)?)?;
+        let len = if symbol.is_measured() { self.length(item.start)? } else { implied };
         item.end = item.start.checked_add(len)?;
         self.end = item.end;
-        item.ends = self.columns[ENDS].number()?;
+        item.ends = take_exits(&mut self.columns[CODES]);
         self.depth = self.depth.checked_sub(item.ends)?;
+        if !matches!(self.lines, Lines::Skip) && self.source.is_none() {
+            self.leaf_lines(code, &item)?;
+        }
+        self.before = code;
         Some(item)
     }
 
     #[cold]
     fn escaped(&mut self, code: u8) -> Option<Meaning> {
-        if !Code(code).is_escape() {
+        if !is_escape(code) {
             return None;
         }
         let bytes = self.columns[REST].take(2)?;
@@ -139,23 +192,108 @@ impl<'a> Reading<'a> {
     }
 
     #[inline]
-    fn position(&mut self, which: usize, at: u32) -> Option<u32> {
-        let Some(source) = self.source else { return self.columns[GAPS + which].number() };
-        let column = &mut self.columns[GAPS + which];
-        let right = match self.right[which] {
+    fn gap(&mut self, odd: bool, code: u8) -> Option<u32> {
+        if let Some(source) = self.source {
+            return match odd {
+                true => self.columns[GAPS].number(),
+                false => Some(predict::gap(source, self.end as usize)),
+            };
+        }
+        let token = match odd {
+            true => self.columns[GAPS].wide()?,
+            false => self.habits.gap(self.before, code),
+        };
+        if token & 1 == 0 {
+            return u32::try_from(token / 2).ok();
+        }
+        let zigzag = token >> 2;
+        let more = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+        self.indent = u32::try_from(i64::from(self.indent).checked_add(more)?).ok()?;
+        let feeds = match token & 2 {
+            0 => {
+                self.lines.push(self.end.checked_add(1)?)?;
+                1
+            }
+            _ => self.feeds()?,
+        };
+        feeds.checked_add(self.indent)
+    }
+
+    /// Line feeds of a gap that has several, or not as its first bytes; gives the bytes up to the last.
+    #[cold]
+    fn feeds(&mut self) -> Option<u32> {
+        let more = self.columns[GAPS].number()?;
+        if more >= FEEDS_MAX {
+            return None;
+        }
+        if more == 0 {
+            let last = self.line_starts(GAPS, self.end)?;
+            return Some(last - self.end);
+        }
+        for line in 1..=more + 1 {
+            self.lines.push(self.end.checked_add(line)?)?;
+        }
+        Some(more + 1)
+    }
+
+    /// Reads a count and as many line starts from `at` on; gives the last.
+    fn line_starts(&mut self, column: usize, mut at: u32) -> Option<u32> {
+        for _ in 0..self.columns[column].number()? {
+            at = at.checked_add(self.columns[column].number()?)?;
+            self.lines.push(at)?;
+        }
+        Some(at)
+    }
+
+    /// Line starts in a leaf.
+    #[inline]
+    fn leaf_lines(&mut self, code: u8, item: &Item) -> Option<()> {
+        let quiet = match self.quiet {
+            Some(quiet) => quiet,
+            None => self.columns[LINES].number()?,
+        };
+        let Some(left) = quiet.checked_sub(1) else {
+            self.quiet = None;
+            let last = self.line_starts(LINES, item.start)?;
+            return (last <= item.end).then_some(());
+        };
+        self.quiet = Some(left);
+        if self.habits.ends_line(code) { self.lines.push(item.end) } else { Some(()) }
+    }
+
+    /// Ends it; at a tree's end with what is behind the last leaf. Gives the line starts if they were
+    /// kept.
+    pub(crate) fn finish(&mut self, last: bool) -> Option<Vec<u32>> {
+        if self.source.is_none() {
+            let quiet = self.quiet.or_else(|| self.columns[LINES].number());
+            if quiet != Some(0) {
+                return None;
+            }
+            if last {
+                self.line_starts(LINES, self.end)?;
+            }
+        }
+        Some(match &mut self.lines {
+            Lines::Keep(lines) => std::mem::take(lines),
+            Lines::Skip | Lines::Pass => Vec::new(),
+        })
+    }
+
+    #[inline]
+    fn length(&mut self, start: u32) -> Option<u32> {
+        let column = &mut self.columns[LENGTHS];
+        let Some(source) = self.source else { return column.number() };
+        let right = match self.right {
             Some(right) => right,
             // Behind the last wrong guess all are right.
             None => column.number().unwrap_or(u32::MAX),
         };
         let Some(left) = right.checked_sub(1) else {
-            self.right[which] = None;
+            self.right = None;
             return column.number();
         };
-        self.right[which] = Some(left);
-        Some(match which {
-            0 => predict::gap(source, at as usize),
-            _ => predict::length(source, at as usize),
-        })
+        self.right = Some(left);
+        Some(predict::length(source, start as usize))
     }
 
     /// Depth of the next node.

@@ -1,19 +1,19 @@
-//! One tree in a cold file: a directory of its blocks, the blocks, its line starts.
+//! One tree in a cold file: a directory of its blocks, and the blocks.
 //!
 //! | part | bytes |
 //! |---|---|
-//! | directory | LEB128: nodes, nodes a block, source length, bytes of lines (packed, raw), check of the source; per block: base less that before, depth, raw bytes, packed bytes, CRC-32C `u32` |
+//! | directory | LEB128: nodes, nodes a block, source length, check of the source `u32`; per block: base less that before, depth, raw bytes, packed bytes, CRC-32C `u32`; CRC-32C of all before `u32` |
 //! | blocks | zstd frames without magic, one behind the other |
-//! | lines | LEB128 differences of line starts, as one zstd frame without magic |
 
 use super::codec::{Packer, Positions, Shared, Unpacker, dictionary};
-use super::columns::{Block, COLUMNS, cut};
+use super::columns::{Block, cut};
 use super::error::ColdError;
-use super::reading::{Meanings, Place, Reading, Unclosed};
+use super::reading::{Lines, Meanings, Place, Reading, Unclosed};
+use super::unit::Unit;
 use crate::varint::{Rest, push};
 use zstd::dict::DecoderDictionary;
 
-use crate::flat::Flat;
+use crate::flat::{Flat, line_starts};
 use crate::items::{Builder, Item, Numbers};
 use crate::languages::{Grammar, Symbol};
 
@@ -27,15 +27,13 @@ pub struct Settings {
     pub block_nodes: usize,
     /// zstd's level, 1..=22.
     pub level: i32,
-    /// Whether positions are stored or follow from the source.
+    /// Whether positions, those of lines among them, are stored or follow from the source.
     pub positions: Positions,
-    /// Keep where lines start. Without them rows and columns need the source.
-    pub lines: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { block_nodes: 4096, level: 9, positions: Positions::Stored, lines: true }
+        Self { block_nodes: 4096, level: 9, positions: Positions::Stored }
     }
 }
 
@@ -106,7 +104,7 @@ impl Freezer {
         let (mut directory, mut body) = (Vec::new(), Vec::<u8>::new());
         let mut base = 0;
         for block in &blocks {
-            raw_of(block, &mut self.raw);
+            raw_of(&block.unit, &mut self.raw);
             let packed = self.packer.pack(&self.raw)?;
             for number in
                 [block.base - base, block.depth, self.raw.len() as u32, packed.len() as u32]
@@ -121,55 +119,29 @@ impl Freezer {
         for number in [flat.len(), self.settings.block_nodes, source.len()] {
             push(&mut record, number as u64);
         }
-        let lines = self.lines(flat)?;
-        push(&mut record, self.raw.len() as u64);
-        push(&mut record, lines.len() as u64);
         record.extend(if guessed { crc(source) } else { 0 }.to_le_bytes());
-        record.extend(crc(&lines).to_le_bytes());
         record.extend(directory);
         record.extend(crc(&record).to_le_bytes());
         record.extend(body);
-        record.extend(lines);
         let (grammar, positions) = (Shared::clone(&self.grammar), self.settings.positions);
         Ok(Frozen { grammar, positions, record })
     }
-
-    fn lines(&mut self, flat: &Flat) -> Result<Vec<u8>, ColdError> {
-        self.raw.clear();
-        if !self.settings.lines || flat.lines.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut before = 0;
-        for line in &flat.lines {
-            push(&mut self.raw, u64::from(line - before));
-            before = *line;
-        }
-        Ok(self.packer.pack(&self.raw)?.to_vec())
-    }
 }
 
-/// A block's columns behind their lengths.
-pub(crate) fn raw_of(block: &Block, raw: &mut Vec<u8>) {
+/// Columns behind their lengths.
+pub(crate) fn raw_of(unit: &Unit, raw: &mut Vec<u8>) {
     raw.clear();
-    for column in &block.columns {
+    for column in &unit.columns {
         push(raw, column.len() as u64);
     }
-    for column in &block.columns {
+    for column in &unit.columns {
         raw.extend(column);
     }
-    debug_assert_eq!(block.columns.len(), COLUMNS);
 }
 
-/// Bytes of a tree's columns and line starts before compression.
+/// Bytes of a tree's columns before compression.
 pub(crate) fn raw_columns(grammar: &Grammar, flat: &Flat) -> usize {
-    let blocks: usize = raw_blocks(grammar, flat, None).iter().map(Vec::len).sum();
-    let mut lines = Vec::new();
-    let before = [0].into_iter().chain(flat.lines.iter().copied());
-    flat.lines
-        .iter()
-        .zip(before)
-        .for_each(|(line, before)| push(&mut lines, u64::from(line - before)));
-    blocks + lines.len()
+    raw_blocks(grammar, flat, None).iter().map(Vec::len).sum()
 }
 
 /// A block's raw bytes for every block of a tree: what dictionaries are trained on.
@@ -177,7 +149,7 @@ pub(super) fn raw_blocks(grammar: &Grammar, flat: &Flat, source: Option<&[u8]>) 
     let blocks = cut(grammar, flat, source, *BLOCK_NODES.end());
     let raw = |block: &Block| {
         let mut raw = Vec::new();
-        raw_of(block, &mut raw);
+        raw_of(&block.unit, &mut raw);
         raw
     };
     blocks.iter().map(raw).collect()
@@ -220,7 +192,6 @@ pub struct ColdTree<'f> {
     nodes: u32,
     block_nodes: u32,
     source_len: u32,
-    lines: (usize, usize, u32),
     blocks: Vec<Entry>,
     unpacker: Unpacker<'f>,
 }
@@ -249,7 +220,8 @@ impl<'f> ColdTree<'f> {
         let mut blocks = Vec::new();
         let (mut at, mut base) = (0usize, 0u32);
         for first in (0..head.nodes).step_by(head.block_nodes as usize) {
-            let entry = entry(&mut rest, first, base, at).ok_or_else(malformed)?;
+            let entry =
+                entry(&mut rest, (first, head.source_len), base, at).ok_or_else(malformed)?;
             (at, base) = (at.checked_add(entry.len).ok_or_else(malformed)?, entry.place.base);
             blocks.push(entry);
         }
@@ -258,8 +230,7 @@ impl<'f> ColdTree<'f> {
         if crc(&record[..upto]) != check {
             return Err(ColdError::Checksum { part: format!("the directory of {name}") });
         }
-        let lines = (head.lines_len, head.lines_raw_len, head.lines_crc);
-        if rest.0.len().checked_sub(lines.0) != Some(at) {
+        if rest.0.len() != at {
             return Err(malformed());
         }
         let unpacker = Unpacker::new(dictionary)?;
@@ -274,7 +245,6 @@ impl<'f> ColdTree<'f> {
             nodes,
             block_nodes,
             source_len,
-            lines,
             blocks,
             unpacker,
         })
@@ -309,7 +279,7 @@ impl<'f> ColdTree<'f> {
         ColdError::malformed(format!("block {block} of {}", self.name))
     }
 
-    fn read(&mut self, block: usize) -> Result<Reading<'_>, ColdError> {
+    fn read(&mut self, block: usize, lines: Lines) -> Result<Reading<'_>, ColdError> {
         let entry = self.blocks[block];
         let packed = &self.record[entry.at..entry.at + entry.len];
         if crc(packed) != entry.crc {
@@ -317,7 +287,8 @@ impl<'f> ColdTree<'f> {
         }
         let malformed = ColdError::malformed(format!("block {block} of {}", self.name));
         let bytes = self.unpacker.unpack(packed, entry.raw_len as usize)?;
-        Reading::new(self.grammar, self.meanings, self.source, bytes, entry.place).ok_or(malformed)
+        let (grammar, place) = ((&**self.grammar, self.meanings), (entry.place, lines));
+        Reading::new(grammar, self.source, bytes, place).ok_or(malformed)
     }
 
     /// The node of number `index` in pre-order; one block is decompressed.
@@ -332,7 +303,7 @@ impl<'f> ColdTree<'f> {
         let malformed = self.malformed(block);
         let nodes = (self.nodes - self.blocks[block].place.first).min(self.block_nodes);
         let skip = index as u32 % self.block_nodes;
-        let mut reading = self.read(block)?;
+        let mut reading = self.read(block, Lines::Skip)?;
         for _ in 0..skip {
             if reading.next().is_none() {
                 return Err(malformed);
@@ -352,7 +323,7 @@ impl<'f> ColdTree<'f> {
         let block = index / self.block_nodes as usize;
         let first = block * self.block_nodes as usize;
         let malformed = self.malformed(block);
-        let found = parent_in(&mut self.read(block)?, first as u32, index as u32);
+        let found = parent_in(&mut self.read(block, Lines::Skip)?, first as u32, index as u32);
         found.map(|parent| Some(parent as usize)).ok_or(malformed)
     }
 
@@ -364,13 +335,14 @@ impl<'f> ColdTree<'f> {
         let mut builder = Builder::new(self.source_len, self.nodes as usize);
         let (nodes, block_nodes) = (self.nodes, self.block_nodes);
         let mut numbers = Numbers::new(self.grammar);
+        let mut lines = Vec::new();
         for block in 0..self.blocks.len() {
             let malformed = self.malformed(block);
             let Place { base, depth, first } = self.blocks[block].place;
             if (base, depth) != builder.place() {
                 return Err(malformed);
             }
-            let mut reading = self.read(block)?;
+            let mut reading = self.read(block, Lines::Keep(lines))?;
             for node in first..nodes.min(first + block_nodes) {
                 let item = reading.next();
                 let id = item.and_then(|item| numbers.get(item.symbol));
@@ -380,33 +352,17 @@ impl<'f> ColdTree<'f> {
                     return Err(malformed);
                 }
             }
+            lines = reading.finish(first + block_nodes >= nodes).ok_or(malformed)?;
         }
-        let lines = self.line_starts()?;
+        match self.source {
+            Some(source) => lines.extend(line_starts(source)),
+            None if lines.last().is_some_and(|last| *last > self.source_len) => {
+                return Err(ColdError::malformed(format!("lines of {}", self.name)));
+            }
+            None => {}
+        }
         let malformed = || ColdError::malformed(format!("blocks of {}", self.name));
         builder.finish(lines).ok_or_else(malformed)
-    }
-
-    /// Where lines start behind the first; empty if they were not kept.
-    ///
-    /// # Errors
-    /// They are damaged.
-    pub fn line_starts(&mut self) -> Result<Vec<u32>, ColdError> {
-        let (len, raw_len, check) = self.lines;
-        if len == 0 {
-            return Ok(Vec::new());
-        }
-        let packed = &self.record[self.record.len() - len..];
-        if crc(packed) != check {
-            return Err(ColdError::Checksum { part: format!("the lines of {}", self.name) });
-        }
-        let mut rest = Rest(self.unpacker.unpack(packed, raw_len)?);
-        let (mut lines, mut at) = (Vec::new(), 0u32);
-        while !rest.0.is_empty() {
-            let next = rest.number().and_then(|step| at.checked_add(step));
-            at = next.ok_or_else(|| ColdError::malformed(format!("lines of {}", self.name)))?;
-            lines.push(at);
-        }
-        Ok(lines)
     }
 }
 
@@ -460,38 +416,31 @@ struct Head {
     nodes: u32,
     block_nodes: u32,
     source_len: u32,
-    lines_raw_len: usize,
-    lines_len: usize,
     source_crc: u32,
-    lines_crc: u32,
 }
 
 fn head(rest: &mut Rest<'_>) -> Option<Head> {
     let (nodes, block_nodes, source_len) = (rest.number()?, rest.number()?, rest.number()?);
-    let (lines_raw_len, lines_len) = (rest.number()? as usize, rest.number()? as usize);
-    let (source_crc, lines_crc) = (rest.word()?, rest.word()?);
-    // A line feed is a byte of the source and at most five of the column.
-    let lines_fit = lines_raw_len <= 5 * source_len as usize;
-    let fits = nodes > 0 && BLOCK_NODES.contains(&(block_nodes as usize)) && lines_fit;
-    fits.then_some(Head {
-        nodes,
-        block_nodes,
-        source_len,
-        lines_raw_len,
-        lines_len,
-        source_crc,
-        lines_crc,
-    })
+    let source_crc = rest.word()?;
+    let fits = nodes > 0 && BLOCK_NODES.contains(&(block_nodes as usize));
+    fits.then_some(Head { nodes, block_nodes, source_len, source_crc })
 }
 
-/// Most that the columns of one node take: code, escape, ends, gap, length or margins, links.
+/// Most that the columns of one node take besides line starts: codes, escape, gap, length or margins, links.
 const NODE_RAW: u32 = 64;
 
-fn entry(rest: &mut Rest<'_>, first: u32, base: u32, at: usize) -> Option<Entry> {
+fn entry(
+    rest: &mut Rest<'_>,
+    (first, source_len): (u32, u32),
+    base: u32,
+    at: usize,
+) -> Option<Entry> {
     let base = base.checked_add(rest.number()?)?;
     let (depth, raw_len, len) = (rest.number()?, rest.number()?, rest.number()? as usize);
     let crc = rest.word()?;
-    let fits = depth <= first && raw_len <= *BLOCK_NODES.end() as u32 * NODE_RAW;
+    // A line start is a byte of the source at least; its difference takes no more bytes than it says.
+    let most = (*BLOCK_NODES.end() as u32 * NODE_RAW).saturating_add(source_len);
+    let fits = depth <= first && raw_len <= most;
     fits.then_some(Entry { place: Place { base, depth, first }, raw_len, at, len, crc })
 }
 
@@ -501,7 +450,7 @@ pub(super) fn mend_record(record: &mut [u8]) -> Option<()> {
     let mut rest = Rest(record);
     let head = head(&mut rest)?;
     for first in (0..head.nodes).step_by(head.block_nodes as usize) {
-        let entry = entry(&mut rest, first, base, at)?;
+        let entry = entry(&mut rest, (first, head.source_len), base, at)?;
         checks.push((record.len() - rest.0.len() - 4, at..at.checked_add(entry.len)?));
         (at, base) = (checks.last()?.1.end, entry.place.base);
     }

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::code::{NO_LEAF, code_of};
 use super::error::ColdError;
 use super::record::raw_blocks;
+use super::unit::{Tokens, take_upto};
 use crate::flat::{Flat, Flattener};
-use crate::languages::{Grammar, Symbol, Trained};
+use crate::items::Items;
+use crate::languages::{Grammar, Habits, Learner, Symbol, Trained};
 use crate::parse::{Limits, ParseError, Parser};
 
 /// Why nothing was learned.
@@ -20,8 +23,8 @@ pub enum TrainError {
     Cold(#[from] ColdError),
 }
 
-/// Learns from `sources`, twice over: first the symbols, the more frequent the earlier, then with
-/// these a dictionary of at most `dictionary_bytes` for stored and one for guessed positions.
+/// Learns from `sources`, three times over: first the symbols, the more frequent the earlier, then what
+/// stands between leaves, then with these a dictionary of at most `dictionary_bytes` for stored and one for guessed positions.
 /// Sources that a tree cannot be stored of are left out.
 ///
 /// # Errors
@@ -42,10 +45,15 @@ pub fn train(
     let mut symbols: Vec<_> = counts.into_iter().collect();
     symbols.sort_unstable_by_key(|(symbol, count)| (std::cmp::Reverse(*count), symbol.bits()));
     let symbols: Vec<_> = symbols.into_iter().map(|(symbol, _)| symbol).collect();
-    let sorted = Grammar::untrained(name, grammar.language().clone());
-    for symbol in &symbols {
-        sorted.intern(*symbol);
-    }
+    let with = |habits| {
+        let trained =
+            |identity: &_| Some(Trained::new(identity, symbols.clone(), habits, Vec::new()));
+        Grammar::with(name, grammar.language().clone(), trained)
+    };
+    let (sorted, mut learner) = (with(Habits::default()), Learner::default());
+    each(&sorted, sources, |flat, _| learn(&sorted, flat, &mut learner))?;
+    let habits = learner.habits();
+    let sorted = with(habits.clone());
     let mut blocks = [Vec::new(), Vec::new()];
     each(&sorted, sources, |flat, source| {
         blocks[0].extend(raw_blocks(&sorted, flat, None));
@@ -56,7 +64,22 @@ pub fn train(
         zstd::dict::from_samples(blocks, dictionary_bytes).map_err(fail)
     };
     let dictionaries = blocks.iter().map(dictionary).collect::<Result<_, _>>()?;
-    Ok(Trained::new(grammar.identity(), symbols, dictionaries))
+    Ok(Trained::new(grammar.identity(), symbols, habits, dictionaries))
+}
+
+/// Counts what stands between a tree's leaves.
+fn learn(grammar: &Grammar, flat: &Flat, learner: &mut Learner) {
+    let (mut tokens, mut lines) = (Tokens::default(), &flat.lines[..]);
+    let (mut before, mut end) = (NO_LEAF, 0);
+    for (id, item) in Items::new(grammar, flat).filter(|(_, item)| item.symbol.is_leaf()) {
+        let code = code_of(id);
+        learner.gap(before, code, tokens.next(item.start, end, &mut lines));
+        let within = take_upto(&mut lines, item.end);
+        if within.is_empty() || within == [item.end] {
+            learner.leaf(code, !within.is_empty());
+        }
+        (before, end) = (code, item.end);
+    }
 }
 
 fn each(

@@ -2,16 +2,13 @@
 //!
 //! A rolling hash goes over the codes of the nodes (gear hash: Xia et al., "Ddelta", 2014): shifted by
 //! one for each, it knows the last 64 and nothing of what was before, so that behind an edit the cuts
-//! fall where they fell. A chunk has the columns of a block (`cold/columns.rs`) with lines in place of
-//! links: the number of line starts behind the last leaf before it up to the end of its own last one,
-//! then each as difference to the one before, the first to the end of that leaf. Nothing in it depends
-//! on where it lies.
+//! fall where they fell. A chunk has the columns of a block but for links (`cold/unit.rs`); the column of
+//! lines is of the leaves alone.
 
-use crate::cold::{CODES, COLUMNS, ENDS, GAPS, LINKS, REST};
+use crate::cold::{Unit, Usual};
 use crate::flat::Flat;
-use crate::items::{Item, Items};
+use crate::items::Items;
 use crate::languages::{Code, Grammar, SymbolId};
-use crate::varint::push;
 
 /// Nodes of a chunk: least, most, and how many on average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +50,16 @@ pub(super) type Hash = [u8; 16];
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) nodes: u32,
-    pub(super) columns: [Vec<u8>; COLUMNS],
+    pub(super) unit: Unit,
 }
 
 impl Chunk {
     pub(super) fn hash(&self) -> Hash {
         let mut hasher = blake3::Hasher::new();
-        for column in &self.columns {
+        for column in &self.unit.columns {
             hasher.update(&(column.len() as u32).to_le_bytes());
         }
-        for column in &self.columns {
+        for column in &self.unit.columns {
             hasher.update(column);
         }
         let mut hash = [0; 16];
@@ -72,38 +69,7 @@ impl Chunk {
 
     fn clear(&mut self) {
         self.nodes = 0;
-        self.columns.iter_mut().for_each(Vec::clear);
-    }
-
-    fn push(&mut self, id: SymbolId, item: &Item, end: u32) {
-        let code = Code::of(id);
-        self.nodes += 1;
-        self.columns[CODES].push(code.0);
-        if code.is_escape() {
-            self.columns[REST].extend(id.bits().to_le_bytes());
-        }
-        if !item.symbol.is_leaf() {
-            if item.symbol.is_measured() {
-                push(&mut self.columns[REST], u64::from(item.lead));
-                push(&mut self.columns[REST], u64::from(item.tail));
-            }
-            return;
-        }
-        push(&mut self.columns[GAPS], u64::from(item.start - end));
-        if item.symbol.is_measured() {
-            push(&mut self.columns[GAPS + 1], u64::from(item.end - item.start));
-        }
-        push(&mut self.columns[ENDS], u64::from(item.ends));
-    }
-
-    fn lines(&mut self, lines: &[u32], base: u32) {
-        let column = &mut self.columns[LINKS];
-        push(column, lines.len() as u64);
-        let mut before = base;
-        for line in lines {
-            push(column, u64::from(line - before));
-            before = *line;
-        }
+        self.unit.columns.iter_mut().for_each(Vec::clear);
     }
 }
 
@@ -119,23 +85,22 @@ pub(super) fn cut<'f, E>(
     // The highest bits have all 64 nodes in them.
     let mask = u64::MAX << (64 - sizes.mean.clamp(2, 1 << 16).ilog2());
     let mut chunk = Chunk::default();
-    let (mut rolling, mut end, mut base) = (0u64, 0, 0);
-    let mut lines = &flat.lines[..];
+    let (mut rolling, mut end, mut lines) = (0u64, 0, &flat.lines[..]);
+    let usual = Usual::Kinds(grammar.habits());
     let last = flat.len().saturating_sub(1);
     for (node, (id, item)) in Items::new(grammar, flat).enumerate() {
         let id = number(id)?;
-        chunk.push(id, &item, end);
+        chunk.nodes += 1;
+        chunk.unit.push(usual, (id, &item), end, &mut lines);
         if item.symbol.is_leaf() {
             end = item.end;
         }
         rolling = (rolling << 1).wrapping_add(GEAR[usize::from(Code::of(id).0)]);
         let cut = chunk.nodes >= sizes.least && rolling & mask == 0 || chunk.nodes >= sizes.most;
         if cut || node == last {
-            let (within, behind) = lines.split_at(lines.partition_point(|line| *line <= end));
-            chunk.lines(within, base);
+            chunk.unit.finish(usual, None);
             take(&chunk)?;
             chunk.clear();
-            (lines, base) = (behind, end);
         }
     }
     Ok(lines)

@@ -17,7 +17,7 @@ use crate::varint::{Rest, push};
 
 const MAGIC: &[u8; 8] = b"PFSCSD\r\n";
 /// Version of the format that this build writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Most bytes of a pack's columns that are taken for possible.
 const RAW_MAX: u32 = 1 << 22;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::chunk::{Chunk, ChunkNodes, Hash, cut};
 use super::{Put, Tree};
 use crate::cold::{
-    Block, Bytes, COLUMNS, ColdError, Known, LINKS, Packer, Place, Positions, Reading, Ready,
+    Bytes, COLUMNS, ColdError, Known, Lines, Packer, Place, Positions, Reading, Ready, Unit,
     Unpacker, crc, decoder, dictionary, raw_of,
 };
 use crate::flat::Flat;
@@ -72,7 +72,7 @@ pub(super) struct Group {
     by_hash: Map<Hash, u32>,
     pub(super) packs: Vec<Pack>,
     /// Chunks that no pack was made of yet.
-    open: Block,
+    open: Unit,
     open_first: u32,
     open_nodes: u32,
     level: i32,
@@ -99,7 +99,7 @@ impl Group {
         level: i32,
     ) -> Self {
         let by_hash = rows.iter().enumerate().map(|(at, row)| (row.hash, at as u32)).collect();
-        let (open_first, open) = (rows.len() as u32, Block::default());
+        let (open_first, open) = (rows.len() as u32, Unit::default());
         let (raw, packer) = (Vec::new(), None);
         Self {
             known,
@@ -178,7 +178,7 @@ impl Group {
             return Ok((*at, false));
         }
         let (at, pack) = (self.rows.len() as u32, self.packs.len() as u32);
-        for (column, bytes) in self.open.columns.iter_mut().zip(&chunk.columns) {
+        for (column, bytes) in self.open.columns.iter_mut().zip(&chunk.unit.columns) {
             column.extend(bytes);
         }
         self.open_nodes += chunk.nodes;
@@ -274,19 +274,14 @@ impl Group {
         let columns: [Rest<'_>; COLUMNS] =
             std::array::from_fn(|at| Rest(&unpacked.raw[from[at] as usize..upto[at] as usize]));
         let place = Place { base, depth, first: 0 };
-        let mut reading = Reading::of(ready.grammar(), ready.meanings(), None, columns, place);
+        let place = (place, Lines::Keep(std::mem::take(lines)));
+        let mut reading = Reading::of((ready.grammar(), ready.meanings()), None, columns, place);
         for _ in 0..self.rows[chunk as usize].nodes {
             let item = reading.next().ok_or_else(malformed)?;
             let id = numbers.get(item.symbol).ok_or_else(malformed)?;
             builder.push(id, &item).ok_or_else(malformed)?;
         }
-        let mut column = columns[LINKS];
-        let mut line = base;
-        for _ in 0..column.number().ok_or_else(malformed)? {
-            let next = column.number().and_then(|step| line.checked_add(step));
-            line = next.ok_or_else(malformed)?;
-            lines.push(line);
-        }
+        *lines = reading.finish(false).ok_or_else(malformed)?;
         Ok(())
     }
 }
@@ -316,15 +311,13 @@ fn starts(ready: &Ready, raw: &[u8], rows: &[Row]) -> Option<Vec<[u32; COLUMNS]>
     for row in rows {
         starts.push(place(&columns));
         // Any depth that nodes can end from: the tree's own is checked when it is read.
-        let anywhere = Place { base: 0, depth: u32::MAX / 2, first: 0 };
-        let mut reading = Reading::of(ready.grammar(), ready.meanings(), None, columns, anywhere);
+        let anywhere = (Place { base: 0, depth: u32::MAX / 2, first: 0 }, Lines::Pass);
+        let mut reading = Reading::of((ready.grammar(), ready.meanings()), None, columns, anywhere);
         for _ in 0..row.nodes {
             reading.next()?;
         }
+        reading.finish(false)?;
         columns = *reading.columns();
-        for _ in 0..columns[LINKS].number()? {
-            columns[LINKS].number()?;
-        }
     }
     starts.push(place(&columns));
     let all_read = columns.iter().all(|column| column.0.is_empty());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tree_sitter::Language;
 
+use super::habits::{self, Habits};
 use super::symbol::{Flags, Symbol, SymbolId};
 use super::table::SymbolTable;
 use super::trained::Trained;
@@ -78,7 +79,7 @@ impl Grammar {
         Self::with(name, language, |_| None)
     }
 
-    fn with(
+    pub(crate) fn with(
         name: &str,
         language: Language,
         trained: impl FnOnce(&Identity) -> Option<Trained>,
@@ -122,6 +123,11 @@ impl Grammar {
     /// What was trained for this grammar, where something was.
     pub const fn trained(&self) -> Option<&Trained> {
         self.trained.as_ref()
+    }
+
+    /// What stands between the leaves of its trees, as far as that was trained.
+    pub(crate) fn habits(&self) -> &Habits {
+        self.trained.as_ref().map_or(&habits::NONE, Trained::habits)
     }
 
     pub(crate) const fn decoders(&self) -> &Decoders {

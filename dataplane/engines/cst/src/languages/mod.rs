@@ -5,6 +5,7 @@ mod builtin;
 mod code;
 mod detect;
 mod grammar;
+mod habits;
 mod published;
 mod registry;
 mod symbol;
@@ -13,6 +14,8 @@ mod trained;
 
 pub(crate) use code::Code;
 pub use grammar::{Grammar, Identity, KIND_ERROR};
+pub use habits::Habits;
+pub(crate) use habits::Learner;
 pub use published::{published_queries, published_query};
 pub use registry::Registry;
 pub use symbol::{Flags, Symbol, SymbolId};

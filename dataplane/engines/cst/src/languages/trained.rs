@@ -1,14 +1,16 @@
-//! What was learned about a grammar's trees beforehand: their symbols by frequency, and zstd
-//! dictionaries for their columns.
+//! What was learned about a grammar's trees beforehand: their symbols by frequency, what stands between
+//! their leaves, and zstd dictionaries for their columns.
 //!
-//! Little endian: magic `PFSCSTT1`, ABI version `u32`, hash of the tables 16 bytes, symbols `u32`
-//! and each as `u64` ([`Symbol::bits`]), dictionaries `u32` and each as length `u32` and bytes,
-//! BLAKE3 of all before, 16 bytes.
+//! Little endian: magic `PFSCSTT2`, ABI version `u32`, hash of the tables 16 bytes, symbols `u32`
+//! and each as `u64` ([`Symbol::bits`]), habits: gaps `u32` and of each the codes before and behind and the
+//! token, a byte each, then a bit for each code, 32 bytes; dictionaries `u32` and each as length `u32`
+//! and bytes, BLAKE3 of all before, 16 bytes.
 
 use super::grammar::Identity;
+use super::habits::Habits;
 use super::symbol::Symbol;
 
-const MAGIC: &[u8; 8] = b"PFSCSTT1";
+const MAGIC: &[u8; 8] = b"PFSCSTT2";
 
 /// Symbols and dictionaries of one grammar, shipped or made by
 /// [`train`](crate::cold::train).
@@ -17,14 +19,20 @@ pub struct Trained {
     tables: [u8; 16],
     abi: u32,
     symbols: Vec<Symbol>,
+    habits: Habits,
     dictionaries: Vec<Vec<u8>>,
 }
 
 impl Trained {
     /// What was learned for `identity`: `symbols` by falling frequency, dictionaries in the order
     /// of the columns that they are for.
-    pub fn new(identity: &Identity, symbols: Vec<Symbol>, dictionaries: Vec<Vec<u8>>) -> Self {
-        Self { tables: identity.tables, abi: identity.abi, symbols, dictionaries }
+    pub fn new(
+        identity: &Identity,
+        symbols: Vec<Symbol>,
+        habits: Habits,
+        dictionaries: Vec<Vec<u8>>,
+    ) -> Self {
+        Self { tables: identity.tables, abi: identity.abi, symbols, habits, dictionaries }
     }
 
     /// What this build ships for exactly `identity`.
@@ -40,6 +48,11 @@ impl Trained {
         &self.symbols
     }
 
+    /// What stands between leaves.
+    pub const fn habits(&self) -> &Habits {
+        &self.habits
+    }
+
     /// The dictionary for a column, empty where none was trained.
     pub fn dictionary(&self, column: usize) -> &[u8] {
         self.dictionaries.get(column).map_or(&[], |dictionary| dictionary)
@@ -52,6 +65,7 @@ impl Trained {
         out.extend(self.tables);
         out.extend((self.symbols.len() as u32).to_le_bytes());
         self.symbols.iter().for_each(|symbol| out.extend(symbol.bits().to_le_bytes()));
+        self.habits.write(&mut out);
         out.extend((self.dictionaries.len() as u32).to_le_bytes());
         for dictionary in &self.dictionaries {
             out.extend((dictionary.len() as u32).to_le_bytes());
@@ -74,12 +88,15 @@ impl Trained {
         let symbols = (0..word(&mut rest)?)
             .map(|_| Symbol::from_bits(u64::from_le_bytes(*take(&mut rest, 8)?.first_chunk()?)))
             .collect::<Option<_>>()?;
+        let gaps = word(&mut rest)? as usize;
+        let gaps = take(&mut rest, gaps.checked_mul(3)?)?;
+        let habits = Habits::read(gaps, take(&mut rest, 32)?)?;
         let mut dictionaries = Vec::new();
         for _ in 0..word(&mut rest)? {
             let len = word(&mut rest)? as usize;
             dictionaries.push(take(&mut rest, len)?.to_vec());
         }
-        rest.is_empty().then_some(Self { tables, abi, symbols, dictionaries })
+        rest.is_empty().then_some(Self { tables, abi, symbols, habits, dictionaries })
     }
 }
 
