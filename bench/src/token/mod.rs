@@ -70,8 +70,7 @@ pub fn run(settings: &Settings) -> Report {
             }
         }
     }
-    let own =
-        settings.only.is_empty() && settings.contenders.is_empty() && !interrupt::asked();
+    let own = settings.only.is_empty() && settings.contenders.is_empty() && !interrupt::asked();
     let cores =
         own.then(|| own_trial::<Cores>(settings, "cores", Cut::Bulk, &mut report)).flatten();
     let memory =
