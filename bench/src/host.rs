@@ -1,11 +1,12 @@
 //! The machine: what it is, which core a thread is on, and the processor time that it used.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::time::TimeValLike;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 pub use pfs_dataplane::pcpu::cycles;
 use pfs_dataplane::pin;
@@ -64,18 +65,15 @@ fn said(program: &str, arguments: &[&str]) -> String {
     text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Nanoseconds that the threads of process `pid` have run; `None` when it is gone.
+/// Nanoseconds that process `pid` has run, its ended threads among them; `None` when it is gone.
 ///
-/// From `/proc/PID/task/*/schedstat`, which counts in nanoseconds what user and system time
-/// together do; time in interrupts is another's only where the kernel accounts for them.
+/// The kernel's clock of the process, which counts what the scheduler gave it; time in interrupts
+/// is another's only where the kernel accounts for them.
 #[must_use]
 pub fn cpu_ns(pid: u32) -> Option<u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let of = |task: &Path| {
-        let text = fs::read_to_string(task.join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    };
-    Some(tasks.flatten().filter_map(|task| of(&task.path())).sum())
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    let time = clock_gettime(clock).ok()?;
+    u64::try_from(time.num_nanoseconds()).ok()
 }
 
 /// Lets the calling thread, and what it starts, run on `cores` alone, by the kernel's ids.
