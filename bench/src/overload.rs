@@ -241,9 +241,10 @@ fn table(rows: &[Row], capacity: f64) -> Table {
 }
 
 fn targets(rows: &[Row]) -> Vec<Target> {
-    let source = rows[0].source;
     let peak = rows.iter().map(|row| row.delivered_kpps.median).fold(0.0, f64::max);
-    let Some(twice) = rows.last() else { return Vec::new() };
+    // Not there where an interrupt came first.
+    let Some(twice) = rows.iter().find(|row| row.load >= 2.0) else { return Vec::new() };
+    let source = twice.source;
     let delivered = twice.delivered_kpps.median;
     let ours = twice.sum(|books| books.dropped_ring_full + books.dropped_no_frame);
     let all = twice.sum(Books::dropped);

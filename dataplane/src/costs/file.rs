@@ -256,7 +256,7 @@ mod tests {
         for (text, name) in [
             ("vec:/a/b,fsync=never", "vec"),
             ("pvrt:/a/b", "pvrt"),
-            ("pvrt,partials=7", "pvrt"),
+            ("pvrt,partials=8", "pvrt"),
             ("kv,dir=/a,shards=2", "kv"),
             ("kv:resp,dir=/a", "kv:resp"),
             ("cst,dir=/a", "cst"),
