@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use common::{Mode, Random, all, modes, open, run_live, save, send_gently, spec, udp_frame};
+use common::{
+    Mode, Random, compiled, modes, open, run_live, save, send_gently, udp_frame, with_engines,
+};
 use pfs_dataplane::netns::{NetNs, VethOptions};
 use pfs_dataplane::ops::cst::Piece;
 use pfs_dataplane::ops::cst::pfs_cst::digest;
@@ -17,12 +18,12 @@ use pfs_dataplane::ops::cst::pfs_cst::languages::Registry;
 use pfs_dataplane::ops::cst::pfs_cst::parse::{Limits, Parser};
 use pfs_dataplane::ops::cst::pfs_cst::tiers::{Access, Config, Store};
 use pfs_dataplane::ops::{Engines, OpError};
-use pfs_dataplane::pcpu::{Compiled, Isa, Options, Program, SpanBatch};
+use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::receivers::memory::MemorySpec;
 use pfs_dataplane::receivers::pcap::PcapSpec;
 use pfs_dataplane::receivers::udp::{UdpReceiver, UdpSpec};
 use pfs_dataplane::receivers::{Receiver, SourceSpec};
-use pfs_dataplane::run::{RunSpec, WorkerKit, start};
+use pfs_dataplane::run::start;
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
 use pfs_dataplane::transmitters::udp::{UdpSender, UdpSinkSpec};
 
@@ -73,31 +74,6 @@ fn payloads(sources: &[Source], random: &mut Random) -> Vec<Vec<u8>> {
         payloads.swap(at, random.below(at as u64 + 1) as usize);
     }
     payloads
-}
-
-/// A run of `program` with its engines.
-fn with_engines(source: Receiver, program: &str, mode: Mode) -> RunSpec {
-    let mut spec = spec(source, &all(program), mode);
-    let program = &spec.programs[0].program;
-    let engines = vec![Engines::load([program]).unwrap().make(program)];
-    spec.kits = vec![WorkerKit { engines, ..WorkerKit::default() }];
-    spec
-}
-
-/// Runs payloads through one worker of `program`; results and counters.
-fn compiled(program: &str, payloads: &[Vec<u8>]) -> ([u64; 3], BTreeMap<String, u64>) {
-    let program = Program::parse(program).unwrap();
-    let made = Engines::load([&program]).unwrap().make(&program);
-    let mut compiled = Compiled::with_engines(&program, Isa::detect(), Options::default(), made);
-    for part in payloads.chunks(64) {
-        let mut part: Vec<Vec<u8>> = part.to_vec();
-        let mut spans: Vec<&mut [u8]> = part.iter_mut().map(Vec::as_mut_slice).collect();
-        compiled.run(&mut SpanBatch::of_messages(&mut spans));
-    }
-    compiled.finish(0, None);
-    let report = compiled.engine_reports().remove(0);
-    let [files, nodes, digest, _] = compiled.results().r;
-    ([files, nodes, digest], report.counters)
 }
 
 /// Every tree in `folder` is the one of the live parse, and its source is there.

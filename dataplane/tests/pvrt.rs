@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Mode, Random, all, modes, open, run_live, save, send_gently, spec, udp_frame};
+use common::{Random, modes, open, run_live, save, send_gently, udp_frame, with_engines};
 use pfs_dataplane::netns::{NetNs, VethOptions};
 use pfs_dataplane::ops::pvrt::pfs_pvrt::wire::{
     BodyWriter, Cipher, Destination, Framer, HeldSpace, Key, Pack, Payload, Transfer, TransferSpec,
@@ -24,7 +24,7 @@ use pfs_dataplane::receivers::memory::MemorySpec;
 use pfs_dataplane::receivers::pcap::PcapSpec;
 use pfs_dataplane::receivers::udp::{UdpReceiver, UdpSpec};
 use pfs_dataplane::receivers::{Receiver, SourceSpec};
-use pfs_dataplane::run::{RunReport, RunSpec, WorkerKit, start};
+use pfs_dataplane::run::{RunReport, start};
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
 use pfs_dataplane::transmitters::udp::{UdpSender, UdpSinkSpec};
 
@@ -144,15 +144,6 @@ fn window(at: u32, len: u32, blob: &[u8], random: &mut Random, file: &mut Vec<u8
         window.pieces.push(Piece::Raw(len));
     }
     window
-}
-
-/// A run of `program` with its engines.
-fn with_engines(source: Receiver, program: &str, mode: Mode) -> RunSpec {
-    let mut spec = spec(source, &all(program), mode);
-    let program = &spec.programs[0].program;
-    let engines = vec![Engines::load([program]).unwrap().make(program)];
-    spec.kits = vec![WorkerKit { engines, ..WorkerKit::default() }];
-    spec
 }
 
 /// Runs payloads through one worker of `program`; results and counters.

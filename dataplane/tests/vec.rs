@@ -5,12 +5,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{Mode, Random, all, modes, open, run_live, save, send_gently, spec, udp_frame};
+use common::{
+    Mode, Random, all, compiled, modes, open, run_live, save, send_gently, spec, udp_frame,
+    with_engines,
+};
 use pfs_dataplane::netns::{NetNs, VethOptions};
 use pfs_dataplane::ops::vec::pfs_vec::frame::{
     Conditions, Cutter, Frame, HEADER, Ids, MessageBuilder, Operation, Outcome, Status, Vector,
@@ -20,12 +22,12 @@ use pfs_dataplane::ops::vec::pfs_vec::{
     Association, Collection, Direction, Element, Options, Query, Settings,
 };
 use pfs_dataplane::ops::{Engines, OpError};
-use pfs_dataplane::pcpu::{Compiled, Isa, Options as Wanted, Program, SpanBatch};
+use pfs_dataplane::pcpu::Program;
 use pfs_dataplane::receivers::memory::MemorySpec;
 use pfs_dataplane::receivers::pcap::PcapSpec;
 use pfs_dataplane::receivers::udp::{UdpReceiver, UdpSpec};
 use pfs_dataplane::receivers::{Receiver, SourceSpec};
-use pfs_dataplane::run::{RunReport, RunSpec, Running, WorkerKit, start};
+use pfs_dataplane::run::{RunReport, Running, WorkerKit, start};
 use pfs_dataplane::transmitters::af_packet::{AfPacketTransmitter, AfPacketTxSpec};
 use pfs_dataplane::transmitters::replies::{ReplySink, ReplySpec, UdpReplySpec};
 use pfs_dataplane::transmitters::udp::{UdpSender, UdpSinkSpec};
@@ -135,37 +137,12 @@ fn hold_content(folder: &Path) {
     }
 }
 
-fn with_engines(source: Receiver, program: &str, mode: Mode) -> RunSpec {
-    let mut spec = spec(source, &all(program), mode);
-    let program = &spec.programs[0].program;
-    let engines = vec![Engines::load([program]).unwrap().make(program)];
-    spec.kits = vec![WorkerKit { engines, ..WorkerKit::default() }];
-    spec
-}
-
 fn hold(report: &RunReport, folder: &Path, what: &str) -> u64 {
     common::assert_sound(report, what);
     let [stored, failed, digest, _] = report.results[0].results.r;
     assert_eq!((stored, failed), (RECORDS, 0), "{what}");
     hold_content(folder);
     digest
-}
-
-/// Runs datagrams through one worker of `program`; results and counters.
-fn compiled(program: &str, frames: &[Vec<u8>]) -> ([u64; 3], BTreeMap<String, u64>) {
-    let program = Program::parse(program).unwrap();
-    let engines = Engines::load([&program]).unwrap();
-    let made = engines.make(&program);
-    let mut compiled = Compiled::with_engines(&program, Isa::detect(), Wanted::default(), made);
-    for part in frames.chunks(64) {
-        let mut part: Vec<Vec<u8>> = part.to_vec();
-        let mut spans: Vec<&mut [u8]> = part.iter_mut().map(Vec::as_mut_slice).collect();
-        compiled.run(&mut SpanBatch::of_messages(&mut spans));
-    }
-    compiled.finish(0, None);
-    let report = compiled.engine_reports().remove(0);
-    let [stored, failed, digest, _] = compiled.results().r;
-    ([stored, failed, digest], report.counters)
 }
 
 fn ethernet(payload: &[u8]) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use pfs_dataplane::books::Books;
-use pfs_dataplane::counters::{ReceiverCounters, SourceCounters, WorkerCounters};
+use pfs_dataplane::counters::{ReceiverCounters, WorkerCounters};
 use pfs_dataplane::run::{EngineSnapshot, LaneSnapshot, Snapshot, StepSnapshot, Watch};
 
 use super::cores::CoreTimes;
@@ -175,6 +175,7 @@ impl Interval<'_> {
         let earlier = self.before.and_then(|before| before.snapshot.receivers.get(at));
         let (source_then, own_then) = earlier.copied().unwrap_or_default();
         let (of_source, of_own) = (source.since(&source_then), own.since(&own_then));
+        let lost = Books::close(&of_source, &of_own, &WorkerCounters::default(), 0);
         let granted = self.run.receivers().get(at);
         let backend = granted.map(|granted| granted.backend.clone()).unwrap_or_default();
         ReceiverLive {
@@ -188,7 +189,7 @@ impl Interval<'_> {
             offered_pps: self.per_second(of_source.offered),
             received_bytes_per_s: self.per_second(of_own.bytes),
             delivered_pps: self.per_second(of_own.delivered),
-            dropped_pps: self.per_second(lost(&of_source, &of_own)),
+            dropped_pps: self.per_second(lost.dropped()),
             cycles: receiver_cycles(&of_own),
             source_counters: source,
             counters: own,
@@ -320,15 +321,6 @@ fn engine(of: &EngineSnapshot) -> EngineLive {
         group: of.group.to_owned(),
         counters: named.collect::<BTreeMap<_, _>>(),
     }
-}
-
-const fn lost(source: &SourceCounters, own: &ReceiverCounters) -> u64 {
-    source.dropped_nic
-        + source.dropped_kernel
-        + source.dropped_no_frame
-        + source.dropped_malformed
-        + own.dropped_malformed
-        + own.dropped_ring_full
 }
 
 fn receiver_cycles(since: &ReceiverCounters) -> Option<ReceiverCycles> {

@@ -142,16 +142,7 @@ fn arguments(spec: &DpdkSpec) -> Result<Vec<CString>, DpdkError> {
             "chain two processes by net_memif; with --file-prefix, other programs can be secondaries of this one",
         ));
     }
-    let has = |names: &[&str]| {
-        asked.iter().any(|word| {
-            names.iter().any(|name| {
-                let rest = word.strip_prefix(name);
-                rest.is_some_and(|rest| {
-                    rest.is_empty() || rest.starts_with('=') || !name.starts_with("--")
-                })
-            })
-        })
-    };
+    let has = |names: &[&str]| asked.iter().any(|word| is_any(word, names));
     let mut words = vec!["pfs".to_owned(), "--no-telemetry".to_owned()];
     if !has(&["-l", "-c", "--lcores"]) {
         let cores = pin::allowed_cores().unwrap_or_default();
@@ -216,7 +207,9 @@ extern "C" fn on_log(level: u32, text: *const c_char, len: usize) {
 pub fn cleanup() {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(State::Runs(asked)) = &*state {
-        if shares(asked.as_deref().unwrap_or_default()) {
+        // Other processes may find it, and it has files.
+        let mut words = asked.as_deref().unwrap_or_default().split_whitespace();
+        if words.any(|word| is_any(word, &SHARED)) {
             // SAFETY: EAL runs, and nothing of it is used afterwards: `start` says so from now on.
             unsafe { sys::pfs_eal_cleanup() };
         }
@@ -224,12 +217,12 @@ pub fn cleanup() {
     }
 }
 
-/// Whether EAL's arguments say where other processes find it.
-fn shares(asked: &str) -> bool {
-    asked.split_whitespace().any(|word| {
-        SHARED.iter().any(|name| {
-            word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-        })
+/// Whether `word` is one of EAL's options `names`, alone or with its value.
+fn is_any(word: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| {
+        let rest = word.strip_prefix(name);
+        // A value may stand right behind a letter.
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('=') || !name.starts_with("--"))
     })
 }
 

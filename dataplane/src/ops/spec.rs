@@ -96,6 +96,26 @@ pub enum SettingError {
     },
 }
 
+impl Setting {
+    /// The one called `key` among `all`, which are those of `op`.
+    pub(super) fn find<'s>(
+        op: &'static str,
+        all: &'s [Self],
+        key: &str,
+    ) -> Result<&'s Self, SettingError> {
+        all.iter().find(|setting| setting.key == key).ok_or_else(|| {
+            let choices: Vec<&str> = all.iter().map(|setting| setting.choices).collect();
+            SettingError::Unknown { op, key: key.into(), choices: choices.join("; ") }
+        })
+    }
+
+    /// That `op` does not take `value` for it.
+    pub(super) fn refuses(&self, op: &'static str, value: &str) -> SettingError {
+        let (value, choices) = (value.into(), self.choices.into());
+        SettingError::Value { op, key: self.key, value, choices }
+    }
+}
+
 impl EngineOp {
     /// The engine op called `name` with the argument behind its colon; `None` when no engine op
     /// has the name, or this one needs an argument and has none.
@@ -185,10 +205,7 @@ impl TokenOp {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(setting) = Self::SETTINGS.iter().find(|setting| setting.key == key) else {
-            let choices = Self::SETTINGS.map(|setting| setting.choices).join("; ");
-            return Err(SettingError::Unknown { op: "token", key: key.into(), choices });
-        };
+        let setting = Setting::find("token", &Self::SETTINGS, key)?;
         let number = |most: u32| value.parse().ok().filter(|n| (1..=most).contains(n));
         match (key, value, number(1 << 22), number(86_400)) {
             ("mode", "packet", ..) => self.mode = TokenMode::Packet,
@@ -197,14 +214,7 @@ impl TokenOp {
             ("special", "allow", ..) => self.special = Special::Allow,
             ("flows", _, Some(flows), _) => self.flows = flows,
             ("idle_s", _, _, Some(seconds)) => self.idle_s = seconds,
-            _ => {
-                return Err(SettingError::Value {
-                    op: "token",
-                    key: setting.key,
-                    value: value.into(),
-                    choices: setting.choices.into(),
-                });
-            }
+            _ => return Err(setting.refuses("token", value)),
         }
         Ok(())
     }

@@ -89,9 +89,7 @@ pub enum ProgramErrorCause {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// An engine op without the argument that it needs.
-    #[error(
-        "{0} needs an argument: token:VOCAB, e.g. token:o200k_base or token:/path/of/a/file; vec:DIR"
-    )]
+    #[error("{0} needs an argument: {0}{args}", args = arguments_of(.0))]
     NoArgument(String),
     /// More than [`MAX_OPS`].
     #[error("more than {MAX_OPS} ops")]
@@ -246,6 +244,11 @@ fn parse_op(item: &str, column: usize) -> Result<Op, ProgramError> {
         }),
         _ => fail(ProgramErrorCause::UnknownOp(name.into())),
     }
+}
+
+/// What the op list says of the arguments of the op `name`.
+fn arguments_of(name: &str) -> &'static str {
+    OPS.iter().find(|info| info.name == name).map_or("", |info| info.args)
 }
 
 /// Reads the immediate of the op `name`, which begins at `column`.

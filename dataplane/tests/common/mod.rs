@@ -4,18 +4,22 @@
 
 pub mod oracle;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pfs_dataplane::ops::Engines;
 use pfs_dataplane::packet::{Rule, RuleSet};
-use pfs_dataplane::pcpu::{Isa, Program, optimize};
+use pfs_dataplane::pcpu::{Compiled, Isa, Options, Program, SpanBatch, optimize};
 use pfs_dataplane::pin;
 use pfs_dataplane::receivers::af_packet::AfPacketSpec;
 #[cfg(feature = "af-xdp")]
 use pfs_dataplane::receivers::af_xdp::AfXdpSpec;
 use pfs_dataplane::receivers::{Receiver, SourceSpec};
-use pfs_dataplane::run::{LaneMemory, ReceiverSlot, RunReport, RunSpec, Running, Workers, start};
+use pfs_dataplane::run::{
+    LaneMemory, ReceiverSlot, RunReport, RunSpec, Running, WorkerKit, Workers, start,
+};
 use pfs_dataplane::transmitters::Transmit;
 #[cfg(feature = "af-xdp")]
 use pfs_ebpf::XdpMode;
@@ -96,6 +100,31 @@ pub fn spec(source: Receiver, rules: &[Rule], mode: Mode) -> RunSpec {
         memory: LaneMemory::default(),
         kits: Vec::new(),
     }
+}
+
+/// A run of `program` with its engines.
+pub fn with_engines(source: Receiver, program: &str, mode: Mode) -> RunSpec {
+    let mut spec = spec(source, &all(program), mode);
+    let program = &spec.programs[0].program;
+    let engines = vec![Engines::load([program]).expect("engines").make(program)];
+    spec.kits = vec![WorkerKit { engines, ..WorkerKit::default() }];
+    spec
+}
+
+/// Runs payloads through one worker of `program`, an engine op; its three results and its counters.
+pub fn compiled(program: &str, payloads: &[Vec<u8>]) -> ([u64; 3], BTreeMap<String, u64>) {
+    let program = Program::parse(program).expect("a program");
+    let made = Engines::load([&program]).expect("engines").make(&program);
+    let mut compiled = Compiled::with_engines(&program, Isa::detect(), Options::default(), made);
+    for part in payloads.chunks(64) {
+        let mut part: Vec<Vec<u8>> = part.to_vec();
+        let mut spans: Vec<&mut [u8]> = part.iter_mut().map(Vec::as_mut_slice).collect();
+        compiled.run(&mut SpanBatch::of_messages(&mut spans));
+    }
+    compiled.finish(0, None);
+    let report = compiled.engine_reports().remove(0);
+    let [first, second, third, _] = compiled.results().r;
+    ([first, second, third], report.counters)
 }
 
 /// Every way to receive from a link that this build has.

@@ -4,24 +4,13 @@
 
 mod common;
 
+use common::Random;
 use pfs_cst::bytecode::Bytecode;
 use pfs_cst::cold::{Freezer, Positions, Settings, Writer};
 use pfs_cst::delta::{Archive, ChunkNodes};
 use pfs_cst::flat::Flattener;
 use pfs_cst::fuzzing;
 use pfs_cst::languages::Registry;
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-}
 
 fn rounds() -> usize {
     std::env::var("PFS_CST_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(300)
@@ -39,6 +28,17 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>) {
         if bytes.is_empty() {
             bytes.push(b'x');
         }
+    }
+}
+
+/// Gives `read` a file as it is, then with some changes, `rounds` times.
+fn changed(seed: u64, file: &[u8], rounds: usize, read: impl Fn(&[u8])) {
+    read(file);
+    let mut random = Random(seed);
+    for _ in 0..rounds {
+        let mut changed = file.to_vec();
+        change(&mut random, &mut changed);
+        read(&changed);
     }
 }
 
@@ -81,13 +81,7 @@ fn changed_files_are_refused_or_read() {
     }
     writer.finish().unwrap();
     let file = std::fs::read(path).unwrap();
-    fuzzing::cst_cold(&file);
-    let mut random = Random(7);
-    for _ in 0..rounds() {
-        let mut changed = file.clone();
-        change(&mut random, &mut changed);
-        fuzzing::cst_cold(&changed);
-    }
+    changed(7, &file, rounds(), fuzzing::cst_cold);
 }
 
 #[test]
@@ -100,13 +94,7 @@ fn changed_bytecode_is_refused_or_read() {
     let (tree, _) = common::both(&grammar, source);
     let flat = Flattener::new(&grammar).flatten(&tree, source).unwrap();
     let code = Bytecode::encode_every(&grammar, &flat, 16).as_bytes().to_vec();
-    fuzzing::cst_bytecode(&code);
-    let mut random = Random(11);
-    for _ in 0..rounds() * 3 {
-        let mut changed = code.clone();
-        change(&mut random, &mut changed);
-        fuzzing::cst_bytecode(&changed);
-    }
+    changed(11, &code, rounds() * 3, fuzzing::cst_bytecode);
 }
 
 #[test]
@@ -116,13 +104,7 @@ fn changed_archives_are_refused_or_read() {
         return;
     };
     let file = archive(&grammar, &include_bytes!("../src/hot/node.rs")[..3_000]);
-    fuzzing::cst_archive(&file);
-    let mut random = Random(13);
-    for _ in 0..rounds() {
-        let mut changed = file.clone();
-        change(&mut random, &mut changed);
-        fuzzing::cst_archive(&changed);
-    }
+    changed(13, &file, rounds(), fuzzing::cst_archive);
 }
 
 /// An archive's file with two versions of a source.

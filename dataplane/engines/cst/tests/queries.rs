@@ -8,7 +8,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use common::{both, broken, sources};
+use common::{Random, both, broken, sources};
 use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry, published_queries};
 use pfs_cst::query::{Query, QueryError, Search, Wrong};
@@ -122,22 +122,6 @@ fn published_queries_find_the_same() {
         found += here;
     }
     assert!(found > 10_000, "{found} matches");
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
 }
 
 /// A pattern that fits `node`, made wider here and there.

@@ -20,7 +20,7 @@ impl Effort {
 }
 
 /// Vectors that are compared with all centres at once.
-const BATCH: usize = 48;
+pub(crate) const BATCH: usize = 48;
 
 /// Half the squared length of each row.
 pub(crate) fn halves(kernels: &Kernels, rows: &Rows<f32>) -> Vec<f32> {

@@ -87,10 +87,7 @@ impl CstOp {
     }
 
     pub(in crate::ops) fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(setting) = Self::SETTINGS.iter().find(|setting| setting.key == key) else {
-            let choices = Self::SETTINGS.map(|setting| setting.choices).join("; ");
-            return Err(SettingError::Unknown { op: "cst", key: key.into(), choices });
-        };
+        let setting = Setting::find("cst", &Self::SETTINGS, key)?;
         let number = |most: u32| value.parse().ok().filter(|number| (1..=most).contains(number));
         let bytes = |least: u64, most: u64| {
             bytes_of(value).ok().filter(|bytes| (least..=most).contains(bytes))
@@ -107,12 +104,7 @@ impl CstOp {
             "memory" => bytes(1 << 20, u64::MAX).map(|bytes| self.memory = bytes),
             _ => number(60_000).map(|millis| self.parse_ms = millis),
         };
-        taken.ok_or_else(|| SettingError::Value {
-            op: "cst",
-            key: setting.key,
-            value: value.into(),
-            choices: setting.choices.into(),
-        })
+        taken.ok_or_else(|| setting.refuses("cst", value))
     }
 }
 

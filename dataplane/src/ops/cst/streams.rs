@@ -2,7 +2,7 @@
 
 use super::CstOp;
 use super::desk::Desk;
-use crate::ops::flows::{Ended, FlowTable, Place, StreamKey, TcpTrack, locate};
+use crate::ops::flows::{Ended, FlowTable, Message, StreamKey, TcpTrack, locate};
 use crate::pcpu::{EngineBatch, EngineSpan};
 
 /// All streams of a worker.
@@ -31,17 +31,6 @@ struct Stream {
     tcp: bool,
     /// Bytes of the file are missing, or it is too long: what comes up to its end is of no use.
     spoilt: bool,
-}
-
-/// What is to be done with the spans of one message.
-#[derive(Debug, Default)]
-struct Message {
-    /// `None` for one that belongs to no stream.
-    place: Option<Place>,
-    /// Bytes at its front that are left out.
-    skip: usize,
-    /// The stream ends with it.
-    ends: bool,
 }
 
 impl Streams {
@@ -93,7 +82,7 @@ impl Streams {
         let (place, _) = table.enter(&located.key, batch.time_ns, evict);
         let (_, stream) = table.at(place);
         let Some(header) = located.tcp else {
-            return Message { place: Some(place), skip: 0, ends: false };
+            return Message::new(place, 0, false);
         };
         stream.tcp = true;
         // No IP packet has 4 GiB.
@@ -105,16 +94,14 @@ impl Streams {
             // Another connection of the same ends: the one before never ended.
             stream.end(true, limits, desk);
         }
-        Message { place: Some(place), skip: step.repeated as usize, ends: step.ends }
+        Message::new(place, step.repeated as usize, step.ends)
     }
 
     fn span(&mut self, span: &EngineSpan<'_>, desk: &mut Desk) {
-        let Message { place: Some(place), skip, ends } = &mut self.message else { return };
-        let (_, stream) = self.table.at(*place);
-        let bytes = span.bytes.get(*skip..).unwrap_or_default();
-        *skip -= span.bytes.len() - bytes.len();
+        let Some((place, bytes, ends)) = self.message.next(span) else { return };
+        let (_, stream) = self.table.at(place);
         stream.push(bytes, &mut self.limits, desk);
-        if span.eom && *ends {
+        if ends {
             stream.end(false, &mut self.limits, desk);
         }
     }

@@ -6,9 +6,11 @@
 //! here.
 
 mod key;
+mod message;
 mod table;
 mod tcp;
 
 pub use key::{Endpoints, Located, NoStream, StreamKey, locate};
+pub(in crate::ops) use message::Message;
 pub use table::{Ended, FlowTable, Place};
 pub use tcp::{TcpAdvance, TcpHeader, TcpTrack};

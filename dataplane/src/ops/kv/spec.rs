@@ -100,10 +100,7 @@ impl KvOp {
     }
 
     pub(in crate::ops) fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(setting) = Self::SETTINGS.iter().find(|setting| setting.key == key) else {
-            let choices = Self::SETTINGS.map(|setting| setting.choices).join("; ");
-            return Err(SettingError::Unknown { op: "kv", key: key.into(), choices });
-        };
+        let setting = Setting::find("kv", &Self::SETTINGS, key)?;
         let taken = match key {
             "dir" if !value.is_empty() => {
                 self.dir = Some(value.into());
@@ -124,11 +121,7 @@ impl KvOp {
             }
             _ => false,
         };
-        if taken {
-            return Ok(());
-        }
-        let (value, choices) = (value.into(), setting.choices.into());
-        Err(SettingError::Value { op: "kv", key: setting.key, value, choices })
+        if taken { Ok(()) } else { Err(setting.refuses("kv", value)) }
     }
 
     /// The store that it asks for.

@@ -47,10 +47,7 @@ impl PvrtOp {
     }
 
     pub(in crate::ops) fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(setting) = Self::SETTINGS.iter().find(|setting| setting.key == key) else {
-            let choices = Self::SETTINGS.map(|setting| setting.choices).join("; ");
-            return Err(SettingError::Unknown { op: "pvrt", key: key.into(), choices });
-        };
+        let setting = Setting::find("pvrt", &Self::SETTINGS, key)?;
         let number = |least: u32, most: u32| {
             value.parse().ok().filter(|number| (least..=most).contains(number))
         };
@@ -62,12 +59,7 @@ impl PvrtOp {
                 bytes.map(|bytes| self.memory = bytes)
             }
         };
-        taken.ok_or_else(|| SettingError::Value {
-            op: "pvrt",
-            key: setting.key,
-            value: value.into(),
-            choices: setting.choices.into(),
-        })
+        taken.ok_or_else(|| setting.refuses("pvrt", value))
     }
 
     /// What a worker may keep.

@@ -4,7 +4,7 @@ use pfs_rings::Desc;
 use pfs_token::StreamState;
 
 use super::{Desk, Digest};
-use crate::ops::flows::{Ended, FlowTable, Place, StreamKey, TcpAdvance, TcpTrack, locate};
+use crate::ops::flows::{Ended, FlowTable, Message, StreamKey, TcpAdvance, TcpTrack, locate};
 use crate::ops::ids::IdRecord;
 use crate::pcpu::{EngineBatch, EngineSpan};
 
@@ -31,17 +31,6 @@ struct Stream {
     rule: u16,
     /// Whether a record of it was handed over.
     told: bool,
-}
-
-/// What is to be done with the spans of one message.
-#[derive(Debug, Default)]
-struct Message {
-    /// `None` for one that belongs to no stream.
-    place: Option<Place>,
-    /// Bytes at its front that are left out.
-    skip: usize,
-    /// Whether the stream ends with it.
-    ends: bool,
 }
 
 impl Streams {
@@ -95,7 +84,7 @@ impl Streams {
         let Some(header) = located.tcp else {
             let ends = span.meta.flags & Desc::ERR != 0;
             desk.counters.cut += u64::from(ends);
-            return Message { place: Some(place), skip: 0, ends };
+            return Message::new(place, 0, ends);
         };
         // No IP packet has 4 GiB.
         let step = stream.track.advance(&header, batch.message_bytes(at) as u32);
@@ -103,14 +92,12 @@ impl Streams {
         if step.cut {
             stream.end(key, batch.time_of(&span.meta), desk);
         }
-        Message { place: Some(place), skip: step.repeated as usize, ends: step.ends }
+        Message::new(place, step.repeated as usize, step.ends)
     }
 
     fn span(&mut self, batch: &EngineBatch<'_>, span: &EngineSpan<'_>, desk: &mut Desk) {
-        let Message { place: Some(place), skip, ends } = &mut self.message else { return };
-        let (key, stream) = self.table.at(*place);
-        let bytes = span.bytes.get(*skip..).unwrap_or_default();
-        *skip -= span.bytes.len() - bytes.len();
+        let Some((place, bytes, ends)) = self.message.next(span) else { return };
+        let (key, stream) = self.table.at(place);
         let time_ns = batch.time_of(&span.meta);
         if !bytes.is_empty() {
             if stream.number == 0 {
@@ -120,7 +107,7 @@ impl Streams {
             }
             stream.push(key, bytes, time_ns, desk);
         }
-        if span.eom && *ends {
+        if ends {
             stream.end(key, time_ns, desk);
         }
     }

@@ -55,10 +55,7 @@ impl VecOp {
     }
 
     pub(in crate::ops) fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let Some(setting) = Self::SETTINGS.iter().find(|setting| setting.key == key) else {
-            let choices = Self::SETTINGS.map(|setting| setting.choices).join("; ");
-            return Err(SettingError::Unknown { op: "vec", key: key.into(), choices });
-        };
+        let setting = Setting::find("vec", &Self::SETTINGS, key)?;
         let number = |most: u32| value.parse().ok().filter(|number| (1..=most).contains(number));
         let taken = match key {
             "fsync" => fsync_of(value).ok().map(|fsync| self.fsync = fsync),
@@ -69,12 +66,7 @@ impl VecOp {
                 bytes.map(|bytes| self.memory = bytes)
             }
         };
-        taken.ok_or_else(|| SettingError::Value {
-            op: "vec",
-            key: setting.key,
-            value: value.into(),
-            choices: setting.choices.into(),
-        })
+        taken.ok_or_else(|| setting.refuses("vec", value))
     }
 
     /// What a worker may keep of messages half arrived.

@@ -9,6 +9,22 @@ use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry};
 use pfs_cst::parse::{Limits, Parser};
 
+/// xorshift64.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+
+    pub fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+}
+
 /// This project's sources, and with `PFS_CST_CORPUS` all below that folder.
 pub fn sources() -> Vec<(PathBuf, Vec<u8>)> {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));

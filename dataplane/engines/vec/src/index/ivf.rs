@@ -4,12 +4,9 @@
 use super::lists::{ListView, greatest, half_share, search_lists};
 use super::{Answer, Search};
 use crate::kernels::{Kernels, Measure};
-use crate::kmeans::{self, Centres, Effort};
+use crate::kmeans::{self, BATCH, Centres, Effort};
 use crate::quantize::{Codes, ExtraBits, ExtraCodes, QueryTables, RaBitQ};
 use crate::rows::Rows;
-
-/// Vectors that are assigned to lists together.
-const BATCH: usize = 48;
 
 /// How lists are made.
 #[derive(Clone, Copy, Debug)]
