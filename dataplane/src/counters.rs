@@ -254,7 +254,7 @@ counts! {
         replies_dropped: Packets = "Reply datagrams dropped because the outgoing queue was full, or too many waited for the disk.",
         replies_failed: Packets = "Reply datagrams that the kernel refused, or whose interface is gone.",
         unsupported: Events = "Text commands left out because they are none of the op's.",
-        torn: Packets = "Frames left out because bytes were missing, changed or too many.",
+        torn: Packets = "Frames left out because bytes were missing, changed or too many, and texts that were cut on their way.",
         foreign: Packets = "Payloads left out because they are no frame of version 1.",
         malformed: Packets = "Payloads with what no sender may write: frames left out whole, texts from there on.",
         replies: Packets = "Payloads left out because they are replies.",

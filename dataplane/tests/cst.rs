@@ -217,6 +217,41 @@ fn a_connection_may_be_a_file() {
 }
 
 #[test]
+fn a_packet_that_was_cut_is_no_file() {
+    let texts = [&b"fn a() {}\n"[..], b"fn b() {}\n", b"fn c() {}\n"];
+    let frames: Vec<Vec<u8>> =
+        (1..).zip(texts).map(|(port, text)| udp_frame((port, 9_000), text)).collect();
+    let (_folder, path) = common::save_cut(&frames, &[1]);
+    let (first, last) = (parsed("rust", texts[0]), parsed("rust", texts[2]));
+    let nodes = (first.0.len() + last.0.len()) as u64;
+    for program in ["cst:rust", "cst:rust,mode=flow"] {
+        for mode in modes() {
+            let source = open(&SourceSpec::Pcap(PcapSpec::new(&path)));
+            let report = start(with_engines(source, program, mode)).unwrap().join();
+            let what = format!("{program}, {mode:?}");
+            common::assert_sound(&report, &what);
+            let results = &report.results[0];
+            assert_eq!(results.results.r[..3], [2, nodes, first.1.wrapping_add(last.1)], "{what}");
+            assert_eq!(results.engines[0].counters["incomplete"], 1, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_whose_last_segment_was_cut_is_no_file() {
+    let frames = [tcp_frame(1, 99, 2, b""), tcp_frame(1, 100, 17, b"fn a() {}\n")];
+    for (cut, files) in [(&[][..], 1), (&[1][..], 0)] {
+        let (_folder, path) = common::save_cut(&frames, cut);
+        let source = open(&SourceSpec::Pcap(PcapSpec::new(&path)));
+        let spec = with_engines(source, "cst:rust,mode=flow", Mode::Inline);
+        let report = start(spec).unwrap().join();
+        common::assert_sound(&report, "flow");
+        let counters = &report.results[0].engines[0].counters;
+        assert_eq!((counters["files"], counters["incomplete"]), (files, 1 - files), "{cut:?}");
+    }
+}
+
+#[test]
 fn what_is_no_whole_file_is_counted() {
     let source = b"fn a() {}\n".repeat(500);
     let pieces = Piece::cut(1, "a.rs", &source, 1400);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,6 +11,9 @@ use pfs_dataplane::ops::kv::pfs_kv::frame::{Builder, Frame, Operation, ReplyBuil
 use pfs_dataplane::ops::kv::pfs_kv::{Scan, Store, StoreSettings};
 use pfs_dataplane::ops::{Engines, OpError};
 use pfs_dataplane::pcpu::{Compiled, Isa, Options, Program, SpanBatch};
+use pfs_dataplane::receivers::SourceSpec;
+use pfs_dataplane::receivers::pcap::PcapSpec;
+use pfs_dataplane::run::start;
 
 /// A worker that runs `program` by itself.
 struct Worker(Compiled);
@@ -278,6 +283,23 @@ fn text_grammars_run_to_the_first_wrong_command() {
     assert_eq!(results[..2], [9, 0]);
     assert_eq!((counters["frames"], counters["malformed"], counters["missing"]), (2, 1, 1));
     assert_eq!((counters["gets_refused"], counters["unsupported"]), (1, 2));
+}
+
+#[test]
+fn what_is_left_of_a_text_that_was_cut_is_not_executed() {
+    let texts = ["INSERT one", "INSERT two", "INSERT three"];
+    let frames: Vec<Vec<u8>> =
+        texts.iter().map(|text| common::udp_frame((1, 9_000), text.as_bytes())).collect();
+    let (_folder, path) = common::save_cut(&frames, &[1]);
+    for mode in common::modes() {
+        let source = common::open(&SourceSpec::Pcap(PcapSpec::new(&path)));
+        let report = start(common::with_engines(source, "kv:cheetah", mode)).unwrap().join();
+        common::assert_sound(&report, "a capture");
+        let results = &report.results[0];
+        assert_eq!(results.results.r[..2], [2, 0], "{mode:?}");
+        let counters = &results.engines[0].counters;
+        assert_eq!((counters["frames"], counters["torn"]), (2, 1), "{counters:?}");
+    }
 }
 
 #[test]

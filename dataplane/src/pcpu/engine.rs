@@ -152,6 +152,14 @@ pub struct EngineSpan<'a> {
     pub frame: Option<&'a [u8]>,
 }
 
+impl EngineSpan<'_> {
+    /// Whether its packet was cut on the way here: bytes at its end are missing.
+    #[must_use]
+    pub const fn cut(&self) -> bool {
+        self.meta.flags & Desc::ERR != 0
+    }
+}
+
 impl<'a> EngineBatch<'a> {
     /// `spans`, of which each has the entry of `metas` in its place; spans beyond its end are
     /// known by their bytes alone.

@@ -227,12 +227,18 @@ pub fn udp_frame(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
 
 /// A capture of `frames` in a folder that goes with the value.
 pub fn save(frames: &[Vec<u8>]) -> (tempfile::TempDir, PathBuf) {
+    save_cut(frames, &[])
+}
+
+/// The same, where those of `frames` that `cut` names lack their last byte.
+pub fn save_cut(frames: &[Vec<u8>], cut: &[usize]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("made.pcap");
     let file = std::fs::File::create(&path).expect("creates");
     let mut writer = pcap_file::pcap::PcapWriter::new(file).expect("writes");
-    for frame in frames {
-        let packet = pcap_file::pcap::PcapPacket::new(Duration::ZERO, frame.len() as u32, frame);
+    for (at, frame) in frames.iter().enumerate() {
+        let taken = &frame[..frame.len() - usize::from(cut.contains(&at))];
+        let packet = pcap_file::pcap::PcapPacket::new(Duration::ZERO, frame.len() as u32, taken);
         writer.write_packet(&packet).expect("writes");
     }
     drop(writer);

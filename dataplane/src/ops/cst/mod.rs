@@ -67,8 +67,12 @@ impl Engine for CstEngine {
     fn run(&mut self, batch: &EngineBatch<'_>, _: Option<&mut dyn Outlet>) {
         let Self { desk, work, .. } = self;
         match work {
-            Work::Packets(messages) => messages.run(batch, desk, |desk, _, bytes| {
-                desk.file(None, bytes);
+            Work::Packets(messages) => messages.run(batch, desk, |desk, span, bytes| {
+                if span.cut() {
+                    desk.counters.incomplete += 1;
+                } else {
+                    desk.file(None, bytes);
+                }
             }),
             Work::Streams(streams) => streams.run(batch, desk),
             Work::Pieces(messages, pieces) => messages.run(batch, desk, |desk, span, bytes| {

@@ -81,6 +81,9 @@ impl Streams {
         let evict = |_: &StreamKey, stream: &mut Stream, why| stream.leave(why, limits, desk);
         let (place, _) = table.enter(&located.key, batch.time_ns, evict);
         let (_, stream) = table.at(place);
+        if span.cut() {
+            stream.spoil(limits);
+        }
         let Some(header) = located.tcp else {
             return Message::new(place, 0, false);
         };

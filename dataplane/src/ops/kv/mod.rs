@@ -111,8 +111,14 @@ impl KvEngine {
 
     /// The operations of texts.
     fn texts<'a>(&mut self, spans: &[EngineSpan<'a>], todo: &mut Todo<'a>) {
-        for (at, payload) in spans.iter().map(|span| span.bytes).enumerate() {
+        for (at, span) in spans.iter().enumerate() {
+            let payload = span.bytes;
             if payload.is_empty() {
+                continue;
+            }
+            // What is left of a line reads as a whole one, with another value.
+            if span.cut() {
+                self.counters.torn += 1;
                 continue;
             }
             if todo.answering && texts::is_reply(payload) {
@@ -315,7 +321,8 @@ impl KvEngine {
             if std::mem::take(&mut self.overlong) {
                 self.counters.malformed += 1;
             } else {
-                let meta = SpanMeta::default();
+                let mut meta = SpanMeta::default();
+                meta.flags = span.meta.flags;
                 let whole = EngineSpan { bytes: &open, som: true, eom: true, meta, frame: None };
                 self.messages(&[whole], time_ns);
             }

@@ -1,6 +1,5 @@
 //! `mode=flow`: the payloads of one direction of a flow are a text.
 
-use pfs_rings::Desc;
 use pfs_token::StreamState;
 
 use super::{Desk, Digest};
@@ -82,7 +81,7 @@ impl Streams {
         let (key, stream) = self.table.at(place);
         (stream.flow, stream.rule) = (span.meta.flow, span.meta.rule);
         let Some(header) = located.tcp else {
-            let ends = span.meta.flags & Desc::ERR != 0;
+            let ends = span.cut();
             desk.counters.cut += u64::from(ends);
             return Message::new(place, 0, ends);
         };
