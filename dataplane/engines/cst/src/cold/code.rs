@@ -55,12 +55,22 @@ pub(super) fn push_exits(codes: &mut Vec<u8>, mut count: u32) {
     }
 }
 
+/// Whether a byte is a leaf whose length is stored.
+pub(super) const fn is_measured(code: u8) -> bool {
+    code >= Code::MEASURED
+}
+
+/// How many inner nodes end by this byte, if it says such.
+pub(super) const fn exits_of(code: u8) -> Option<u8> {
+    if code >= EXIT && code < Code::MEASURED { Some(code - EXIT + 1) } else { None }
+}
+
 /// How many inner nodes end here.
 #[inline]
 pub(super) fn take_exits(codes: &mut Rest<'_>) -> u32 {
     let mut count = 0;
-    while let Some(more @ EXIT..Code::MEASURED) = codes.0.first() {
-        count += u32::from(more - EXIT) + 1;
+    while let Some(more) = codes.0.first().and_then(|code| exits_of(*code)) {
+        count += u32::from(more);
         codes.0 = &codes.0[1..];
     }
     count

@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod fuzzing;
 mod known;
+mod pass;
 mod predict;
 mod reading;
 mod record;

@@ -2,6 +2,7 @@
 
 use super::code::{NO_LEAF, ODD_GAP, id_of, is_escape, take_exits};
 use super::columns::Meaning;
+use super::pass::Pass;
 use super::predict;
 use super::unit::{CODES, COLUMNS, FEEDS_MAX, GAPS, LENGTHS, LINES, LINKS, REST};
 use crate::items::Item;
@@ -12,16 +13,19 @@ use crate::varint::Rest;
 #[derive(Debug)]
 pub(crate) struct Meanings {
     codes: [Option<Meaning>; 256],
+    /// What a code does to those that pass over it.
+    pub(super) passes: [Pass; 256],
     /// By class and index.
     symbols: [Vec<Symbol>; 2],
 }
 
 impl Meanings {
     pub(crate) fn new(grammar: &Grammar, symbols: [Vec<Symbol>; 2]) -> Self {
-        let mut meanings = Self { codes: [None; 256], symbols };
+        let mut meanings = Self { codes: [None; 256], passes: [Pass::UNUSUAL; 256], symbols };
         for code in 0..=u8::MAX {
             let meaning = id_of(code).and_then(|id| meanings.meaning(grammar, id));
             meanings.codes[usize::from(code)] = meaning;
+            meanings.passes[usize::from(code)] = Pass::of(code, meaning);
         }
         meanings
     }
@@ -76,21 +80,21 @@ impl Lines {
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     grammar: &'a Grammar,
-    meanings: &'a Meanings,
-    habits: &'a Habits,
-    source: Option<&'a [u8]>,
-    columns: [Rest<'a>; COLUMNS],
+    pub(super) meanings: &'a Meanings,
+    pub(super) habits: &'a Habits,
+    pub(super) source: Option<&'a [u8]>,
+    pub(super) columns: [Rest<'a>; COLUMNS],
     /// Right guesses of lengths until the next wrong one; not known at first.
     right: Option<u32>,
     /// Leaves with the usual line feeds until the next one with others; not known at first.
     quiet: Option<u32>,
     /// Code of the leaf before.
-    before: u8,
+    pub(super) before: u8,
     /// Bytes between the last line feed of a gap and its leaf.
-    indent: u32,
-    lines: Lines,
-    depth: u32,
-    end: u32,
+    pub(super) indent: u32,
+    pub(super) lines: Lines,
+    pub(super) depth: u32,
+    pub(super) end: u32,
     first: u32,
 }
 
@@ -201,7 +205,7 @@ impl<'a> Reading<'a> {
         }
         let token = match odd {
             true => self.columns[GAPS].wide()?,
-            false => self.habits.gap(self.before, code),
+            false => self.habits.gap(self.before, code).into(),
         };
         if token & 1 == 0 {
             return u32::try_from(token / 2).ok();

@@ -285,10 +285,10 @@ impl<'f> ColdTree<'f> {
         if crc(packed) != entry.crc {
             return Err(ColdError::Checksum { part: format!("block {block} of {}", self.name) });
         }
-        let malformed = ColdError::malformed(format!("block {block} of {}", self.name));
         let bytes = self.unpacker.unpack(packed, entry.raw_len as usize)?;
         let (grammar, place) = ((&**self.grammar, self.meanings), (entry.place, lines));
-        Reading::new(grammar, self.source, bytes, place).ok_or(malformed)
+        let malformed = || ColdError::malformed(format!("block {block} of {}", self.name));
+        Reading::new(grammar, self.source, bytes, place).ok_or_else(malformed)
     }
 
     /// The node of number `index` in pre-order; one block is decompressed.
@@ -300,16 +300,12 @@ impl<'f> ColdTree<'f> {
             return Ok(None);
         }
         let block = index / self.block_nodes as usize;
-        let malformed = self.malformed(block);
         let nodes = (self.nodes - self.blocks[block].place.first).min(self.block_nodes);
         let skip = index as u32 % self.block_nodes;
         let mut reading = self.read(block, Lines::Skip)?;
-        for _ in 0..skip {
-            if reading.next().is_none() {
-                return Err(malformed);
-            }
-        }
-        span(&mut reading, index as u32, nodes - skip).map(Some).ok_or(malformed)
+        let found = reading.skip(skip);
+        let found = found.and_then(|()| span(&mut reading, index as u32, nodes - skip));
+        found.map(Some).ok_or_else(|| self.malformed(block))
     }
 
     /// The number of the parent of node `index`; none of the root and behind the last node.
@@ -322,9 +318,8 @@ impl<'f> ColdTree<'f> {
         }
         let block = index / self.block_nodes as usize;
         let first = block * self.block_nodes as usize;
-        let malformed = self.malformed(block);
         let found = parent_in(&mut self.read(block, Lines::Skip)?, first as u32, index as u32);
-        found.map(|parent| Some(parent as usize)).ok_or(malformed)
+        found.map(|parent| Some(parent as usize)).ok_or_else(|| self.malformed(block))
     }
 
     /// The whole tree as columns, symbols numbered by its grammar's table.

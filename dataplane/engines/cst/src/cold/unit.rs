@@ -104,7 +104,7 @@ impl Unit {
                 (u64::from(start - end), u64::from(predict::gap(source, end as usize)))
             }
             Usual::Kinds(habits) => {
-                (self.tokens.next(start, end, lines), habits.gap(self.before, code))
+                (self.tokens.next(start, end, lines), habits.gap(self.before, code).into())
             }
         };
         if token != expected {

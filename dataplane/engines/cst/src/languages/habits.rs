@@ -1,40 +1,51 @@
 //! What usually stands between two leaves of a grammar's trees: where it does, nothing is stored of it.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Gaps by the codes of the leaves around them, and which leaves end a line. Codes are bytes of a cold
 /// tree's column.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Habits {
-    /// By code before and code: the token of a gap. Empty for zeros.
-    gaps: Vec<u8>,
-    /// By code: the leaf ends behind a line feed. Empty for none.
-    line_ends: Vec<bool>,
+    /// By code before and code: the token of a gap.
+    gaps: Gaps,
+    /// By code: the leaf ends behind a line feed.
+    line_ends: [bool; CODES],
 }
-
-/// None.
-pub(crate) static NONE: Habits = Habits { gaps: Vec::new(), line_ends: Vec::new() };
 
 const CODES: usize = 256;
 
+/// One place for every two codes, so that a look-up needs no look at its bounds.
+type Gaps = Box<[[u8; CODES]; CODES]>;
+
+/// None are known.
+pub(crate) static NONE: LazyLock<Habits> = LazyLock::new(Habits::default);
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { gaps: Box::new([[0; CODES]; CODES]), line_ends: [false; CODES] }
+    }
+}
+
 impl Habits {
     /// The usual token of the gap between two leaves of these codes; 0, for no bytes, where none is known.
+    /// It has nothing behind it.
     #[inline]
-    pub(crate) fn gap(&self, before: u8, code: u8) -> u64 {
-        let at = usize::from(before) * CODES + usize::from(code);
-        self.gaps.get(at).map_or(0, |token| u64::from(*token))
+    pub(crate) fn gap(&self, before: u8, code: u8) -> u8 {
+        self.gaps[usize::from(before)][usize::from(code)]
     }
 
     /// Whether leaves of a code usually have one line feed, as their last byte.
     #[inline]
     pub(crate) fn ends_line(&self, code: u8) -> bool {
-        self.line_ends.get(usize::from(code)).is_some_and(|ends| *ends)
+        self.line_ends[usize::from(code)]
     }
 
     /// Appends it: count, then of each gap that is not 0 both codes and the token; 32 bytes of bits for the
     /// codes that end lines.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let known = self.gaps.iter().enumerate().filter(|(_, token)| **token != 0);
+        let gaps = self.gaps.as_flattened().iter();
+        let known = gaps.enumerate().filter(|(_, token)| **token != 0);
         out.extend((known.clone().count() as u32).to_le_bytes());
         for (at, token) in known {
             out.extend([(at / CODES) as u8, (at % CODES) as u8, *token]);
@@ -46,11 +57,15 @@ impl Habits {
         out.extend(bits);
     }
 
-    /// What [`Habits::write`] wrote, from its two parts.
+    /// What [`Habits::write`] wrote, from its two parts; none where a token is of the class with more
+    /// behind it.
     pub(super) fn read(gaps: &[u8], bits: &[u8]) -> Option<Self> {
-        let mut habits = Self { gaps: vec![0; CODES * CODES], line_ends: vec![false; CODES] };
+        let mut habits = Self::default();
         for gap in gaps.chunks_exact(3) {
-            habits.gaps[usize::from(gap[0]) * CODES + usize::from(gap[1])] = gap[2];
+            if gap[2] & 3 == 3 {
+                return None;
+            }
+            habits.gaps[usize::from(gap[0])][usize::from(gap[1])] = gap[2];
         }
         for (code, ends) in habits.line_ends.iter_mut().enumerate() {
             *ends = bits.get(code / 8)? >> (code % 8) & 1 == 1;
@@ -90,13 +105,13 @@ impl Learner {
 
     /// The most frequent of each.
     pub(crate) fn habits(&self) -> Habits {
-        let mut gaps = vec![0; CODES * CODES];
+        let mut habits = Habits::default();
         for ((before, code), counts) in &self.gaps {
             let most = counts.iter().max_by_key(|(token, count)| (**count, u8::MAX - **token));
-            let at = usize::from(*before) * CODES + usize::from(*code);
-            gaps[at] = most.map_or(0, |(token, _)| *token);
+            habits.gaps[usize::from(*before)][usize::from(*code)] = most.map_or(0, |it| *it.0);
         }
-        Habits { gaps, line_ends: self.line_ends.iter().map(|it| it[1] > it[0]).collect() }
+        habits.line_ends = self.line_ends.map(|it| it[1] > it[0]);
+        habits
     }
 }
 
@@ -119,6 +134,7 @@ mod tests {
         let (gaps, bits) = out[4..].split_at(3);
         assert_eq!(Habits::read(gaps, bits), Some(habits));
         assert_eq!(Habits::read(gaps, &bits[1..]), None);
+        assert_eq!(Habits::read(&[255, 3, 7], bits), None);
         assert_eq!(NONE.gap(255, 3), 0);
     }
 }
