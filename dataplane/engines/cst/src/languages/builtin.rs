@@ -63,6 +63,12 @@ pub(super) const TRAINED: &[(&str, &[u8])] = &[
     ("cpp", include_bytes!("../../trained/cpp.cst")),
     #[cfg(feature = "python")]
     ("python", include_bytes!("../../trained/python.cst")),
+    #[cfg(feature = "javascript")]
+    ("javascript", include_bytes!("../../trained/javascript.cst")),
+    #[cfg(feature = "typescript")]
+    ("typescript", include_bytes!("../../trained/typescript.cst")),
+    #[cfg(feature = "typescript")]
+    ("tsx", include_bytes!("../../trained/tsx.cst")),
     #[cfg(feature = "json")]
     ("json", include_bytes!("../../trained/json.cst")),
 ];
