@@ -61,7 +61,7 @@ pub(super) fn add(args: &AddArgs) -> Result<(), Failure> {
         return reparse(args, &stop);
     }
     let tasks = tasks(&args.paths)?;
-    let store = Store::open(&args.dir, Config::default())?;
+    let store = Store::open(&args.dir, config(args))?;
     let began = Instant::now();
     let work = Work {
         store: &store,
@@ -234,6 +234,10 @@ impl Work<'_> {
     }
 }
 
+fn config(args: &AddArgs) -> Config {
+    Config { supertypes: args.supertypes, ..Config::default() }
+}
+
 /// What a tree is called: the path as it was given.
 fn name_of(path: &Path) -> Option<String> {
     let name = path.to_str()?;
@@ -253,7 +257,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
 
 /// Parses the trees again that were stored with another release of their grammar.
 fn reparse(args: &AddArgs, stop: &AtomicBool) -> Result<(), Failure> {
-    let store = Store::open(&args.dir, Config::default())?;
+    let store = Store::open(&args.dir, config(args))?;
     let (began, mut tally) = (Instant::now(), Tally::default());
     for entry in store.list()? {
         if stop.load(Ordering::Relaxed) {

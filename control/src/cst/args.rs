@@ -99,6 +99,10 @@ pub(crate) struct AddArgs {
     /// What is kept of a source besides: queries need its text.
     #[arg(long, value_enum, default_value_t = KeepName::Ref)]
     pub(crate) keep: KeepName,
+    /// Keep of each node which supertypes of the grammar it stands for, so that queries may name these; parsing
+    /// takes longer and trees more bytes.
+    #[arg(long)]
+    pub(crate) supertypes: bool,
     /// Longest file that is taken, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
     pub(crate) max_bytes: u64,

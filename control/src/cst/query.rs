@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use pfs_cst::languages::{Registry, published_query};
-use pfs_cst::query::{Argument, Capture, Match, Query, QueryError, Search};
+use pfs_cst::query::{Argument, Capture, Match, Query, QueryError, Search, WrongTree};
 use pfs_cst::tiers::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -184,7 +184,10 @@ fn one(
         }
         ControlFlow::Continue(())
     });
-    let outcome = outcome.map_err(|error| told(&error))?;
+    let outcome = outcome.map_err(|error| match error {
+        WrongTree::Supertypes => told(&format!("{error}: pfs cst add --supertypes")),
+        WrongTree::Grammar { .. } => told(&error),
+    })?;
     if outcome.exceeded {
         return Err(told(&"a pattern has too many ways to match here; some matches are missing"));
     }

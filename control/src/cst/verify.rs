@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pfs_cst::flat::Flattener;
-use pfs_cst::languages::Registry;
+use pfs_cst::languages::{Flags, Registry};
 use pfs_cst::parse::{Limits, Parser};
 use pfs_cst::tiers::{Entry, Store};
 use serde_json::json;
@@ -69,9 +69,14 @@ fn compare(store: &Store, entry: &Entry, folder: Option<&Path>) -> Result<(), St
         Registry::shared().get(&entry.language).ok_or("its language is not in this build")?;
     let mut parser = Parser::new(&grammar).map_err(|error| told(&error))?;
     let live = parser.parse(source, None, Limits::default()).map_err(|error| told(&error))?;
-    let mut live = Flattener::new(&grammar).flatten(&live, source).map_err(|error| told(&error))?;
     let stored = store.cold(&entry.name, |cold| cold.thaw()).map_err(|error| told(&error))?;
     let stored = stored.ok_or("it is gone")?;
+    let root = stored.symbols.first().map(|id| grammar.symbol(*id).flags());
+    let mut flattener = match root.is_some_and(|root| root.has(Flags::SUPERTYPES_KNOWN)) {
+        true => Flattener::with_supertypes(&grammar).map_err(|error| told(&error))?,
+        false => Flattener::new(&grammar),
+    };
+    let mut live = flattener.flatten(&live, source).map_err(|error| told(&error))?;
     if stored.lines.is_empty() {
         live.lines.clear();
     }

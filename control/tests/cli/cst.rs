@@ -125,6 +125,21 @@ fn queries_find_nodes_with_their_text() {
 }
 
 #[test]
+fn supertypes_are_found_in_trees_that_were_added_with_them() {
+    let case = Case::new("--supertypes");
+    let trees = case.trees();
+    let query = format!("cst query {trees} -e (_expression/identifier)@i --lang rust --count");
+    let with = run(&query).ok();
+    assert!(with.trim().parse::<u64>().is_ok_and(|count| count > 0), "{with}");
+    let verified = run(&format!("cst verify {trees} --source")).json();
+    assert_eq!(verified["compared_with_a_live_parse"], 3);
+    run(&format!("cst freeze {trees} --guessed --block-nodes 256")).ok();
+    assert_eq!(run(&query).ok(), with);
+    run(&format!("cst add {trees} {}", case.source("a.rs"))).ok();
+    run(&query).fails(1, &["a.rs", "asks for supertypes", "--supertypes"]);
+}
+
+#[test]
 fn a_source_that_changed_is_told_and_added_again() {
     let case = Case::new("");
     let (trees, a) = (case.trees(), case.source("a.rs"));

@@ -4,6 +4,7 @@ use tree_sitter::{Node, Tree, TreeCursor};
 
 use crate::items::Numbers;
 use crate::languages::{Flags, Grammar, SYMBOLS_MAX, Symbol, SymbolId};
+use crate::supertypes::Supertypes;
 
 /// Nodes that a tree may have: twice as many bits of shape are counted in 32 bits.
 pub const NODES_MAX: usize = (u32::MAX >> 2) as usize;
@@ -22,6 +23,17 @@ pub enum FlattenError {
     Nodes {
         /// The grammar's name.
         grammar: Box<str>,
+    },
+    /// Supertypes were asked for, and the grammar has more than flags tell apart.
+    #[error(
+        "{grammar} has {supertypes} supertypes, of which at most {} can be kept; leave them out",
+        Flags::SUPERTYPES_MAX
+    )]
+    Supertypes {
+        /// The grammar's name.
+        grammar: Box<str>,
+        /// How many it has.
+        supertypes: usize,
     },
     /// A node lies before an earlier one or outside its parent.
     #[error(
@@ -99,6 +111,7 @@ struct Open {
 pub struct Flattener<'g> {
     grammar: &'g Grammar,
     numbers: Numbers<'g>,
+    supertypes: Option<Box<Supertypes>>,
     open: Vec<Open>,
     errors: bool,
     /// End of the leaf before.
@@ -119,8 +132,19 @@ impl std::fmt::Debug for Flattener<'_> {
 impl<'g> Flattener<'g> {
     /// For trees of `grammar`.
     pub fn new(grammar: &'g Grammar) -> Self {
-        let numbers = Numbers::new(grammar);
-        Self { grammar, numbers, open: Vec::new(), errors: false, end: 0, bits: 0, word: 0 }
+        let (numbers, supertypes) = (Numbers::new(grammar), None);
+        let open = Vec::new();
+        Self { grammar, numbers, supertypes, open, errors: false, end: 0, bits: 0, word: 0 }
+    }
+
+    /// The same, with what queries for supertypes need: of each node which of them it stands for. It
+    /// costs another walk, and symbols that are told apart by it.
+    ///
+    /// # Errors
+    /// [`FlattenError::Supertypes`].
+    pub fn with_supertypes(grammar: &'g Grammar) -> Result<Self, FlattenError> {
+        let supertypes = Some(Box::new(Supertypes::new(grammar)?));
+        Ok(Self { supertypes, ..Self::new(grammar) })
     }
 
     /// Takes all nodes of `tree`, which was parsed from `source`. Needs no stack for the depth.
@@ -152,6 +176,9 @@ impl<'g> Flattener<'g> {
         self.open.clear();
         (self.end, self.bits, self.word) = (0, 0, 0);
         self.errors = root.has_error();
+        if let Some(supertypes) = &mut self.supertypes {
+            supertypes.look(tree, source);
+        }
         self.walk(&mut tree.walk(), flat)?;
         if !self.bits.is_multiple_of(64) {
             flat.parens.push(self.word);
@@ -185,6 +212,11 @@ impl<'g> Flattener<'g> {
         let flags = Flags::NONE
             .with_if(self.grammar.is_named(kind), Flags::NAMED)
             .with_if(node.is_extra(), Flags::EXTRA);
+        let flags = match &self.supertypes {
+            None => flags,
+            Some(of) if self.bits == 0 => flags.with(of.of(node)).with(Flags::SUPERTYPES_KNOWN),
+            Some(of) => flags.with(of.of(node)),
+        };
         if !self.errors {
             return flags;
         }
@@ -232,7 +264,7 @@ impl<'g> Flattener<'g> {
         let measured = u32::from(self.grammar.implied_len(plain)) != end - start;
         let symbol = if measured {
             flat.lengths.push(end - start);
-            Symbol::new(kind, field, flags.with(Flags::MEASURED))
+            plain.with_flags(flags.with(Flags::MEASURED))
         } else {
             plain
         };
@@ -254,8 +286,7 @@ impl<'g> Flattener<'g> {
         };
         let mut symbol = open.symbol;
         if lead != 0 || tail != 0 {
-            let flags = symbol.flags().with(Flags::MEASURED);
-            symbol = Symbol::new(symbol.kind(), symbol.field(), flags);
+            symbol = symbol.with_flags(symbol.flags().with(Flags::MEASURED));
             flat.margins.push(Margin { node: open.node, lead, tail });
         }
         flat.symbols[open.node as usize] = self.intern(symbol)?;

@@ -63,6 +63,7 @@ pub mod languages;
 pub mod parse;
 pub mod phases;
 pub mod query;
+mod supertypes;
 pub mod tiers;
 mod varint;
 pub mod walk;

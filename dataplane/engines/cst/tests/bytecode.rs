@@ -7,15 +7,16 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{both, broken, languages, sources};
+use common::{broken, languages, sources};
 use pfs_cst::bytecode::{Bytecode, BytecodeError, Op};
-use pfs_cst::flat::{Flat, Flattener};
+use pfs_cst::flat::Flat;
 use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry};
 
 fn columns(grammar: &Arc<Grammar>, source: &[u8]) -> (Flat, HotTree) {
-    let (tree, hot) = both(grammar, source);
-    (Flattener::new(grammar).flatten(&tree, source).unwrap(), hot)
+    let flat = common::columns(grammar, source);
+    let hot = HotTree::from_flat(grammar, &flat);
+    (flat, hot)
 }
 
 /// Encodes, sends, decodes and reads nodes one by one; gives the bytes.

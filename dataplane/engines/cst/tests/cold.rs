@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{both, broken, languages, sources};
+use common::{both, broken, columns, languages, sources};
 use pfs_cst::cold::{ColdError, ColdFile, Freezer, Positions, Settings, Writer};
 use pfs_cst::flat::{Flat, Flattener};
 use pfs_cst::hot::HotTree;
@@ -31,8 +31,8 @@ struct Case {
 
 impl Case {
     fn new(name: String, grammar: &Arc<Grammar>, source: Vec<u8>) -> Self {
-        let (tree, hot) = both(grammar, &source);
-        let flat = Flattener::new(grammar).flatten(&tree, &source).unwrap();
+        let flat = columns(grammar, &source);
+        let hot = HotTree::from_flat(grammar, &flat);
         Self { name, source, hot, flat }
     }
 }

@@ -7,10 +7,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{both, broken, languages, sources};
+use common::{broken, languages, sources};
 use pfs_cst::cold::ColdError;
 use pfs_cst::delta::{Archive, ChunkNodes, Document};
-use pfs_cst::flat::{Flat, Flattener};
+use pfs_cst::flat::Flat;
 use pfs_cst::languages::{Grammar, Registry};
 use pfs_cst::parse::Limits;
 
@@ -21,8 +21,7 @@ fn find(name: &str) -> Option<Arc<Grammar>> {
 type Case = (String, Arc<Grammar>, Flat);
 
 fn case(name: String, grammar: Arc<Grammar>, source: &[u8]) -> Case {
-    let (tree, _) = both(&grammar, source);
-    let flat = Flattener::new(&grammar).flatten(&tree, source).unwrap();
+    let flat = common::columns(&grammar, source);
     (name, grammar, flat)
 }
 

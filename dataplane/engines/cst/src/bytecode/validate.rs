@@ -103,7 +103,7 @@ fn head(rest: &mut Rest<'_>) -> Option<Head> {
 fn symbol(rest: &mut Rest<'_>) -> Option<Symbol> {
     let mut number = || u16::try_from(rest.minimal()?).ok();
     let (kind, field, flags) = (number()?, number()?, number()?);
-    Some(Symbol::new(kind, field, Flags::from_bits(flags)?))
+    Some(Symbol::new(kind, field, Flags::from_bits(flags)))
 }
 
 fn lines(rest: &mut Rest<'_>, source_len: u32) -> Option<Vec<u32>> {

@@ -9,7 +9,7 @@ use super::node::Node;
 use super::sequence::{Sequence, Track};
 use super::shape::{Shape, ShapeAt};
 use crate::flat::{Flat, FlattenError, Flattener};
-use crate::languages::{Code, Grammar, Symbol, SymbolId};
+use crate::languages::{Code, Flags, Grammar, Symbol, SymbolId};
 
 /// Nodes that share a count of the measured leaves before them.
 const GROUP: usize = 256;
@@ -66,6 +66,24 @@ impl HotTree {
     pub fn new(grammar: &Arc<Grammar>, tree: &Tree, source: &[u8]) -> Result<Self, FlattenError> {
         let flat = Flattener::new(grammar).flatten(tree, source)?;
         Ok(Self::from_flat(grammar, &flat))
+    }
+
+    /// The same, with what queries for supertypes need.
+    ///
+    /// # Errors
+    /// See [`FlattenError`].
+    pub fn with_supertypes(
+        grammar: &Arc<Grammar>,
+        tree: &Tree,
+        source: &[u8],
+    ) -> Result<Self, FlattenError> {
+        let flat = Flattener::with_supertypes(grammar)?.flatten(tree, source)?;
+        Ok(Self::from_flat(grammar, &flat))
+    }
+
+    /// Whether it was stored with supertypes.
+    pub fn knows_supertypes(&self) -> bool {
+        self.root().symbol().flags().has(Flags::SUPERTYPES_KNOWN)
     }
 
     /// Stores the columns of a tree whose symbols `grammar` numbered.

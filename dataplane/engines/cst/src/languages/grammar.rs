@@ -62,6 +62,7 @@ pub struct Grammar {
     identity: Identity,
     kinds: Vec<Kind>,
     fields: Vec<Box<str>>,
+    supertypes: Vec<u16>,
     symbols: SymbolTable,
     trained: Option<Trained>,
     decoders: Decoders,
@@ -93,12 +94,15 @@ impl Grammar {
         let fields: Vec<Box<str>> = (0..=language.field_count())
             .map(|id| language.field_name_for_id(id as u16).unwrap_or_default().into())
             .collect();
+        let kind_ids = 0..language.node_kind_count() as u16;
+        let supertypes = kind_ids.filter(|id| language.node_kind_is_supertype(*id)).collect();
         let tables = tables_hash(&language, &kinds, &fields);
         let identity = Identity { name: name.into(), abi: language.abi_version() as u32, tables };
         let trained = trained(&identity);
         let symbols = SymbolTable::default();
         let decoders = Decoders::default();
-        let grammar = Self { language, identity, kinds, fields, symbols, trained, decoders };
+        let grammar =
+            Self { language, identity, kinds, fields, supertypes, symbols, trained, decoders };
         for symbol in grammar.trained.iter().flat_map(Trained::symbols) {
             grammar.intern(*symbol);
         }
@@ -134,8 +138,23 @@ impl Grammar {
         &self.decoders
     }
 
-    /// Whether a node of this grammar can be `symbol`: its kind and field are the grammar's.
+    /// Kinds of hidden nodes that queries may name for those they stand around, by their numbers.
+    pub fn supertypes(&self) -> &[u16] {
+        &self.supertypes
+    }
+
+    /// The flag of nodes that stand for a supertype; none for a kind that is none.
+    pub(crate) fn supertype_flag(&self, kind: u16) -> Option<Flags> {
+        self.supertypes.iter().position(|it| *it == kind).map(Flags::supertype)
+    }
+
+    /// Whether a node of this grammar can be `symbol`: its kind, field and supertypes are the grammar's.
     pub(crate) fn knows(&self, symbol: Symbol) -> bool {
+        let all = (0..self.supertypes.len()).map(Flags::supertype);
+        let all = all.fold(Flags::NONE, Flags::with);
+        if !all.has(symbol.flags().supertypes()) {
+            return false;
+        }
         let (kind, field) = (usize::from(symbol.kind()), usize::from(symbol.field()));
         (kind < self.kinds.len() || symbol.kind() == KIND_ERROR) && field < self.fields.len()
     }

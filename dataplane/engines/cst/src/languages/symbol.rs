@@ -23,14 +23,32 @@ impl Flags {
     /// node, that it starts before its first child or ends behind its last one.
     pub const MEASURED: Self = Self(64);
 
-    const ALL: u16 = 127;
+    /// Of a root alone: its tree says of each node which of the grammar's supertypes it stands for.
+    pub const SUPERTYPES_KNOWN: Self = Self(1 << 15);
 
-    /// From the bits of [`Flags::bits`]; none if bits are set that mean nothing.
-    pub const fn from_bits(bits: u16) -> Option<Self> {
-        if bits & !Self::ALL == 0 { Some(Self(bits)) } else { None }
+    /// Supertypes that can be told apart.
+    pub const SUPERTYPES_MAX: usize = 8;
+    const SUPERTYPES: u16 = 0xff << 7;
+
+    /// Stands for the supertype of this number in [`Grammar::supertypes`]; none set from
+    /// [`Self::SUPERTYPES_MAX`] on.
+    ///
+    /// [`Grammar::supertypes`]: super::Grammar::supertypes
+    pub const fn supertype(number: usize) -> Self {
+        if number < Self::SUPERTYPES_MAX { Self(1 << (number + 7)) } else { Self::NONE }
     }
 
-    /// The bits, 0..=127.
+    /// The same flags as far as they say of supertypes which the node stands for.
+    pub(crate) const fn supertypes(self) -> Self {
+        Self(self.0 & Self::SUPERTYPES)
+    }
+
+    /// From the bits of [`Flags::bits`].
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// The bits.
     pub const fn bits(self) -> u16 {
         self.0
     }
@@ -69,11 +87,13 @@ impl Symbol {
 
     /// From the bits of [`Symbol::bits`]; none if they are no symbol's.
     pub const fn from_bits(bits: u64) -> Option<Self> {
-        if bits >> 48 == 0 && Flags::from_bits((bits >> 32) as u16).is_some() {
-            Some(Self(bits))
-        } else {
-            None
-        }
+        if bits >> 48 == 0 { Some(Self(bits)) } else { None }
+    }
+
+    /// The same with other flags.
+    #[must_use]
+    pub const fn with_flags(self, flags: Flags) -> Self {
+        Self::new(self.kind(), self.field(), flags)
     }
 
     /// All of it as one number.

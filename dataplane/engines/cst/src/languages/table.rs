@@ -26,12 +26,16 @@ impl Column {
     fn get(&self, index: u16) -> Option<(Symbol, u16)> {
         let chunk = self.0.get(usize::from(index) / CHUNK)?.get()?;
         // Pairs with the store in `set`: whoever has the number got it after that store.
-        let bits = !chunk[usize::from(index) % CHUNK].load(Ordering::Acquire);
+        let slot = chunk[usize::from(index) % CHUNK].load(Ordering::Acquire);
+        if slot == 0 {
+            return None;
+        }
+        let bits = !slot;
         let symbol = Symbol::from_bits(bits & (u64::MAX >> 16))?;
         Some((symbol, (bits >> 48) as u16))
     }
 
-    /// Slots hold the complement, so that an empty one is no symbol.
+    /// Slots hold the complement: an empty one would be a leaf without a text that is quoted.
     fn set(&self, index: u16, symbol: Symbol, implied: u16) {
         let new = || Box::new([const { AtomicU64::new(0) }; CHUNK]);
         let chunk = self.0[usize::from(index) / CHUNK].get_or_init(new);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::languages::Flags;
+
 /// Why a query was not taken, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
@@ -66,11 +68,19 @@ pub enum Wrong {
         /// What it takes.
         why: Box<str>,
     },
-    /// A supertype: which nodes stand for one is known while parsing, and not kept.
+    /// A supertype of a grammar that has more than can be kept.
     #[error(
-        "{0} is a supertype, which stored trees do not have: write an alternation of its kinds, [(a) (b)]"
+        "{name} is one of {grammar}'s {of} supertypes, and trees can keep {}: write an alternation of its kinds, [(a) (b)]",
+        Flags::SUPERTYPES_MAX
     )]
-    Supertype(Box<str>),
+    Supertype {
+        /// The grammar's name.
+        grammar: Box<str>,
+        /// The supertype's name.
+        name: Box<str>,
+        /// Supertypes that it has.
+        of: usize,
+    },
     /// A node other than a supertype with a subtype.
     #[error("{0} is no supertype")]
     NoSupertype(Box<str>),

@@ -45,9 +45,9 @@ use std::sync::Arc;
 
 pub use error::{QueryError, Wrong};
 pub use predicate::{Argument, Directive};
-pub use search::{Capture, Match, Outcome, Search, WrongGrammar};
+pub use search::{Capture, Match, Outcome, Search, WrongTree};
 
-use crate::languages::Grammar;
+use crate::languages::{Flags, Grammar};
 use parse::Reader;
 use predicate::Predicate;
 use step::{Entry, Scope, Step};
@@ -87,6 +87,12 @@ impl Query {
         });
         let patterns = patterns.collect();
         Ok(Self { grammar: Arc::clone(grammar), steps, patterns, captures })
+    }
+
+    /// Whether it asks for supertypes: then trees must have been taken with them
+    /// ([`Flattener::with_supertypes`](crate::flat::Flattener::with_supertypes)).
+    pub fn asks_for_supertypes(&self) -> bool {
+        self.steps.iter().any(|step| step.supertype != Flags::NONE)
     }
 
     /// The grammar that it is for.

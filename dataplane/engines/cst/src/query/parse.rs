@@ -4,7 +4,7 @@ use super::error::{CAPTURES_MAX, DEPTH_MAX, QueryError, STEPS_MAX, Wrong};
 use super::predicate::{Argument, Predicate};
 use super::step::{DONE, Entry, Step, WILDCARD, closure, finish};
 use super::text::Text;
-use crate::languages::Grammar;
+use crate::languages::{Flags, Grammar};
 
 /// A pattern before its steps are all known.
 #[derive(Debug)]
@@ -300,19 +300,40 @@ impl<'q> Reader<'q> {
             }
             _ => step.kind = self.kind(name, start)?,
         }
-        if self.text.next() == Some(b'/') {
-            return Err(self.text.error(start, Wrong::NoSupertype(name.into())));
+        match self.grammar.supertype_flag(step.kind) {
+            Some(flag) if self.grammar.supertypes().len() <= Flags::SUPERTYPES_MAX => {
+                (step.kind, step.supertype) = (self.subtype()?, flag);
+            }
+            Some(_) => {
+                let (grammar, of) = (self.grammar.identity(), self.grammar.supertypes().len());
+                let (grammar, name) = (grammar.name.clone(), name.into());
+                return Err(self.text.error(start, Wrong::Supertype { grammar, name, of }));
+            }
+            None if self.text.next() == Some(b'/') => {
+                return Err(self.text.error(start, Wrong::NoSupertype(name.into())));
+            }
+            None => {}
         }
         Ok(step)
+    }
+
+    /// What stands behind a supertype: the kind that must stand for it, or nothing.
+    fn subtype(&mut self) -> Result<u16, QueryError> {
+        if !self.text.take(b'/') {
+            return Ok(WILDCARD);
+        }
+        if self.text.next() == Some(b'"') {
+            return self.quoted_kind();
+        }
+        let start = self.text.at;
+        let name = self.text.name("the name of a node behind the supertype")?;
+        self.kind(name, start)
     }
 
     fn kind(&self, name: &str, start: usize) -> Result<u16, QueryError> {
         let language = self.grammar.language();
         match language.id_for_node_kind(name, true) {
             0 => Err(self.unknown(name, start, |grammar, name| Wrong::Kind { grammar, name })),
-            kind if language.node_kind_is_supertype(kind) => {
-                Err(self.text.error(start, Wrong::Supertype(name.into())))
-            }
             kind => Ok(kind),
         }
     }

@@ -12,12 +12,18 @@ use crate::languages::Identity;
 
 /// Why a query was not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the query is for {query}, the tree is of {tree}; compile it for the tree's grammar")]
-pub struct WrongGrammar {
-    /// What the query was compiled for.
-    pub query: Box<Identity>,
-    /// What the tree is of.
-    pub tree: Box<Identity>,
+pub enum WrongTree {
+    /// It is of another grammar.
+    #[error("the query is for {query}, the tree is of {tree}; compile it for the tree's grammar")]
+    Grammar {
+        /// What the query was compiled for.
+        query: Box<Identity>,
+        /// What the tree is of.
+        tree: Box<Identity>,
+    },
+    /// The query asks for supertypes, and the tree was taken without.
+    #[error("the query asks for supertypes, which the tree was stored without; add it with them")]
+    Supertypes,
 }
 
 /// A match.
@@ -94,17 +100,20 @@ impl<'q> Search<'q> {
     /// known beforehand first. The source is read for predicates on texts alone.
     ///
     /// # Errors
-    /// The tree is of another grammar than the query.
+    /// The tree is of another grammar than the query, or lacks supertypes that it asks for.
     pub fn matches(
         &mut self,
         tree: &HotTree,
         source: &[u8],
         mut each: impl FnMut(&Match<'_>) -> ControlFlow<()>,
-    ) -> Result<Outcome, WrongGrammar> {
+    ) -> Result<Outcome, WrongTree> {
         let (mine, grammar) = (self.query.grammar.identity(), tree.grammar());
         if mine != grammar.identity() {
             let (query, tree) = (mine.clone().into(), grammar.identity().clone().into());
-            return Err(WrongGrammar { query, tree });
+            return Err(WrongTree::Grammar { query, tree });
+        }
+        if self.query.asks_for_supertypes() && !tree.knows_supertypes() {
+            return Err(WrongTree::Supertypes);
         }
         // Symbols that were numbered since the last search are not in its plan.
         if !self.plan.as_ref().is_some_and(|plan| plan.is_for(grammar)) {

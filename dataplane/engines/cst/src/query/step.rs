@@ -18,6 +18,8 @@ pub(super) struct Step {
     pub(super) kind: u16,
     /// A wildcard for named nodes alone.
     pub(super) named: bool,
+    /// The supertype that the node must stand for.
+    pub(super) supertype: Flags,
     /// Fits nodes that the parser put in.
     pub(super) missing: bool,
     /// The field that the node's parent must know it by, 0 for any.
@@ -64,7 +66,7 @@ impl Step {
         } else {
             symbol.kind() == self.kind && (!self.missing || flags.has(Flags::MISSING))
         };
-        kind && (self.field == 0 || self.field == symbol.field())
+        kind && flags.has(self.supertype) && (self.field == 0 || self.field == symbol.field())
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Config {
     /// How trees are frozen. With [`cold::Positions::Guessed`] each needs its source to be thawed, so
     /// that it has to be kept.
     pub freeze: cold::Settings,
+    /// Whether trees that [`Store::put_source`] parses say which supertypes each node stands for, so that
+    /// queries can ask for them; they take longer and more bytes.
+    pub supertypes: bool,
     /// Whether to write.
     pub access: Access,
 }
@@ -109,7 +112,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let freeze = cold::Settings::default();
-        Self { budget: 256 << 20, segment_bytes: 4 << 20, freeze, access: Access::Write }
+        let (supertypes, access) = (false, Access::Write);
+        Self { budget: 256 << 20, segment_bytes: 4 << 20, freeze, supertypes, access }
     }
 }
 

@@ -106,7 +106,11 @@ impl Store {
         let unknown = || StoreError::Language { name: language.unwrap_or(name).into() };
         let grammar = grammar.ok_or_else(unknown)?;
         let tree = Parser::new(&grammar)?.parse(source, None, limits)?;
-        let flat = Flattener::new(&grammar).flatten(&tree, source)?;
+        let mut flattener = match self.config.supertypes {
+            true => Flattener::with_supertypes(&grammar)?,
+            false => Flattener::new(&grammar),
+        };
+        let flat = flattener.flatten(&tree, source)?;
         drop(tree);
         self.put(name, &grammar, &flat, source, keep)
     }

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pfs_cst::flat::{Flat, Flattener};
 use pfs_cst::hot::HotTree;
 use pfs_cst::languages::{Grammar, Registry};
 use pfs_cst::parse::{Limits, Parser};
@@ -94,6 +95,16 @@ pub fn both(grammar: &Arc<Grammar>, source: &[u8]) -> (tree_sitter::Tree, HotTre
     let tree = Parser::new(grammar).unwrap().parse(source, None, Limits::default()).unwrap();
     let hot = HotTree::new(grammar, &tree, source).unwrap();
     (tree, hot)
+}
+
+/// A source's columns, with supertypes where they can be kept and the source has an odd number of bytes.
+pub fn columns(grammar: &Arc<Grammar>, source: &[u8]) -> Flat {
+    let tree = Parser::new(grammar).unwrap().parse(source, None, Limits::default()).unwrap();
+    let mut flattener = match Flattener::with_supertypes(grammar) {
+        Ok(with) if source.len() % 2 == 1 => with,
+        _ => Flattener::new(grammar),
+    };
+    flattener.flatten(&tree, source).unwrap()
 }
 
 /// All languages of this build.
