@@ -118,6 +118,14 @@ impl Compiled {
         }
     }
 
+    /// Whether it fetches payload ahead of its work at present, so that hints of the next batch
+    /// ([`SpanBatch::hint`]) are of use.
+    #[inline]
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        self.prefetch_spans.map_or(self.pace.fetches(), |spans| spans > 0)
+    }
+
     /// Runs the program over a batch, step by step.
     pub fn run(&mut self, batch: &mut SpanBatch<'_>) {
         self.run_with(batch, &[], 0, None);

@@ -146,10 +146,23 @@ impl Executor {
     /// `descs` are at most [`BATCH`], in whole SOM..EOM chains, and owned by the caller: it has
     /// them from a lane or a batch and has not given their frames back.
     pub fn run(&mut self, descs: &[Desc]) {
+        self.run_before(descs, &[]);
+    }
+
+    /// Whether [`Self::run_before`] makes use of what comes next.
+    #[inline]
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        self.programs.iter().any(Compiled::fetches)
+    }
+
+    /// The same. Of the descriptors in `next`, which come after these, the payload is fetched meanwhile.
+    pub fn run_before(&mut self, descs: &[Desc], next: &[Desc]) {
         debug_assert!(descs.len() <= BATCH);
         match Burst::of(descs) {
             Burst::Nothing => return,
-            Burst::Whole { rule, region, end } if self.run_whole(rule, region, end, descs) => {}
+            Burst::Whole { rule, region, end }
+                if self.run_whole(rule, (region, end), descs, next) => {}
             Burst::Whole { rule, .. } | Burst::Alike { rule } => self.run_rule(rule, descs.iter()),
             Burst::Mixed => self.run_mixed(descs),
         }
@@ -159,7 +172,13 @@ impl Executor {
     /// The short way of whole packets for one program without engines, in one region: nothing is
     /// asked of each. `false`, with nothing done, where it is not so simple.
     #[inline]
-    fn run_whole(&mut self, rule: u16, region: u16, end: u64, descs: &[Desc]) -> bool {
+    fn run_whole(
+        &mut self,
+        rule: u16,
+        (region, end): (u16, u64),
+        descs: &[Desc],
+        next: &[Desc],
+    ) -> bool {
         let Some(source) = self.regions.get(usize::from(region)) else { return false };
         let Some(program) = self.programs.get_mut(usize::from(rule)) else { return false };
         if program.has_engines() || end > source.region.len() as u64 {
@@ -175,6 +194,9 @@ impl Executor {
         // SAFETY: the spans lie in the region, which `regions` keeps mapped for longer than the batch
         // lives; they are ours and do not overlap, as in `push_span`.
         unsafe { self.spans.extend(spans) };
+        for desc in next.iter().filter(|desc| desc.region == region) {
+            self.spans.hint(base.as_ptr().wrapping_add(desc.offset as usize), desc.len);
+        }
         program.run(&mut self.spans);
         self.kit.payload.keep(rule, &self.spans);
         self.counters.consumed += self.spans.messages();

@@ -12,6 +12,7 @@ use super::executor::{Executor, Work};
 use super::lanes::Marked;
 use super::latency::Waits;
 use crate::counters::WorkerCells;
+use crate::pcpu::AHEAD;
 
 /// How often counters are published.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
@@ -83,6 +84,7 @@ impl WorkerLoop {
     /// One burst from each lane; returns how many descriptors were taken.
     fn round(&mut self, burst: &mut [Desc; BURST]) -> usize {
         let mut taken = 0;
+        let mut next = [Desc::default(); AHEAD];
         for Marked { end: lane, .. } in &mut self.lanes {
             self.watch.start();
             let found = lane.peek(burst);
@@ -94,7 +96,8 @@ impl WorkerLoop {
                 self.waits.look(descs);
             }
             self.executor.counters.lane_cycles += self.watch.lap();
-            self.executor.run(descs);
+            let fetched = if self.executor.fetches() { lane.behind(found, &mut next) } else { 0 };
+            self.executor.run_before(descs, &next[..fetched]);
             self.executor.counters.program_cycles += self.watch.lap();
             let mut tokens = [0; BURST];
             for (token, desc) in tokens.iter_mut().zip(descs) {

@@ -31,6 +31,27 @@ fn chains_go_all_or_nothing_and_come_out_whole() {
 }
 
 #[test]
+fn what_comes_next_can_be_looked_at() {
+    let (mut receiver, mut worker) = lane(64);
+    let (mut burst, mut next) = ([Desc::default(); BURST], [Desc::default(); 4]);
+    assert_eq!((worker.behind(0, &mut next), worker.behind(9, &mut next)), (0, 0));
+    // Several times around the ring.
+    for first in (0..400).step_by(10) {
+        let descs: Vec<Desc> = (first..first + 10).map(|frame| desc(frame, WHOLE)).collect();
+        assert_eq!(receiver.push_chains(&descs), 10);
+        assert_eq!(worker.behind(0, &mut next), 0, "not seen yet");
+        assert_eq!(worker.peek(&mut burst), 10);
+        for (taken, found) in [(0, 4), (5, 4), (7, 3), (10, 0), (100, 0)] {
+            assert_eq!(worker.behind(taken, &mut next), found);
+            assert_eq!(next[..found], descs[taken.min(10)..][..found]);
+        }
+        worker.release(10);
+        worker.give_back(&descs.iter().map(|desc| desc.frame).collect::<Vec<_>>());
+        assert_eq!(receiver.drain(&mut [0; BURST]), 10);
+    }
+}
+
+#[test]
 fn of_several_chains_the_whole_ones_that_fit_go() {
     let (mut receiver, _worker) = lane(64);
     let singles = [desc(0, WHOLE); 62];

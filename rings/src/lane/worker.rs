@@ -46,6 +46,14 @@ impl LaneWorker {
         }
     }
 
+    /// Copies out descriptors behind the `n` oldest, as far as they were seen at the last
+    /// [`Self::peek`]; returns how many. They stay where they are: this is for fetching their payload
+    /// ahead.
+    #[inline]
+    pub fn behind(&mut self, n: usize, out: &mut [Desc]) -> usize {
+        self.descs.copy_behind(n, out)
+    }
+
     /// Frees the forward slots of the `n` oldest descriptors, after their work and before
     /// [`Self::give_back`].
     #[inline]

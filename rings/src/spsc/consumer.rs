@@ -108,25 +108,45 @@ impl<T: Pod> Consumer<T> {
     #[inline]
     pub fn copy_front(&mut self, out: &mut [T]) -> usize {
         let n = self.ready(out.len());
-        if n == 0 {
-            return 0;
+        if n > 0 {
+            // SAFETY: the `n` items from `head` on are published (see `pop`), `out` is as long.
+            unsafe { self.copy(self.head, n, out) };
         }
+        n
+    }
+
+    /// Copies out those behind the `skip` oldest items that were there at the last look at the producer's
+    /// index, as many as `out` holds; returns how many. For who wants to know what comes next: it takes
+    /// nothing, and looks at no line of the producer's.
+    #[inline]
+    pub fn copy_behind(&mut self, skip: usize, out: &mut [T]) -> usize {
+        let n = self.seen().saturating_sub(skip).min(out.len());
+        if n > 0 {
+            // SAFETY: of the items from `head` on, `seen` are published and not popped: `n` behind the
+            // first `skip` are among them; `out` is as long.
+            unsafe { self.copy(self.head.wrapping_add(skip as u64), n, out) };
+        }
+        n
+    }
+
+    /// # Safety
+    /// The `n` items from `at` on, at least one, are published and not popped; `out` has room for them.
+    #[inline]
+    unsafe fn copy(&self, at: u64, n: usize, out: &mut [T]) {
         let out: *mut T = out.as_mut_ptr();
         let mask = self.capacity() as u64 - 1;
-        let (place, first) = index::split(self.head, n as u64, mask, 1);
+        let (place, first) = index::split(at, n as u64, mask, 1);
         let (place, first) = (place as usize, first as usize);
-        self.memory.note_read(self.head, n);
+        self.memory.note_read(at, n);
         let slots = self.memory.slots().as_ptr();
-        // SAFETY: the `n` items from `head` on are published (see `pop`); the first `first` of
-        // them begin at `place`, the others at 0, by `split`; `out` is private to this call and
-        // at least `n` long.
+        // SAFETY: the items are there, by the caller's promise; the first `first` of them begin at
+        // `place`, the others at 0, by `split`; `out` is private to this call and at least `n` long.
         unsafe {
             std::ptr::copy_nonoverlapping(slots.add(place), out, first);
             if first < n {
                 std::ptr::copy_nonoverlapping(slots, out.add(first), n - first);
             }
         }
-        n
     }
 
     /// Lends up to `n` of the oldest items to be read in place; fewer, or none, when there are
