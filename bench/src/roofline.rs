@@ -70,14 +70,19 @@ levels!(
     write, write_body, (span: &mut [u8], word: u64)
 );
 
+/// Asks for the line that lies [`AHEAD`] of `at`.
 #[inline(always)]
 fn fetch(at: *const u8) {
+    fetch_line(at.wrapping_add(AHEAD));
+}
+
+/// Asks for the line at `at`.
+#[inline(always)]
+pub(crate) fn fetch_line(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch of any address is harmless.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            at.wrapping_add(AHEAD).cast(),
-        );
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

@@ -89,13 +89,25 @@ fn wait_until_it_catches(pid: u32) {
 
 #[test]
 fn a_signal_leaves_a_part_of_the_report_that_says_so() {
+    interrupted("pcores --cores 1 --range 16K --rounds 1000 --trial-ms 20 --retries 0");
+    interrupted("op --filter crc32c --trials 1000 --trial-ms 20 --big-mib 1 --no-costs");
+    interrupted("pipeline --packets 20000 --rounds 1000 --frames 64");
+    match pfs_dataplane::pin::allowed_cores().expect("the kernel tells")[..] {
+        [one, two, ..] => {
+            interrupted(&format!("ring --cores {one} {two} --rounds 1000 --items 65536"))
+        }
+        _ => println!("skipped: ring needs two cores"),
+    }
+}
+
+/// Runs a group that would go on for long, and interrupts it.
+fn interrupted(group: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let json = folder.path().join("part.json");
-    let words = format!(
-        "pcores --cores 1 --range 16K --rounds 1000 --trial-ms 20 --retries 0 --json {}",
-        json.display()
-    );
-    let mut child = bench(&words).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut child = bench(&format!("{group} --json {}", json.display()))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
     wait_until_it_catches(child.id());
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -104,14 +116,14 @@ fn a_signal_leaves_a_part_of_the_report_that_says_so() {
             Some(status) => break status,
             None if Instant::now() > deadline => {
                 let _ = child.kill();
-                panic!("it goes on after a signal");
+                panic!("{group} goes on after a signal");
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(1), "{group}");
     let text = std::fs::read(&json).expect("a part was written");
     let report: Report = serde_json::from_slice(&text).expect("a report");
-    assert!(report.interrupted && report.right, "{}", report.markdown());
-    assert!(report.markdown().contains("Interrupted"));
+    assert!(report.interrupted && report.right, "{group}: {}", report.markdown());
+    assert!(report.markdown().contains("Interrupted"), "{group}");
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::host::cycles;
+use crate::interrupt;
 use crate::stats::Spread;
 
 /// One row of the report.
@@ -31,7 +32,7 @@ pub(super) struct Trials {
     pub(super) length: Duration,
 }
 
-/// Runs `pass` (over `bytes` payload bytes) until the trials are done; gives back the row
+/// Runs `pass` (over `bytes` payload bytes) until the trials are done, or one when interrupted; gives back the row
 /// without its verdict, and the number of passes made, the untimed first one included.
 pub(super) fn measure(
     trials: Trials,
@@ -46,7 +47,10 @@ pub(super) fn measure(
     let repeat = (trials.length.as_nanos() / one.as_nanos().max(1)).clamp(1, 1 << 24) as u64;
     let mut rates = Vec::with_capacity(trials.count);
     let mut ticks = Vec::with_capacity(trials.count);
-    for _ in 0..trials.count {
+    while rates.len() < trials.count {
+        if interrupt::asked() && !rates.is_empty() {
+            break;
+        }
         let (start, before) = (Instant::now(), cycles());
         (0..repeat).for_each(|_| pass());
         let (time, after) = (start.elapsed(), cycles());
@@ -54,6 +58,7 @@ pub(super) fn measure(
         rates.push(total / time.as_nanos() as f64);
         ticks.push((after - before) as f64 / total);
     }
+    let passes = 1 + repeat * rates.len() as u64;
     let row = Row {
         group,
         what,
@@ -62,5 +67,5 @@ pub(super) fn measure(
         ticks_per_byte: Spread::of(ticks),
         ok: false,
     };
-    (row, 1 + repeat * trials.count as u64)
+    (row, passes)
 }

@@ -42,6 +42,8 @@ pub(super) enum Contender {
     PlainAhead,
     /// As many plain threads, all on one core: the baseline of the original's CPUpwn.
     OneCore,
+    /// A bound of scattered spans: a word of each of their lines loaded, with or without prefetch.
+    Lines(bool),
     /// A bound of the memory, with or without prefetch.
     Bound(Touch, bool),
 }
@@ -163,9 +165,12 @@ impl Ground {
             Contender::OneCore => {
                 self.plain(settings, &vec![workers[0]; load.workers], load, false)?
             }
+            Contender::Lines(ahead) => self.lines(settings, workers, load, ahead)?,
             _ => self.plain(settings, workers, load, contender == Contender::PlainAhead)?,
         };
-        let right = self.check(load, &found);
+        // Who only loads has no answer.
+        let loads = matches!(contender, Contender::Lines(_));
+        let right = loads || self.check(load, &found);
         let mut trial = trial(workers, before, &found, right);
         if contender == Contender::OneCore {
             // Its members share a core: that they wait is what is measured.
@@ -201,6 +206,19 @@ impl Ground {
         let views: Vec<_> = (0..cores.len()).map(|worker| self.view(worker)).collect();
         team::run(Kind::Threads, cores, |at, gate| {
             member::plain(self.share(settings, load, at, &views[at]), ahead, gate)
+        })
+    }
+
+    fn lines(
+        &self,
+        settings: &Settings,
+        cores: &[u32],
+        load: &Load,
+        ahead: bool,
+    ) -> Result<Vec<Found>, String> {
+        let views: Vec<_> = (0..cores.len()).map(|worker| self.view(worker)).collect();
+        team::run(Kind::Threads, cores, |at, gate| {
+            member::lines(self.share(settings, load, at, &views[at]), ahead, gate)
         })
     }
 

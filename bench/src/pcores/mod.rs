@@ -75,6 +75,8 @@ struct Job {
 
 const CONTENDERS: [Contender; 4] =
     [Contender::Rings, Contender::Plain, Contender::PlainAhead, Contender::OneCore];
+/// Beside those, over scattered spans.
+const LINES: [Contender; 2] = [Contender::Lines(false), Contender::Lines(true)];
 const BOUNDS: [Contender; 5] = [
     Contender::Bound(Touch::Read, false),
     Contender::Bound(Touch::Read, true),
@@ -204,7 +206,9 @@ fn jobs(settings: &Settings, points: &[Point]) -> Vec<Job> {
         jobs.extend(BOUNDS.map(|bound| job(None, workers, bound)));
     }
     for (at, point) in points.iter().enumerate() {
-        jobs.extend(CONTENDERS.map(|contender| job(Some(at), point.workers, contender)));
+        let lines = if point.shape.mode == Mode::Scattered { &LINES[..] } else { &[] };
+        let contenders = CONTENDERS.iter().chain(lines);
+        jobs.extend(contenders.map(|&contender| job(Some(at), point.workers, contender)));
     }
     jobs
 }
