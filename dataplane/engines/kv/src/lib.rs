@@ -49,7 +49,7 @@
 //!
 //! - A segment is written full of zeros, synced, and renamed into place with its directory synced,
 //!   before a frame goes to it. So a full disk is met before a burst is executed: it is refused with
-//!   [`OpError::ReadOnly`], and tried again every 50 ms.
+//!   [`OpError::ReadOnly`], and tried again every 50 ms. The same when a store is opened on a full disk.
 //! - A frame holds the changes of one burst, or of one group: 32 bytes of head with sequence number,
 //!   epoch, CRC-32C and the last number known to be durable. Bursts are atomic: after a crash all
 //!   changes of a frame are there or none.

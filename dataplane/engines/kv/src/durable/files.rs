@@ -31,8 +31,9 @@ impl Lock {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut file) => {
                 let pid = format!("{}\n", std::process::id());
-                file.set_len(0).doing("writing", &path)?;
+                // In place: on a full disk a block that was given back may be another's at once.
                 file.write_all(pid.as_bytes()).doing("writing", &path)?;
+                file.set_len(pid.len() as u64).doing("writing", &path)?;
                 Ok(Self { _file: file })
             }
             Err((mut file, Errno::EWOULDBLOCK)) => {
@@ -93,19 +94,20 @@ pub(super) fn list(folder: &Path) -> Result<Listing, DurableError> {
     Ok(listing)
 }
 
-/// Counts one opening more of `folder`, durably.
-pub(super) fn next_epoch(folder: &Path) -> Result<u32, DurableError> {
+/// How often `folder` was opened to write before.
+pub(super) fn last_epoch(folder: &Path) -> Result<u32, DurableError> {
     let path = folder.join("epoch");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "0".to_owned(),
         read => read.doing("reading", &path)?,
     };
-    let last = text.trim().parse::<u32>();
     let what = "it is no number";
-    let damaged = |_| DurableError::Damaged { path: path.clone(), at: 0, what };
-    let epoch = last.map_err(damaged)?.wrapping_add(1);
-    write_whole(&path, epoch.to_string().as_bytes())?;
-    Ok(epoch)
+    text.trim().parse().map_err(|_| DurableError::Damaged { path, at: 0, what })
+}
+
+/// Notes, durably, that `folder` is opened to write for the `epoch`-th time.
+pub(super) fn write_epoch(folder: &Path, epoch: u32) -> Result<(), DurableError> {
+    write_whole(&folder.join("epoch"), epoch.to_string().as_bytes())
 }
 
 /// Where the segment lies whose first frame has `number`.

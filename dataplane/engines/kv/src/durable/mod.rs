@@ -163,6 +163,16 @@ pub enum DurableError {
     },
 }
 
+impl DurableError {
+    /// The system's error when there is one: what kind it is tells a full disk from a broken one.
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Io { source, .. } => source,
+            other => io::Error::other(other),
+        }
+    }
+}
+
 pub(crate) trait IoContext<T> {
     /// Says what was being done when it failed.
     fn doing(self, doing: &'static str, path: &Path) -> Result<T, DurableError>;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::DurableError;
 use super::files::{publish, segment_path};
 use super::frame::crc32c;
 
@@ -100,7 +101,7 @@ impl Segment {
         let path = segment_path(folder, lead.number);
         prepared.file.write_all_at(&lead.encode(MAGIC), 0)?;
         prepared.file.sync_all()?;
-        publish(&prepared.path, &path).map_err(io::Error::other)?;
+        publish(&prepared.path, &path).map_err(DurableError::into_io)?;
         let file = Arc::clone(&prepared.file);
         Ok(Self { file, path, at: LEAD as u64, size: prepared.size })
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::codec::{self, CHANGE_MAX};
-use super::files::{Lock, next_epoch};
+use super::files::{Lock, last_epoch, write_epoch};
 use super::frame::{self, HEAD};
 use super::recover::{Recovered, recover};
 use super::segment::{END, LEAD, Lead, Preparing, Segment, seal};
@@ -36,6 +36,8 @@ pub struct DurableShard {
     settings: DurableSettings,
     folder: PathBuf,
     pub(super) lead: Lead,
+    /// This opening is counted in the lead's epoch and on disk: with its first segment.
+    counted: bool,
     segment: Option<Segment>,
     preparing: Preparing,
     /// A segment of an earlier opening that is to be sealed when the next one exists.
@@ -80,7 +82,7 @@ impl DurableShard {
         let lock = Lock::take(folder)?;
         let (mut shard, recovered, unsealed) = recover(folder, shard, settings.salvage)?;
         shard.set_clock(unix_ms());
-        let epoch = next_epoch(folder)?;
+        let epoch = last_epoch(folder)?;
         let &ShardSettings { shard: number, shards, seed, .. } = shard.settings();
         let lead = Lead { shard: number, shards, epoch, number: 0, seed };
         let mut this = Self {
@@ -88,6 +90,7 @@ impl DurableShard {
             settings,
             folder: folder.into(),
             lead,
+            counted: false,
             segment: None,
             preparing: Preparing::default(),
             unsealed,
@@ -392,8 +395,15 @@ impl DurableShard {
             }
             self.unsealed = Some((last.path.clone(), last.at));
         }
-        let lead = Lead { number: self.written + 1, ..self.lead };
-        self.segment = Some(Segment::adopt(&self.folder, &lead, &prepared)?);
+        let epoch = self.lead.epoch.wrapping_add(u32::from(!self.counted));
+        let lead = Lead { number: self.written + 1, epoch, ..self.lead };
+        let next = Segment::adopt(&self.folder, &lead, &prepared)?;
+        if !self.counted {
+            // Behind the segment: a folder that was opened is one that must have segments.
+            write_epoch(&self.folder, epoch).map_err(DurableError::into_io)?;
+            (self.lead.epoch, self.counted) = (epoch, true);
+        }
+        self.segment = Some(next);
         let path = self.segment.as_ref().map(|segment| segment.path.clone());
         // A segment without frames had the same number: the new one took its place.
         let other = |(last, _): &(PathBuf, u64)| Some(last) != path.as_ref();

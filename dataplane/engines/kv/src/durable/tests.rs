@@ -411,6 +411,36 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_space() {
 }
 
 #[test]
+fn a_full_disk_is_no_reason_not_to_open() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let (ballast, folder) = (disk.0.path().join("ballast"), disk.0.path().join("kv"));
+    let settings = DurableSettings { segment_bytes: 64 << 10, ..settings(Fsync::Always) };
+    // Room for small files, and none for a segment.
+    fs::write(&ballast, vec![1; (1 << 20) - (32 << 10)]).unwrap();
+    for _ in 0..2 {
+        let mut shard = open_with(&folder, settings).unwrap();
+        let refused = run(&mut shard, &[Op::put(S, b"early", b"1")]);
+        assert_eq!(refused, [Reply::Failed(OpError::ReadOnly)]);
+        assert!(shard.is_full() && !shard.is_poisoned());
+    }
+    fs::remove_file(&ballast).unwrap();
+    let mut shard = open_with(&folder, settings).unwrap();
+    put(&mut shard, b"key", b"value");
+    drop(shard);
+    // Room for nothing.
+    assert!(fs::write(&ballast, vec![1; 1 << 20]).is_err());
+    let mut shard = open_with(&folder, settings).unwrap();
+    let full = [Op::get(S, b"key"), Op::put(S, b"more", &[1; 1000])];
+    let replies = run(&mut shard, &full);
+    assert!(matches!(replies[..], [Reply::Value { .. }, Reply::Failed(OpError::ReadOnly)]));
+    fs::remove_file(&ballast).unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    put(&mut shard, b"more", b"value");
+    drop(shard);
+    assert_eq!(state(&open_with(&folder, settings).unwrap()).len(), 2);
+}
+
+#[test]
 fn mangled_logs_and_snapshots_break_no_promise() {
     let (folder, _) = small_log();
     let log = fs::read(last_log(folder.path())).unwrap();

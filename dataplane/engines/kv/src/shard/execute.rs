@@ -99,18 +99,23 @@ impl Shard {
         }
     }
 
-    /// Fetches ahead the leaves of the ordered index that keys not there yet will go to; where those are.
+    /// Fetches ahead the leaves of the ordered index that keys not there yet will go to; where those are. Only
+    /// for the space that most bursts have alone: that of the first such key.
     #[inline]
     fn fetch_leaves(&self, burst: &[Op<'_>], tags: &[u32]) -> [Place; BURST] {
-        let mut places = [Place::NONE; BURST];
-        for ((op, &tag), place) in burst.iter().zip(tags).zip(&mut places) {
+        let (mut places, mut keys) = ([Place::NONE; BURST], [None; BURST]);
+        let mut of = None;
+        for ((op, &tag), wanted) in burst.iter().zip(tags).zip(&mut keys) {
             if let Op::Put { space, key, .. } | Op::Add { space, key, .. } = *op
                 && self.table.likely(tag) == 0
-                && let Some(space) = self.space(space)
+                && *of.get_or_insert(space) == space
             {
                 self.table.prefetch_behind(tag);
-                *place = space.order.prefetch(&self.arena, key);
+                *wanted = Some(key);
             }
+        }
+        if let Some(space) = of.and_then(|space| self.space(space)) {
+            space.order.prefetch(&self.arena, &keys, &mut places);
         }
         places
     }

@@ -122,14 +122,15 @@ impl TagTable {
         prefetch(at.cast());
     }
 
-    /// Fetches the bucket behind the home of `tag` ahead, when that is full: who looks for an entry that is not
-    /// there looks at it as well. The home must be on its way.
+    /// Fetches the two buckets behind the home of `tag` ahead, when that is full: who looks for an entry that is
+    /// not there looks at them as well. The home must be on its way.
     #[inline(always)]
     pub(crate) fn prefetch_behind(&self, tag: u32) {
         let home = self.home(tag);
         if self.bucket(home).full() {
             let at = self.memory.base().cast::<Bucket>().as_ptr().wrapping_add(home + 1);
             prefetch(at.cast());
+            prefetch(at.wrapping_add(1).cast());
         }
     }
 

@@ -1,7 +1,7 @@
 //! From the root to a leaf.
 
 use super::inner::FAN;
-use super::{Tree, common};
+use super::{LeafArena, Tree, common};
 
 /// Most levels above the leaves: a node has at least 2 children when it is made.
 const DEPTH: usize = 24;
@@ -17,7 +17,7 @@ pub(super) struct Path {
 /// Where a key belongs, as long as the tree keeps its shape.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    path: Path,
+    pub(super) path: Path,
     shape: u64,
 }
 
@@ -74,20 +74,48 @@ impl Tree {
         (path, at)
     }
 
-    /// Where `key` belongs.
-    pub(super) fn place(&self, key: &[u8]) -> (Place, u32) {
-        let (path, leaf) = self.descend(key);
-        (Place { path, shape: self.shape }, leaf)
+    /// Fetches ahead the leaves that `keys` belong to, and tells where those are. All keys go down a level
+    /// together, so that what one waits for is on its way while the others look at theirs.
+    pub(crate) fn prefetch<const N: usize>(
+        &self,
+        arena: &LeafArena,
+        keys: &[Option<&[u8]>; N],
+        places: &mut [Place; N],
+    ) {
+        if self.rootless() {
+            return;
+        }
+        let mut at = [self.root; N];
+        for level in (0..self.height).rev() {
+            for ((key, place), at) in keys.iter().zip(places.iter_mut()).zip(&mut at) {
+                let Some(key) = key else { continue };
+                let node = &self.nodes[*at as usize];
+                let child = node.child(key);
+                place.path.push(*at, child);
+                *at = node.children[child];
+                if level > 0 {
+                    self.nodes[*at as usize].prefetch();
+                } else {
+                    arena.prefetch(*at);
+                }
+            }
+        }
+        for (place, key) in places.iter_mut().zip(keys) {
+            place.shape = if key.is_some() { self.shape } else { 0 };
+        }
     }
 
-    /// As [`Tree::descend`], by the way that was found before unless the tree's shape has changed since.
-    #[inline]
-    pub(super) fn descend_by(&self, place: &Place, key: &[u8]) -> (Path, u32) {
-        if place.shape != self.shape {
-            return self.descend(key);
-        }
-        let leaf = place.path.last().map(|(node, child)| self.nodes[node as usize].children[child]);
-        (place.path, leaf.unwrap_or(self.root))
+    /// Whether the way to `place` is still the way there.
+    #[inline(always)]
+    pub(super) const fn holds(&self, place: &Place) -> bool {
+        place.shape == self.shape
+    }
+
+    /// The leaf that `path` leads to.
+    #[inline(always)]
+    pub(super) fn leaf_at(&self, path: &Path) -> u32 {
+        let leaf = path.last().map(|(node, child)| self.nodes[node as usize].children[child]);
+        leaf.unwrap_or(self.root)
     }
 
     /// Where the range begins that `path` leads to; `None` when nothing is before it.

@@ -1,6 +1,7 @@
 //! Inner nodes.
 
 use super::head_of;
+use crate::memory::prefetch;
 
 /// Most children of a node.
 pub(super) const FAN: usize = 64;
@@ -24,6 +25,15 @@ impl Inner {
         children[0] = child;
         let separators = Vec::with_capacity(FAN - 1);
         Self { skip, heads: [0; FAN - 1], children, separators }
+    }
+
+    /// Fetches all of it but the separators ahead.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        let at = std::ptr::from_ref(self).cast::<u8>();
+        for line in (0..size_of::<Self>()).step_by(64) {
+            prefetch(at.wrapping_add(line));
+        }
     }
 
     /// Bytes of memory, the allocator's own left out.

@@ -110,16 +110,6 @@ impl Tree {
         self.height == 0 && self.root == 0
     }
 
-    /// Fetches ahead the leaf that `key` belongs to; where that is.
-    pub(crate) fn prefetch(&self, arena: &LeafArena, key: &[u8]) -> Place {
-        if self.rootless() {
-            return Place::NONE;
-        }
-        let (place, leaf) = self.place(key);
-        arena.prefetch(leaf);
-        place
-    }
-
     /// Adds `key` at `loc`; the tree must not have the key. `place` is where [`Tree::prefetch`] saw it last.
     pub(crate) fn insert(
         &mut self,
@@ -132,23 +122,27 @@ impl Tree {
         if self.rootless() {
             self.root = arena.allocate(8, 0)?;
         }
-        let (mut path, mut leaf) = self.descend_by(place, key);
+        let found;
+        // By reference: most insertions look at the end of the way alone.
+        let mut path = &place.path;
+        if !self.holds(place) {
+            found = self.descend(key).0;
+            path = &found;
+        }
+        let mut leaf = self.leaf_at(path);
         let (mut position, mut slice) = arena.lower_bound(leaf, log, key);
+        let again;
         if arena.count(leaf) == LEAF_MAX {
             let ascending = self.recent == (leaf, position.wrapping_sub(1));
-            self.split_leaf(
-                arena,
-                log,
-                &path,
-                leaf,
-                (ascending && position == LEAF_MAX).then_some(key),
-            )?;
-            (path, leaf) = self.descend(key);
+            let ascending = (ascending && position == LEAF_MAX).then_some(key);
+            self.split_leaf(arena, log, path, leaf, ascending)?;
+            (again, leaf) = self.descend(key);
+            path = &again;
             (position, slice) = arena.lower_bound(leaf, log, key);
         }
         if arena.count(leaf) == arena.capacity(leaf) {
             leaf = arena.resize(leaf, arena.capacity(leaf) + 8)?;
-            self.point(&path, leaf);
+            self.point(path, leaf);
         }
         arena.insert_at(leaf, position, slice, loc);
         self.recent = (leaf, position);

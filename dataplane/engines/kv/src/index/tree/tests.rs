@@ -22,8 +22,14 @@ impl Rig {
     }
 
     fn put(&mut self, key: &[u8]) {
-        let place = self.tree.prefetch(&self.arena, key);
+        let [place] = self.places([key]);
         self.put_at(&place, key);
+    }
+
+    fn places<const N: usize>(&self, keys: [&[u8]; N]) -> [Place; N] {
+        let mut places = [Place::NONE; N];
+        self.tree.prefetch(&self.arena, &keys.map(Some), &mut places);
+        places
     }
 
     /// Puts `key`, whose place was found some time ago.
@@ -107,8 +113,8 @@ fn any_keys_in_any_order_growing_and_shrinking() {
 fn places_hold_whatever_came_between() {
     let (mut rig, mut seed) = (Rig::new(), 3);
     for round in 0..800u64 {
-        let keys: Vec<_> = (0..16).map(|_| odd_key(next(&mut seed) % 20_000)).collect();
-        let places: Vec<_> = keys.iter().map(|key| rig.tree.prefetch(&rig.arena, key)).collect();
+        let keys: [_; 16] = std::array::from_fn(|_| odd_key(next(&mut seed) % 20_000));
+        let places = rig.places(keys.each_ref().map(|key| &key[..]));
         for (key, place) in keys.iter().zip(&places) {
             // Rounds that delete more than they put merge leaves and nodes between.
             for _ in 0..if round % 200 > 120 { 3 } else { 0 } {
@@ -120,7 +126,7 @@ fn places_hold_whatever_came_between() {
             rig.check(b"");
         }
     }
-    let place = rig.tree.prefetch(&rig.arena, b"a");
+    let [place] = rig.places([b"a"]);
     rig.tree.clear(&mut rig.arena);
     rig.model.clear();
     rig.put_at(&place, b"a");
