@@ -9,6 +9,7 @@ use super::kit::WorkerKit;
 use super::latency::{Latency, Waits};
 use super::watch::{EngineRow, StepRow};
 use crate::counters::{StepCells, WorkerCounters};
+use crate::packet::Alike;
 use crate::pcpu::{
     Compiled, EngineReport, Isa, Optimized, Results, SpanBatch, SpanMeta, StepStats,
 };
@@ -146,8 +147,21 @@ impl Executor {
     /// `descs` are at most [`BATCH`], in whole SOM..EOM chains, and owned by the caller: it has
     /// them from a lane or a batch and has not given their frames back.
     pub fn run(&mut self, descs: &[Desc]) {
+        self.run_burst(descs, Burst::of(descs));
+    }
+
+    /// As [`Self::run`], of a batch of one source that is known to be `alike`.
+    #[inline]
+    pub(super) fn run_alike(&mut self, descs: &[Desc], alike: Alike) {
+        let Alike { rule, end, .. } = alike;
+        let region = descs.first().map_or(0, |first| first.region);
+        self.run_burst(descs, Burst::Whole { rule, region, end });
+    }
+
+    #[inline]
+    fn run_burst(&mut self, descs: &[Desc], burst: Burst) {
         debug_assert!(descs.len() <= BATCH);
-        match Burst::of(descs) {
+        match burst {
             Burst::Nothing => return,
             Burst::Whole { rule, region, end } if self.run_whole(rule, region, end, descs) => {}
             Burst::Whole { rule, .. } | Burst::Alike { rule } => self.run_rule(rule, descs.iter()),

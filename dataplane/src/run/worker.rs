@@ -84,7 +84,7 @@ impl WorkerLoop {
     fn round(&mut self, burst: &mut [Desc; BURST]) -> usize {
         let mut taken = 0;
         for Marked { end: lane, .. } in &mut self.lanes {
-            self.watch.start();
+            self.watch.begin();
             let found = lane.peek(burst);
             if found == 0 {
                 continue;
@@ -103,6 +103,7 @@ impl WorkerLoop {
             lane.release(found);
             lane.give_back(&tokens[..found]);
             self.executor.counters.lane_cycles += self.watch.lap();
+            self.watch.end();
             taken += found;
         }
         taken
