@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """DPDK rows: pfs over virtual devices beside the least that C does, and beside testpmd.
 
-    just build && python3 bench/dpdk/run.py [--rounds 3] [--seconds 2] [--cores 0,1] [null] [veth]
+    just build && python3 bench/dpdk/run.py [--rounds 3] [--seconds 2] [--cores 0,1] [null] [veth] [ring]
 
 `null` (256 huge pages of 2 MiB, or --no-huge): net_null of 64 bytes to `len`, and of 1,400 bytes copied
 by the driver to `len` and `crc32c`, run to completion, against bench/dpdk/rxonly.c over the same device.
 `veth` (root): frames of 64 and 1,400 bytes over a veth pair through net_af_packet and net_af_xdp,
 against `dpdk-testpmd` rxonly on the same device, same sender. Rounds alternate; medians are printed, with the
-lowest and the highest. Every answer is checked: books, bytes, checksums.
+lowest and the highest, and of ratios the median of rounds. `ring` (two cores): frames of 64 bytes from one core to another through net_ring, sent and received by pfs, against
+`dpdk-testpmd` in mode io over two such rings with a core each, which hands the same mbufs round and round: what
+comes out of a ring is counted on both sides. Every answer is checked: books, bytes, checksums.
 """
 import argparse
 import json
@@ -89,7 +91,8 @@ def null(args):
                 ours[program].append(rate)
         print(f"net_null {device}: C, a byte read   {spread(peer)} M packets/s")
         for program in programs:
-            ratio = statistics.median(ours[program]) / statistics.median(peer)
+            # Round by round: the host's other guests change the rate of both for seconds at a time.
+            ratio = statistics.median(rate / beside for rate, beside in zip(ours[program], peer))
             cycles = ", ".join(f"{name} {value:.1f}" for name, value in stages[program].items())
             print(f"net_null {device}: pfs {program:<12}  {spread(ours[program])} M packets/s, {ratio:.2f} x C; cycles: {cycles}")
 
@@ -165,15 +168,48 @@ def veth(args):
         namespaces(False)
 
 
+def ring_pfs(args):
+    eal = "--no-huge -m 64" if args.no_huge else "--in-memory -m 64"
+    words = ["taskset", "-c", ",".join(map(str, sorted(args.cores))), TARGET / "release/pfs-bench", "dpdk-ring", "--seconds", str(args.seconds), "--eal", eal]
+    packets, seconds = re.fullmatch(r"(\d+) packets in ([\d.]+) s\n", run(words)).groups()
+    return int(packets) / float(seconds) / 1e6
+
+
+def ring_testpmd(args):
+    eal = ["--no-huge", "-m", "256"] if args.no_huge else ["--in-memory", "-m", "256"]
+    # The main thread only waits: it may share a core.
+    words = ["dpdk-testpmd", "--lcores", f"0@{args.cores[0]},1@{args.cores[0]},2@{args.cores[1]}", *eal, "--no-pci", "--no-telemetry",
+             "--vdev=net_ring0", "--vdev=net_ring1", "--", "--forward-mode=io", "--auto-start", "--tx-first", "--nb-cores=2",
+             "--burst=64", "--total-num-mbufs=16384", "--stats-period", "1"]
+    forwarder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    time.sleep(args.seconds + 2.5)
+    forwarder.send_signal(2)
+    out, _ = forwarder.communicate(timeout=60)
+    # Of each second, port by port; the first ones are its start.
+    rates = [int(rate) for rate in re.findall(r"Rx-pps:\s*(\d+)", out)][2:]
+    assert rates and min(rates) > 0, out
+    return statistics.median(rates) / 1e6
+
+
+def ring(args):
+    ours, peer = [], []
+    for _ in range(args.rounds):
+        ours.append(ring_pfs(args))
+        peer.append(ring_testpmd(args))
+    ratio = statistics.median(rate / beside for rate, beside in zip(ours, peer))
+    print(f"net_ring 64 B, core to core: pfs tx to len  {spread(ours)} M packets/s, {ratio:.2f} x testpmd io")
+    print(f"net_ring 64 B, core to core: testpmd io     {spread(peer)} M packets/s, out of each ring")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", help="null, veth; both where none is named")
+    parser.add_argument("what", nargs="*", help="null, veth, ring; all where none is named")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--cores", default="0,1", type=lambda text: [int(core) for core in text.split(",")])
     parser.add_argument("--no-huge", action="store_true", help="without huge pages, pfs and peers alike")
     args = parser.parse_args()
-    for name, rows in (("null", null), ("veth", veth)):
+    for name, rows in (("null", null), ("veth", veth), ("ring", ring)):
         if not args.what or name in args.what:
             rows(args)
 

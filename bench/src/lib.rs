@@ -5,6 +5,8 @@ pub mod blob;
 pub mod cli;
 pub mod compare;
 pub mod cst;
+#[cfg(feature = "dpdk")]
+pub mod dpdk_ring;
 pub mod gate;
 pub mod heap;
 pub mod host;

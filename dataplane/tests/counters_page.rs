@@ -26,7 +26,9 @@ fn page() -> String {
          The books: `offered = dropped_nic + dropped_kernel + filtered + dropped_no_frame +\n\
          dropped_ring_full + dropped_malformed + delivered`, with `filtered` and `dropped_malformed`\n\
          summed over source and receiver, and `delivered = consumed + bad_spans + in flight`. What is\n\
-         left over is `residual`, which is 0 after every run.\n",
+         left over is `residual`, which is 0 after every run.\n\n\
+         `cycles` are ticks of the time-stamp counter. Rounds of a thread, and batches in a program's steps, that\n\
+         take 16,384 ticks or more are all timed; of shorter ones one in seven is, and counted seven times.\n",
     );
     section(&mut page, "source", "what a backend counts before a batch", SourceCounters::TABLE);
     section(

@@ -5,6 +5,8 @@ mod alone;
 mod blob;
 mod compare;
 mod cst;
+#[cfg(feature = "dpdk")]
+mod dpdk_ring;
 mod gate;
 mod kv;
 mod op;
@@ -64,6 +66,9 @@ enum Group {
     Report(report::Args),
     #[command(hide = true)]
     Alone(alone::Args),
+    #[cfg(feature = "dpdk")]
+    #[command(hide = true)]
+    DpdkRing(dpdk_ring::Args),
 }
 
 /// Parses the command line, measures, and gives the exit code.
@@ -91,6 +96,8 @@ pub fn main() -> ExitCode {
         Group::GateChild(args) => args.run(),
         Group::Report(args) => args.run(),
         Group::Alone(args) => args.run(),
+        #[cfg(feature = "dpdk")]
+        Group::DpdkRing(args) => args.run(),
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{pfs, run};
+use crate::common::{Live, books, has_af_xdp, pfs, run, with_veth};
+use crate::live::is_bare;
 
 const EAL: [&str; 2] = ["--eal", "--no-huge -m 64"];
 
@@ -87,7 +88,7 @@ fn a_pool_that_workers_hold_is_waited_for_and_nothing_is_lost() {
     // The lane has room for more than the pool has, and the worker takes longer than the receiver.
     let words = "run --from dpdk:net_null0,args.size=64,framing=payload,frames=2304 --ring-slots 8192 --prog fnv64,hist8,crc32c --packets 100000 --json";
     let report: serde_json::Value = serde_json::from_str(&with_eal(words).ok()).expect("JSON");
-    assert!(crate::common::books(&report) >= 100_000, "{report}");
+    assert!(books(&report) >= 100_000, "{report}");
     assert_eq!(report["books"]["dropped_ring_full"], 0, "the pool was the limit: {report}");
     assert!(report["receivers"][0]["driver"]["rx_good_packets"].as_u64() >= Some(100_000));
 }
@@ -132,7 +133,7 @@ fn memif_chains_two_processes() {
     let socket = folder.path().join("memif.sock").display().to_string();
     let capture = crate::common::capture("dns.pcap");
     let want = run(&format!("run --from pcap:{capture} --prog crc32c,fnv64 --json")).json();
-    let packets = crate::common::books(&want);
+    let packets = books(&want);
     let words = format!(
         "run --dev net_memif0,role=server,id=0,socket={socket},socket-abstract=no --prog crc32c,fnv64 --packets {packets} --seconds 30 --json"
     );
@@ -148,9 +149,83 @@ fn memif_chains_two_processes() {
     let sent = pfs(&format!("tx {capture} --pps 2000 --json")).args(["--to", &to]).output();
     let report = crate::common::Done::from(server.wait_with_output().expect("it ends")).json();
     crate::common::Done::from(sent.expect("it starts")).ok();
-    assert_eq!(crate::common::books(&report), packets);
+    assert_eq!(books(&report), packets);
     let results = crate::common::accumulators;
     assert_eq!(results(&report), results(&want));
+}
+
+#[test]
+fn the_driver_of_af_xdp_leaves_a_program_only_where_it_is_killed() {
+    if !has_af_xdp() {
+        return;
+    }
+    with_veth(|| {
+        let words = "run --dev net_af_xdp0,iface=rx0 --prog len -v --json --metrics 127.0.0.1:0";
+        let start = || {
+            let mut command = pfs(words);
+            command.args(EAL);
+            Live::spawn(command)
+        };
+        with_eal("run --dev net_af_xdp0,iface=rx0 --prog len --seconds 0.1").ok();
+        assert!(is_bare(), "after a normal end");
+        let live = start();
+        assert!(!is_bare(), "it has attached its program");
+        live.signal(Signal::SIGINT);
+        books(&live.end().json());
+        assert!(is_bare(), "after SIGINT");
+        let live = start();
+        live.signal(Signal::SIGKILL);
+        live.end();
+        // By netlink, which nothing takes off again; ours of af_xdp hangs on a link.
+        assert!(!is_bare(), "it stays: docs/BACKENDS.md has to say otherwise now");
+        run("detach rx0").fails(1, &["xsk_def_prog", "ip link set dev rx0 xdpdrv off"]);
+        with_eal("run --dev net_af_xdp0,iface=rx0 --prog len --seconds 0.1").ok();
+        assert!(is_bare(), "the next run takes it over, and off");
+    });
+}
+
+/// Makes a shared object out of C code, or says why not.
+fn shared_object(folder: &Path, name: &str, code: &str) -> bool {
+    let source = crate::common::file(folder, "fake.c", code);
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", &format!("-Wl,-soname,{name}"), "-o"]);
+    match cc.arg(folder.join(name)).arg(source).status() {
+        Ok(status) if status.success() => true,
+        other => {
+            println!("skipped: cc made no shared object: {other:?}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_library_of_another_release_is_refused() {
+    let folder = crate::common::folder();
+    let answers = "const char *rte_version(void) { return \"DPDK 99.11.1\"; }";
+    if !shared_object(folder.path(), "libanswers.so", answers) {
+        return;
+    }
+    let output = pfs("run --dev net_null0 --prog len")
+        .args(EAL)
+        .env("LD_PRELOAD", folder.path().join("libanswers.so"))
+        .output();
+    crate::common::Done::from(output.expect("it starts"))
+        .fails(1, &["built with DPDK", "DPDK 99.11.1 was loaded", "just build"]);
+}
+
+#[test]
+fn a_library_of_another_major_version_is_refused_when_it_is_loaded() {
+    let folder = crate::common::folder();
+    let linked = Command::new("ldd").arg(env!("CARGO_BIN_EXE_pfs")).output().expect("ldd");
+    let linked = String::from_utf8_lossy(&linked.stdout).into_owned();
+    let name = linked.split_whitespace().find(|word| word.starts_with("librte_eal.so"));
+    let name = name.expect("it is linked with EAL");
+    if !shared_object(folder.path(), name, "int nothing_of_ours;") {
+        return;
+    }
+    let output = pfs("plan schema").env("LD_LIBRARY_PATH", folder.path()).output();
+    // The loader's own words and code: nothing of pfs has run.
+    crate::common::Done::from(output.expect("it starts")).fails(127, &[name, "DPDK"]);
 }
 
 /// What DPDK leaves when it is not in memory alone.

@@ -152,7 +152,7 @@ unsafe extern "C" {
     pub fn pfs_pool_available(pool: *const Mempool) -> u32;
     /// Frees `count` segments one by one; their links are cut first.
     pub fn pfs_mbuf_free(pool: *mut Mempool, mbufs: *mut *mut Mbuf, count: u16);
-    /// Frees mbufs of `pool` that are plain ([`Mbuf::is_plain`]), without a look at them.
+    /// Frees mbufs of `pool` that are plain ([`Mbuf::oddity`]), without a look at them.
     pub fn pfs_mbuf_put(pool: *mut Mempool, mbufs: *mut *mut Mbuf, count: u16);
     /// Frees a whole chain.
     pub fn pfs_mbuf_free_chain(mbuf: *mut Mbuf);

@@ -207,7 +207,7 @@ impl Loans {
     }
 
     /// Lends `mbuf` and gives its token; `None` for one that does not lie in the region. `plain`
-    /// tells whether [`sys::Mbuf::is_plain`] holds of it.
+    /// tells whether [`sys::Mbuf::oddity`] finds none.
     #[inline]
     pub(crate) fn lend(&mut self, mbuf: *mut sys::Mbuf, plain: bool) -> Option<u32> {
         let offset = (mbuf as usize).wrapping_sub(self.base as usize);

@@ -327,7 +327,7 @@ impl RxQueue {
     /// Frees mbufs that are as their pool had them.
     ///
     /// # Safety
-    /// They were received here and are plain mbufs of the port's pool ([`sys::Mbuf::is_plain`]),
+    /// They were received here and are plain mbufs of the port's pool ([`sys::Mbuf::oddity`]),
     /// and nobody uses them.
     #[inline]
     pub(crate) unsafe fn put(&mut self, mbufs: &mut [*mut sys::Mbuf]) {

@@ -20,6 +20,17 @@ pub enum Verdict {
     Malformed(Malformed),
 }
 
+/// A batch of which every frame is delivered by one rule, and lies in one buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alike {
+    /// The rule of all.
+    pub(crate) rule: u16,
+    /// Bytes of all.
+    pub(crate) bytes: u64,
+    /// Where the last of the spans ends, in bytes from the region's start: inside it.
+    pub(crate) end: u64,
+}
+
 /// Monotonic counts of frames (chains count once).
 ///
 /// `frames = delivered + filtered + malformed_total()`.
@@ -54,6 +65,8 @@ pub struct Classifier {
     rules: RuleSet,
     counters: ClassifyCounters,
     verdicts: [Verdict; BATCH],
+    /// Of the last batch, where it is known without a look at each descriptor.
+    alike: Option<Alike>,
     /// The frame at hand; here so that it is written in place.
     parsed: Parsed,
 }
@@ -76,6 +89,7 @@ impl Classifier {
             rules,
             counters,
             verdicts: [Verdict::Filtered; BATCH],
+            alike: None,
             parsed: Parsed::default(),
         }
     }
@@ -92,7 +106,8 @@ impl Classifier {
     /// writes there meanwhile.
     #[inline]
     pub unsafe fn classify(&mut self, batch: &mut Batch, view: &RegionView) -> &[Verdict] {
-        if self.framing == Framing::Payload && self.bare(batch, view) {
+        self.alike = if self.framing == Framing::Payload { self.bare(batch, view) } else { None };
+        if self.alike.is_some() {
             return self.verdicts.get(..batch.len()).unwrap_or_default();
         }
         let (descs, wires) = batch.parts_mut();
@@ -119,25 +134,21 @@ impl Classifier {
     }
 
     /// The way of bare payload, each in one buffer: nothing is read, and the rule of one is the
-    /// rule of all. `false`, with nothing done, where it is not so simple.
+    /// rule of all. `None`, with nothing done, where it is not so simple.
     #[inline]
-    fn bare(&mut self, batch: &mut Batch, view: &RegionView) -> bool {
-        let Some(rule) = self.rules.find(&Parsed::default()) else { return false };
-        let (descs, wires) = batch.parts_mut();
+    fn bare(&mut self, batch: &mut Batch, view: &RegionView) -> Option<Alike> {
+        let rule = self.rules.find(&Parsed::default())?;
+        let common = batch.common();
         let whole = Desc::SOM | Desc::EOM;
-        let simple =
-            |desc: &Desc| desc.flags & whole == whole && view.span(desc.offset, desc.len).is_some();
-        if self.rules.action(rule) != Action::Redirect || !descs.iter().all(simple) {
-            return false;
+        if self.rules.action(rule) != Action::Redirect
+            || common.flags & whole != whole
+            || common.end > view.len() as u64
+        {
+            return None;
         }
-        let mut truncated = 0;
-        for (desc, &wire) in descs.iter_mut().zip(wires) {
-            let cut = wire > desc.len;
-            desc.rule = rule;
-            desc.flags |= if cut { Desc::ERR } else { 0 };
-            truncated += u64::from(cut);
-        }
-        let frames = descs.len();
+        batch.set_rule(rule);
+        let truncated = if common.longer { flag_cut(batch) } else { 0 };
+        let frames = batch.len();
         if let Some(verdicts) = self.verdicts.get_mut(..frames) {
             verdicts.fill(Verdict::Deliver);
         }
@@ -148,7 +159,7 @@ impl Classifier {
         if let Some(matched) = counters.matched.get_mut(usize::from(rule)) {
             *matched += frames as u64;
         }
-        true
+        Some(Alike { rule, bytes: common.bytes, end: common.end })
     }
 
     /// # Safety
@@ -215,6 +226,12 @@ impl Classifier {
         self.verdicts.get(..descs).unwrap_or_default()
     }
 
+    /// What is known of the batch that was classified last, if it was so simple.
+    #[inline]
+    pub(crate) const fn alike(&self) -> Option<Alike> {
+        self.alike
+    }
+
     /// Totals since the classifier was made.
     #[must_use]
     pub const fn counters(&self) -> &ClassifyCounters {
@@ -226,6 +243,19 @@ impl Classifier {
     pub const fn rules(&self) -> &RuleSet {
         &self.rules
     }
+}
+
+/// Flags the frames, each in one buffer, that were longer on the wire; gives how many.
+#[cold]
+fn flag_cut(batch: &mut Batch) -> u64 {
+    let (descs, wires) = batch.parts_mut();
+    let mut truncated = 0;
+    for (desc, &wire) in descs.iter_mut().zip(wires) {
+        let cut = wire > desc.len;
+        desc.flags |= if cut { Desc::ERR } else { 0 };
+        truncated += u64::from(cut);
+    }
+    truncated
 }
 
 /// Descriptors up to and with the first that ends a frame; all when none does.

@@ -52,6 +52,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use classify::Alike;
 pub use classify::{Classifier, ClassifyCounters, Verdict};
 pub use frame::Frame;
 pub use hash::{flow_hash, lane_of};

@@ -15,6 +15,7 @@ use super::lower::{Step, Work, lower};
 use super::pace::Pace;
 use super::program::Program;
 use super::results::{Results, StepStats};
+use super::turns::Turns;
 
 /// How a program is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct Compiled {
     kernels: Kernels,
     prefetch_spans: Option<usize>,
     pace: Pace,
+    turns: Turns,
     messages: u64,
     bytes: u64,
 }
@@ -113,6 +115,7 @@ impl Compiled {
             kernels,
             prefetch_spans: options.prefetch_spans,
             pace: Pace::new(),
+            turns: Turns::new(),
             messages: 0,
             bytes: 0,
         }
@@ -151,7 +154,9 @@ impl Compiled {
             None if self.pace.fetches() => distance(bytes, batch.len()),
             None => 0,
         };
-        let start = cycles();
+        let weight = self.turns.weight();
+        let timed = weight > 0 || self.pace.tries();
+        let start = if timed { cycles() } else { 0 };
         let mut before = start;
         for (runner, stats) in &mut self.steps {
             let touched = if let Runner::Engine { engine, .. } = runner {
@@ -166,14 +171,18 @@ impl Compiled {
             if touched {
                 distance = 0;
             }
-            let after = cycles();
-            stats.cycles += after.wrapping_sub(before);
+            if timed {
+                let after = cycles();
+                stats.cycles += after.wrapping_sub(before) * weight;
+                before = after;
+            }
             stats.bytes += bytes;
             stats.messages += messages;
             stats.batches += 1;
-            before = after;
         }
-        self.pace.note(before.wrapping_sub(start), bytes);
+        let ticks = before.wrapping_sub(start);
+        self.pace.note(ticks, bytes);
+        self.turns.next(ticks);
     }
 
     /// The results so far. Allocates: for the reporting path.

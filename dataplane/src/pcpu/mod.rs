@@ -28,6 +28,7 @@ mod program;
 mod results;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use batch::{AHEAD, BATCH, SpanBatch};
 pub use engine::{Engine, EngineBatch, EngineCells, EngineSpan, Outlet, SpanMeta};
@@ -38,3 +39,4 @@ pub use op::{Basis, FNV_BASIS, FNV_BASIS_PACKETFS, OPS, Op, OpInfo, Scope};
 pub use optimizer::{Optimized, Rewrite, Rule, optimize};
 pub use program::{ACCUMULATORS, MAX_OPS, Program, ProgramError, ProgramErrorCause};
 pub use results::{MergeError, Results, StepStats};
+pub(crate) use turns::Turns;

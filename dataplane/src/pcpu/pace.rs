@@ -42,10 +42,17 @@ impl Pace {
         self.at < TRIAL || (self.at >= 2 * TRIAL && self.on)
     }
 
-    /// Takes in what the batch has cost that [`Self::fetches`] was asked for.
+    /// Whether the next batch is one of a trial, and what it costs is wanted.
+    #[inline]
+    pub(super) const fn tries(&self) -> bool {
+        self.at < 2 * TRIAL
+    }
+
+    /// Takes in what the batch has cost that [`Self::fetches`] was asked for; that is looked at in
+    /// trials only.
     #[inline]
     pub(super) fn note(&mut self, ticks: u64, bytes: u64) {
-        if self.at < 2 * TRIAL {
+        if self.tries() {
             self.try_out(ticks, bytes);
         }
         self.at = if self.at + 1 == PERIOD { 0 } else { self.at + 1 };

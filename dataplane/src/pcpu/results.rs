@@ -95,7 +95,8 @@ pub struct StepStats {
     pub messages: u64,
     /// Payload bytes of its batches.
     pub bytes: u64,
-    /// Ticks of the time-stamp counter; the counter is read once per batch and step.
+    /// Ticks of the time-stamp counter, which is read before a batch and after each step; of short
+    /// batches in one of seven, which stands for all.
     pub cycles: u64,
     /// Batches run.
     pub batches: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pfs_ebpf::rules::XdpRule;
-use pfs_rings::{PageWish, RegionView};
+use pfs_rings::{Desc, PageWish, RegionView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
@@ -300,6 +300,11 @@ impl Receive for Receiver {
     #[inline]
     fn recycle(&mut self, frames: &[u32]) {
         each!(self, source => source.recycle(frames));
+    }
+
+    #[inline]
+    fn recycle_all(&mut self, descs: &[Desc]) {
+        each!(self, source => source.recycle_all(descs));
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), ReceiveError> {

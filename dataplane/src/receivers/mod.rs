@@ -17,7 +17,7 @@ pub mod udp;
 
 use std::time::Duration;
 
-use pfs_rings::RegionView;
+use pfs_rings::{Desc, RegionView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,15 @@ pub trait Receive {
 
     /// Takes lent frames back. Tokens that are not on loan are refused and counted.
     fn recycle(&mut self, frames: &[u32]);
+
+    /// Takes all back that is still on loan of what the last poll added: `descs`, in their order.
+    fn recycle_all(&mut self, descs: &[Desc]) {
+        let mut tokens = [0; BATCH];
+        for descs in descs.chunks(BATCH) {
+            tokens.iter_mut().zip(descs).for_each(|(token, desc)| *token = desc.frame);
+            self.recycle(&tokens[..descs.len()]);
+        }
+    }
 
     /// Sleeps until a frame may be there, or `timeout` has passed.
     ///

@@ -9,6 +9,7 @@ use super::kit::WorkerKit;
 use super::latency::{Latency, Waits};
 use super::watch::{EngineRow, StepRow};
 use crate::counters::{StepCells, WorkerCounters};
+use crate::packet::Alike;
 use crate::pcpu::{
     Compiled, EngineReport, Isa, Optimized, Results, SpanBatch, SpanMeta, StepStats,
 };
@@ -156,10 +157,24 @@ impl Executor {
         self.programs.iter().any(Compiled::fetches)
     }
 
-    /// The same. Of the descriptors in `next`, which come after these, the payload is fetched meanwhile.
+    /// As [`Self::run`]. Of the descriptors in `next`, which come after these, the payload is fetched
+    /// meanwhile.
     pub fn run_before(&mut self, descs: &[Desc], next: &[Desc]) {
+        self.run_burst(descs, Burst::of(descs), next);
+    }
+
+    /// As [`Self::run`], of a batch of one source that is known to be `alike`.
+    #[inline]
+    pub(super) fn run_alike(&mut self, descs: &[Desc], alike: Alike) {
+        let Alike { rule, end, .. } = alike;
+        let region = descs.first().map_or(0, |first| first.region);
+        self.run_burst(descs, Burst::Whole { rule, region, end }, &[]);
+    }
+
+    #[inline]
+    fn run_burst(&mut self, descs: &[Desc], burst: Burst, next: &[Desc]) {
         debug_assert!(descs.len() <= BATCH);
-        match Burst::of(descs) {
+        match burst {
             Burst::Nothing => return,
             Burst::Whole { rule, region, end }
                 if self.run_whole(rule, (region, end), descs, next) => {}

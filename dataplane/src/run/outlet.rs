@@ -11,6 +11,7 @@ use super::lanes::{HighWater, Marked};
 use super::latency::Waits;
 use super::steer::{Steer, Steered};
 use crate::counters::{LaneCells, WorkerCells};
+use crate::packet::Alike;
 
 /// The two ways of a plan's `lanes.mode`, behind one set of verbs.
 #[derive(Debug)]
@@ -26,7 +27,6 @@ pub(super) enum Outlet {
 pub(super) struct Inline {
     executor: Executor,
     cells: Arc<WorkerCells>,
-    watch: Stopwatch,
     waits: Waits,
 }
 
@@ -35,14 +35,8 @@ impl Outlet {
         Self::Lanes(Box::new(Steer::new(lanes)))
     }
 
-    pub(super) fn inline(
-        executor: Executor,
-        cells: Arc<WorkerCells>,
-        waits: Waits,
-        stage_cycles: bool,
-    ) -> Self {
-        let watch = Stopwatch::new(stage_cycles);
-        Self::Inline(Box::new(Inline { executor, cells, watch, waits }))
+    pub(super) fn inline(executor: Executor, cells: Arc<WorkerCells>, waits: Waits) -> Self {
+        Self::Inline(Box::new(Inline { executor, cells, waits }))
     }
 
     /// Through which each lane's totals and mark are published, in the workers' order, with its slots.
@@ -53,19 +47,28 @@ impl Outlet {
         }
     }
 
-    /// Hands `descs` over: a batch at most, in whole chains. Frames that nobody holds any more
-    /// are appended to `back`, at most a batch and [`Self::most_returned`] of them.
+    /// Hands `descs` over: a batch at most, in whole chains, of which it may be known that they
+    /// are `alike`. Of what goes into lanes, frames that nobody holds any more are appended to
+    /// `back`, at most a batch and [`Self::most_returned`] of them.
     #[inline]
     pub(super) fn deliver(
         &mut self,
         descs: &[Desc],
+        alike: Option<Alike>,
         back: &mut Vec<u32>,
         lossless: bool,
+        watch: &mut Stopwatch,
     ) -> Steered {
         match self {
             Self::Lanes(steer) => steer.deliver(descs, back, lossless),
-            Self::Inline(inline) => inline.deliver(descs, back),
+            Self::Inline(inline) => inline.deliver(descs, alike, watch),
         }
+    }
+
+    /// Whether nobody holds what was delivered when [`Self::deliver`] returns.
+    #[inline]
+    pub(super) const fn is_inline(&self) -> bool {
+        matches!(self, Self::Inline(_))
     }
 
     /// Passes frames that workers have returned to `take`: at once when `eager`, else now and
@@ -127,16 +130,23 @@ impl Outlet {
 }
 
 impl Inline {
-    fn deliver(&mut self, descs: &[Desc], back: &mut Vec<u32>) -> Steered {
-        if self.watch.is_on() {
+    #[inline]
+    fn deliver(&mut self, descs: &[Desc], alike: Option<Alike>, watch: &mut Stopwatch) -> Steered {
+        if watch.is_on() {
             self.waits.look(descs);
         }
-        self.watch.start();
-        self.executor.run(descs);
-        let mut sum = Steered { program_cycles: self.watch.lap(), ..Steered::default() };
-        self.executor.counters.program_cycles += sum.program_cycles;
-        sum.add_delivered(descs);
-        back.extend(descs.iter().map(|desc| desc.frame));
+        let mut sum = Steered { steer_cycles: watch.lap(), ..Steered::default() };
+        match alike {
+            Some(alike) => self.executor.run_alike(descs, alike),
+            None => self.executor.run(descs),
+        }
+        self.executor.counters.program_cycles += watch.lap();
+        match alike {
+            Some(alike) => {
+                (sum.delivered, sum.delivered_bytes) = (descs.len() as u64, alike.bytes);
+            }
+            None => sum.add_delivered(descs),
+        }
         sum
     }
 }

@@ -11,7 +11,7 @@ use super::cycles::Stopwatch;
 use super::executor::Work;
 use super::outlet::Outlet;
 use crate::counters::{ReceiverCells, ReceiverCounters, SourceCells, SourceCounters};
-use crate::packet::{Classifier, ClassifyCounters, Malformed, RuleSet, Verdict};
+use crate::packet::{Alike, Classifier, ClassifyCounters, Malformed, RuleSet, Verdict};
 use crate::receivers::{BATCH, Batch, Receive, ReceiveError, Receiver};
 
 /// How often counters are published and the source's own are read.
@@ -135,48 +135,47 @@ impl ReceiverLoop {
 
     /// One batch through the stages; returns how many descriptors were polled.
     fn step(&mut self, batch: &mut Batch) -> Result<usize, ReceiveError> {
-        self.watch.start();
+        self.watch.begin();
         batch.clear();
         let polled = self.source.poll(batch);
         let found = batch.len();
         if found == 0 {
             self.counters.empty_polls += 1;
-            self.take_back(true);
+            self.take_back(&[], true);
             return polled;
         }
         // What was polled before an error is delivered all the same.
         self.counters.polls += 1;
         self.counters.lent += found as u64;
         self.counters.poll_cycles += self.watch.lap();
-        let (mut packets, mut bytes) = (0, 0);
-        for desc in batch.descs() {
-            packets += u64::from(desc.is_eom());
-            bytes += u64::from(desc.len);
-        }
-        self.counters.packets += packets;
-        self.counters.bytes += bytes;
-        self.deliver(batch);
-        self.take_back(false);
+        let common = batch.common();
+        self.counters.packets += common.packets;
+        self.counters.bytes += common.bytes;
+        let delivered = self.deliver(batch);
+        let done = if self.outlet.is_inline() { delivered } else { 0 };
+        self.take_back(&batch.descs()[..done], false);
         self.counters.recycle_cycles += self.watch.lap();
+        self.watch.end();
         polled.map(|_| found)
     }
 
-    /// Classifies each packet and hands it on, or counts why not.
-    fn deliver(&mut self, batch: &mut Batch) {
+    /// Classifies each packet and hands it on, or counts why not. What was handed on is at the
+    /// batch's begin then; returns how many descriptors.
+    fn deliver(&mut self, batch: &mut Batch) -> usize {
         let Totals { frames, delivered, truncated } = Totals::of(&self.classifier);
         // SAFETY: every descriptor was just polled: its frame is on loan to this thread, which
         // has not passed it on; the source's spans do not overlap and lie in its region.
         unsafe { self.classifier.classify(batch, &self.view) };
         self.counters.classify_cycles += self.watch.lap();
         let now = Totals::of(&self.classifier);
-        let descs = batch.descs_mut();
+        batch.set_region(self.region);
         if self.sampled == u32::MAX && now.delivered - delivered == now.frames - frames {
             // All of them, as it is most of the time.
-            descs.iter_mut().for_each(|desc| desc.region = self.region);
             self.counters.truncated += now.truncated - truncated;
-            self.hand_on(batch.descs());
-            return;
+            self.hand_on(batch.descs(), self.classifier.alike());
+            return batch.len();
         }
+        let descs = batch.descs_mut();
         let verdicts = self.classifier.verdicts(descs.len());
         // What is delivered moves up to the front, which is where it already is most of the time.
         let mut kept = 0;
@@ -185,7 +184,6 @@ impl ReceiverLoop {
             let packet = u64::from(desc.is_eom());
             match verdict {
                 Verdict::Deliver if in_sample(desc.flow, self.sampled) => {
-                    desc.region = self.region;
                     self.counters.truncated += packet & u64::from(desc.flags & Desc::ERR != 0);
                     if kept != at {
                         descs[kept] = descs[at];
@@ -198,33 +196,39 @@ impl ReceiverLoop {
             }
             self.back.push(desc.frame);
         }
-        self.hand_on(&batch.descs()[..kept]);
+        self.hand_on(&batch.descs()[..kept], None);
+        kept
     }
 
-    fn hand_on(&mut self, descs: &[Desc]) {
+    #[inline]
+    fn hand_on(&mut self, descs: &[Desc], alike: Option<Alike>) {
         let lossless = self.source.lossless();
-        let steered = self.outlet.deliver(descs, &mut self.back, lossless);
-        let cycles = self.watch.lap();
-        self.counters.steer_cycles += cycles.saturating_sub(steered.program_cycles);
+        let Self { outlet, back, watch, .. } = self;
+        let steered = outlet.deliver(descs, alike, back, lossless, watch);
+        self.counters.steer_cycles += steered.steer_cycles + self.watch.lap();
         self.counters.delivered += steered.delivered;
         self.counters.delivered_bytes += steered.delivered_bytes;
         self.counters.dropped_ring_full += steered.ring_full;
     }
 
-    /// Gives the source back what was not delivered and what workers have returned; returns how
-    /// many frames. Unless `eager`, workers' frames are left to gather for some batches.
-    fn take_back(&mut self, eager: bool) -> usize {
+    /// Gives the source back what was not delivered, what is `done` of the last poll and what
+    /// workers have returned; returns how many frames. Unless `eager`, workers' frames are left to
+    /// gather for some batches.
+    fn take_back(&mut self, done: &[Desc], eager: bool) -> usize {
         let Self { source, outlet, counters, back, .. } = self;
-        let mut given = 0;
-        let mut give = |tokens: &[u32]| {
+        let mut given = done.len();
+        let mut give = |source: &mut Receiver, tokens: &[u32]| {
             if !tokens.is_empty() {
                 given += tokens.len();
                 source.recycle(tokens);
             }
         };
-        give(back);
+        give(source, back);
         back.clear();
-        outlet.returned(eager, &mut give);
+        if !done.is_empty() {
+            source.recycle_all(done);
+        }
+        outlet.returned(eager, |tokens| give(source, tokens));
         counters.returned += given as u64;
         given
     }
@@ -252,7 +256,7 @@ impl ReceiverLoop {
         loop {
             // Looked at before the lanes: what was returned before a worker left is then seen.
             let deserted = self.outlet.is_deserted();
-            while self.take_back(true) > 0 {
+            while self.take_back(&[], true) > 0 {
                 since = Instant::now();
             }
             if self.outlet.in_flight() == 0 || deserted || since.elapsed() > DRAIN {

@@ -227,7 +227,7 @@ impl Running {
                 Workers::RunToCompletion => {
                     let executor = executor();
                     let (cells, waits) = self.watch_worker(&executor);
-                    Outlet::inline(executor, cells, waits, spec.stage_cycles)
+                    Outlet::inline(executor, cells, waits)
                 }
             };
             let settings = Settings {

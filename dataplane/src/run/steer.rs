@@ -63,8 +63,8 @@ pub(super) struct Steered {
     pub(super) delivered_bytes: u64,
     /// Packets whose lane had no room.
     pub(super) ring_full: u64,
-    /// Cycles of programs that ran meanwhile, in this thread.
-    pub(super) program_cycles: u64,
+    /// Cycles before programs that ran meanwhile, in this thread; the lap before them is over.
+    pub(super) steer_cycles: u64,
 }
 
 impl Steered {

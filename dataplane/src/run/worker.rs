@@ -86,7 +86,7 @@ impl WorkerLoop {
         let mut taken = 0;
         let mut next = [Desc::default(); AHEAD];
         for Marked { end: lane, .. } in &mut self.lanes {
-            self.watch.start();
+            self.watch.begin();
             let found = lane.peek(burst);
             if found == 0 {
                 continue;
@@ -106,6 +106,7 @@ impl WorkerLoop {
             lane.release(found);
             lane.give_back(&tokens[..found]);
             self.executor.counters.lane_cycles += self.watch.lap();
+            self.watch.end();
             taken += found;
         }
         taken

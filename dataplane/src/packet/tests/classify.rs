@@ -207,9 +207,12 @@ fn bare_payload_is_the_same_alone_and_beside_chains() {
     let counters = quick.counters();
     assert_eq!((counters.frames, counters.delivered, counters.truncated), (3, 3, 1));
     assert_eq!(*counters.matched, [0, 3]);
+    assert_eq!(quick.alike(), Some(Alike { rule: 1, bytes: 8, end: 8 }));
+    assert_eq!(slow.alike(), None, "a chain is among them");
     // A span outside the region is found all the same.
     let outside = Desc { offset: 1 << 40, len: 1, flags: Desc::SOM | Desc::EOM, ..Desc::default() };
     alone.batch.push(outside, 1);
     let verdicts = alone.classify(&mut quick);
     assert_eq!(verdicts[3], Verdict::Malformed(Malformed::OutsideRegion));
+    assert_eq!(quick.alike(), None);
 }

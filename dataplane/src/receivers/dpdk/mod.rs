@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use dpdk_sys as sys;
 use pfs_rings::{Desc, RegionView};
 
-use super::batch::now_ns;
+use super::batch::{Common, now_ns};
 use super::{BATCH, Batch, Framing, Granted, Receive, ReceiveError};
 use crate::counters::{DpdkCounters, SourceCounters};
 use crate::dpdk::{DpdkSpec, Loans, Port, Reclaimed, RxQueue, register_thread};
@@ -55,7 +55,6 @@ pub struct DpdkReceiver {
 #[derive(Debug)]
 struct Fresh {
     mbufs: [*mut sys::Mbuf; BATCH],
-    tokens: [u32; BATCH],
     len: usize,
 }
 
@@ -76,7 +75,7 @@ impl DpdkReceiver {
     fn of(queue: RxQueue) -> Self {
         Self {
             loans: Loans::new(queue.port().pool().view()),
-            fresh: Fresh { mbufs: [std::ptr::null_mut(); BATCH], tokens: [0; BATCH], len: 0 },
+            fresh: Fresh { mbufs: [std::ptr::null_mut(); BATCH], len: 0 },
             stage: Vec::with_capacity(BATCH),
             staged: 0,
             polled: 0,
@@ -111,37 +110,53 @@ impl DpdkReceiver {
     /// mbufs; what is left is staged. Gives how many there were.
     #[inline]
     fn burst(&mut self, batch: &mut Batch, stamp: u32) -> usize {
-        let (loans, queue) = (&self.loans, &mut self.queue);
-        let Fresh { mbufs, tokens, len } = &mut self.fresh;
-        let got = queue.burst(&mut mbufs[..batch.room()]);
-        let pool = queue.port().pool();
-        let (raw, base) = (pool.raw(), pool.view().base().as_ptr() as usize);
+        let got = self.queue.burst(&mut self.fresh.mbufs[..batch.room()]);
+        let (mut plain, (odd, mut common)) = (got, self.describe(got, batch, stamp));
+        if odd != 0 {
+            plain = self.plain(got);
+            common = self.describe(plain, batch, stamp).1;
+            self.stage.extend_from_slice(&self.fresh.mbufs[plain..got]);
+        }
+        self.fresh.len = plain;
+        self.polled += plain as u64;
+        batch.grow(plain, common);
+        got
+    }
+
+    /// Writes the first `count` of the mbufs that have come, as if they were plain, to the free part of
+    /// `batch`; gives what is odd about them, 0 when they are, and what they have in common.
+    #[inline]
+    fn describe(&self, count: usize, batch: &mut Batch, stamp: u32) -> (u64, Common) {
+        let pool = self.queue.port().pool();
+        let (raw, base) = (pool.raw(), pool.view().base().as_ptr().addr());
+        let flags = Desc::SOM | Desc::EOM | Desc::STAMP_POLL;
+        let (mut odd, mut bytes, mut end, mut differ) = (0, 0, 0, 0);
         let (descs, wires) = batch.spare();
-        let places = descs.iter_mut().zip(wires).zip(tokens);
-        let mut plain = 0;
-        for (&mbuf, ((desc, wire), token)) in mbufs[..got].iter().zip(places) {
+        // All of one length, which then is compared once a packet.
+        let (descs, wires) = (&mut descs[..count], &mut wires[..count]);
+        for ((&mbuf, desc), wire) in self.fresh.mbufs[..count].iter().zip(descs).zip(wires) {
             // SAFETY: a packet that was received and is nobody else's.
             let segment = unsafe { &*mbuf };
-            if !segment.is_plain() || segment.pool() != raw {
-                break;
-            }
-            *token = loans.token(mbuf);
+            odd |= segment.oddity(raw);
+            let offset = segment.data().addr().wrapping_sub(base) as u64;
+            let (len, frame) = (segment.data_len(), self.loans.token(mbuf));
             *wire = segment.packet_len();
-            *desc = Desc {
-                offset: (segment.data() as usize).wrapping_sub(base) as u64,
-                len: segment.data_len(),
-                flags: Desc::SOM | Desc::EOM | Desc::STAMP_POLL,
-                frame: *token,
-                stamp,
-                ..Desc::default()
-            };
-            plain += 1;
+            *desc = Desc { offset, len, flags, frame, stamp, ..Desc::default() };
+            bytes += u64::from(len);
+            end = end.max(offset.saturating_add(u64::from(len)));
+            // A packet in one segment is as long as that.
+            differ |= *wire ^ len;
         }
-        *len = plain;
-        batch.grow(plain);
-        self.polled += plain as u64;
-        self.stage.extend_from_slice(&mbufs[plain..got]);
-        got
+        (odd, Common { packets: count as u64, bytes, end, flags, longer: differ != 0 })
+    }
+
+    /// How many of the first `got` mbufs are plain, before the first that is not.
+    #[cold]
+    fn plain(&self, got: usize) -> usize {
+        let pool = self.queue.port().pool().raw();
+        // SAFETY: packets that were received and are nobody else's.
+        let odd = |&mbuf: &*mut sys::Mbuf| unsafe { (*mbuf).oddity(pool) } != 0;
+        self.fresh.mbufs[..got].iter().position(odd).unwrap_or(got)
     }
 
     /// Writes the fresh loans down.
@@ -317,13 +332,6 @@ impl Receive for DpdkReceiver {
     }
 
     fn recycle(&mut self, frames: &[u32]) {
-        let Fresh { mbufs, tokens, len } = &mut self.fresh;
-        if *len > 0 && tokens[..*len] == *frames {
-            // SAFETY: plain mbufs of the pool that were on loan, and are no more.
-            unsafe { self.queue.put(&mut mbufs[..*len]) };
-            *len = 0;
-            return;
-        }
         self.note_fresh();
         for tokens in frames.chunks(BATCH) {
             let (mut plain, mut plains) = ([std::ptr::null_mut(); BATCH], 0);
@@ -348,6 +356,20 @@ impl Receive for DpdkReceiver {
                 self.queue.free(&mut other[..others]);
             }
         }
+    }
+
+    fn recycle_all(&mut self, descs: &[Desc]) {
+        let Fresh { mbufs, len } = &mut self.fresh;
+        if *len == descs.len() {
+            // Plain mbufs are all that the poll has lent.
+            // SAFETY: mbufs of the pool that were on loan, and are no more.
+            unsafe { self.queue.put(&mut mbufs[..*len]) };
+            *len = 0;
+            return;
+        }
+        let mut tokens = [0; BATCH];
+        tokens.iter_mut().zip(descs).for_each(|(token, desc)| *token = desc.frame);
+        self.recycle(&tokens[..descs.len().min(BATCH)]);
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), ReceiveError> {

@@ -241,20 +241,27 @@ fn frames_come_back_together_in_part_or_late() {
         while batch.len() < count {
             receiver.poll(&mut batch).unwrap();
         }
-        batch.descs().iter().map(|desc| desc.frame).collect::<Vec<u32>>()
+        batch.descs().to_vec()
     };
-    let together = poll(&mut receiver, 16);
-    receiver.recycle(&together);
-    receiver.recycle(&together);
+    let tokens = |descs: Vec<Desc>| descs.iter().map(|desc| desc.frame).collect::<Vec<u32>>();
+    let all = poll(&mut receiver, 16);
+    receiver.recycle_all(&all);
+    assert_eq!(receiver.counters().refused_tokens, 0);
+    receiver.recycle(&tokens(all));
     assert_eq!(receiver.counters().refused_tokens, 16, "none of them is good twice");
-    let part = poll(&mut receiver, 16);
+    let rest = poll(&mut receiver, 16);
+    receiver.recycle(&tokens(rest[..9].to_vec()));
+    receiver.recycle_all(&rest[9..]);
+    receiver.recycle(&tokens(rest));
+    assert_eq!(receiver.counters().refused_tokens, 32);
+    let part = tokens(poll(&mut receiver, 16));
     receiver.recycle(&part[..5]);
-    let late = poll(&mut receiver, 16);
+    let late = tokens(poll(&mut receiver, 16));
     receiver.recycle(&part[5..]);
     let mut turned = late;
     turned.reverse();
     receiver.recycle(&turned);
-    assert_eq!(receiver.counters().refused_tokens, 16);
+    assert_eq!(receiver.counters().refused_tokens, 32);
     let pool = receiver.queue.port().pool();
     assert_eq!(pool.available(), pool.mbufs(), "every mbuf is back");
 }
