@@ -94,7 +94,7 @@ fn a_signal_leaves_a_part_of_the_report_that_says_so() {
     interrupted("pipeline --packets 20000 --rounds 1000 --frames 64");
     match pfs_dataplane::pin::allowed_cores().expect("the kernel tells")[..] {
         [one, two, ..] => {
-            interrupted(&format!("ring --cores {one} {two} --rounds 1000 --items 65536"))
+            interrupted(&format!("ring --cores {one} {two} --rounds 1000 --items 65536"));
         }
         _ => println!("skipped: ring needs two cores"),
     }

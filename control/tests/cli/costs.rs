@@ -1,6 +1,8 @@
 //! Plans are held against the cost classes that were kept, and against a measurement where none
 //! are of use.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::fs;
 
 use pfs_dataplane::costs::{Costs, Sample};

@@ -125,7 +125,7 @@ impl Passing {
                 break;
             }
             // The one that comes may be no exit if the one before was an inner node.
-            ended |= flags / 2 & row.flags;
+            ended |= (flags / 2) & row.flags;
             flags = row.flags;
             sums += row.sums;
             wrong |= sums;
