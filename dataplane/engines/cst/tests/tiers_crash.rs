@@ -26,6 +26,7 @@ const CONFIG: Config = Config {
         level: 1,
         positions: pfs_cst::cold::Positions::Stored,
     },
+    supertypes: false,
     access: Access::Write,
 };
 
