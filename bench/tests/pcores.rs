@@ -44,8 +44,9 @@ fn right(settings: &Settings) -> Report {
 fn threads_and_processes_answer_right() {
     for kind in [Kind::Threads, Kind::Processes] {
         let report = right(&Settings { kind, ..settings() });
-        // Two programs over two kinds of spans, each by four contenders, and five bounds.
-        assert_eq!(report.raw.as_array().map(Vec::len), Some(2 * 2 * 4 + 5));
+        // Two programs over two kinds of spans, each by four contenders, scattered ones by two bounds of
+        // their own, and five bounds.
+        assert_eq!(report.raw.as_array().map(Vec::len), Some(2 * 2 * 4 + 2 * 2 + 5));
         assert!(report.grants.threads.iter().all(|thread| thread.verified));
         assert!(report.grants.memory.iter().any(|grant| grant.what.starts_with("a lane")));
         assert_eq!(report.plans.len(), 1);
