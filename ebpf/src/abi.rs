@@ -22,6 +22,11 @@ const FIELD_PORTS: u8 = 8;
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub(crate) struct RawCounts(pub(crate) [[u64; 2]; VERDICTS]);
 
+/// Words of a [`RawCounts`].
+pub(crate) const COUNT_WORDS: usize = size_of::<RawCounts>() / size_of::<u64>();
+/// Slots of rules' counters for each CPU: the rules of two tables.
+pub(crate) const RULE_SLOTS: u32 = 2 * MAX_RULES as u32;
+
 /// A rule as the program compares it: addresses and masks in network order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

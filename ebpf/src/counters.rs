@@ -91,7 +91,7 @@ impl From<[Count; 6]> for RuleCounters {
 }
 
 /// The sum over CPUs of what each counted.
-pub(crate) fn sum(per_cpu: &[RawCounts]) -> [Count; 6] {
+pub(crate) fn sum(per_cpu: impl Iterator<Item = RawCounts>) -> [Count; 6] {
     let mut total = [Count::default(); 6];
     for cpu in per_cpu {
         for (sum, [packets, bytes]) in total.iter_mut().zip(cpu.0) {

@@ -33,6 +33,7 @@ mod detach;
 mod error;
 mod host;
 mod loader;
+mod mapped;
 mod netlink;
 mod object;
 mod owner;

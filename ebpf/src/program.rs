@@ -1,15 +1,18 @@
 //! A loaded program with its rules, sockets and counters; attached or not.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Zeroable;
 
-use crate::abi::{MAX_QUEUES, RawCounts, RawTable};
+use crate::abi::{COUNT_WORDS, MAX_QUEUES, RULE_SLOTS, RawCounts, RawTable};
 use crate::counters::{QueueCounters, RuleCounters, sum};
 use crate::error::XdpError;
 use crate::loader::{self, Loaded, Loader};
+use crate::mapped::Mapped;
 use crate::object::{OBJECT, Variant};
 use crate::rules::{self, MAX_RULES, XdpRule};
 use crate::sys;
@@ -36,7 +39,7 @@ pub enum XdpCode {
 pub struct Program {
     loaded: Loaded,
     variant: Variant,
-    cpus: usize,
+    cpus: u32,
     active: Mutex<Active>,
     notes: Vec<String>,
 }
@@ -84,7 +87,8 @@ impl Program {
         rules::check(rules)?;
         let cpus = aya::util::nr_cpus()
             .map_err(|(path, e)| XdpError::io(format!("counting CPUs in {path}"), e))?;
-        let loaded = loader::load(loader, object, variant)?;
+        let cpus = cpus as u32;
+        let loaded = loader::load(loader, object, variant, cpus)?;
         let active = Mutex::default();
         let program = Self { loaded, variant, cpus, active, notes: Vec::new() };
         program.set_rules(rules)?;
@@ -124,18 +128,24 @@ impl Program {
         let value = socket.as_raw_fd().to_ne_bytes();
         // SAFETY: values of this map have 4 bytes, checked when it was collected.
         unsafe { sys::map_update(self.loaded.sockets.as_fd(), queue, &value) }
-            .map_err(|e| XdpError::io(format!("giving queue {queue} to an AF_XDP socket"), e))
+            .map_err(|e| XdpError::io(format!("giving queue {queue} to an AF_XDP socket"), e))?;
+        self.loaded.open.word(queue as usize).store(1, Ordering::Release);
+        Ok(())
     }
 
     /// Takes queue `queue`'s socket away; from then on its frames pass as `no_socket`. A queue
-    /// without one is fine.
+    /// without one is fine. Who may not use bpf(2) any more leaves the socket to the kernel until
+    /// it is closed; frames go to it no more all the same.
     ///
     /// # Errors
     /// A queue of [`MAX_QUEUES`] or more.
     pub fn clear_socket(&self, queue: u32) -> Result<(), XdpError> {
         within(queue)?;
+        self.loaded.open.word(queue as usize).store(0, Ordering::Release);
         match sys::map_delete(self.loaded.sockets.as_fd(), queue) {
-            Err(e) if !matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {
+            Err(e)
+                if !matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::EPERM)) =>
+            {
                 Err(XdpError::io(format!("clearing the socket of queue {queue}"), e))
             }
             _ => Ok(()),
@@ -148,20 +158,17 @@ impl Program {
     /// A queue of [`MAX_QUEUES`] or more.
     pub fn counters(&self, queue: u32) -> Result<QueueCounters, XdpError> {
         within(queue)?;
-        self.counts(self.loaded.queue_count.as_fd(), queue).map(|c| sum(&c).into())
+        Ok(sum(self.counts(&self.loaded.queue_count, MAX_QUEUES, queue)).into())
     }
 
     /// What each rule decided since the rules were set, in the order of the rules.
-    ///
-    /// # Errors
-    /// When the kernel does not let the counters be read.
-    pub fn rule_counters(&self) -> Result<Vec<RuleCounters>, XdpError> {
+    #[must_use]
+    pub fn rule_counters(&self) -> Vec<RuleCounters> {
         let active = *self.lock();
-        (0..active.rules)
-            .map(|rule| {
-                let slot = active.table * MAX_RULES as u32 + rule;
-                self.counts(self.loaded.rule_count.as_fd(), slot).map(|c| sum(&c).into())
-            })
+        let first = active.table * MAX_RULES as u32;
+        let slots = first..first + active.rules;
+        slots
+            .map(|slot| sum(self.counts(&self.loaded.rule_count, RULE_SLOTS, slot)).into())
             .collect()
     }
 
@@ -183,14 +190,13 @@ impl Program {
     }
 
     fn write_table(&self, next: Active, rules: &[XdpRule]) -> io::Result<()> {
-        let zero = vec![RawCounts::zeroed(); self.cpus];
         let table = RawTable::new(rules);
         let first = next.table * MAX_RULES as u32;
+        // Nobody counts there: frames meet the other table.
         for slot in first..first + next.rules {
-            // SAFETY: a value of this map is one `RawCounts` for each possible CPU.
-            unsafe {
-                sys::map_update(self.loaded.rule_count.as_fd(), slot, bytemuck::cast_slice(&zero))
-            }?;
+            for word in self.rows(RULE_SLOTS, slot).flatten() {
+                self.loaded.rule_count.word(word).store(0, Ordering::Relaxed);
+            }
         }
         // SAFETY: a value of this map is one `RawTable`.
         unsafe {
@@ -218,12 +224,23 @@ impl Program {
         })
     }
 
-    fn counts(&self, map: BorrowedFd<'_>, slot: u32) -> Result<Vec<RawCounts>, XdpError> {
-        let mut counts = vec![RawCounts::zeroed(); self.cpus];
-        // SAFETY: a value of either counter map is one `RawCounts` for each possible CPU.
-        unsafe { sys::map_lookup(map, slot, bytemuck::cast_slice_mut(&mut counts)) }
-            .map_err(|e| XdpError::io("reading the program's counters", e))?;
-        Ok(counts)
+    /// The words of slot `slot` in each CPU's row of `slots` slots.
+    fn rows(&self, slots: u32, slot: u32) -> impl Iterator<Item = Range<usize>> {
+        (0..self.cpus).map(move |cpu| {
+            let first = (cpu * slots + slot) as usize * COUNT_WORDS;
+            first..first + COUNT_WORDS
+        })
+    }
+
+    /// What each CPU counted in slot `slot` of rows of `slots` slots.
+    fn counts(&self, map: &Mapped, slots: u32, slot: u32) -> impl Iterator<Item = RawCounts> {
+        self.rows(slots, slot).map(|words| {
+            let mut counts = RawCounts::zeroed();
+            for (count, word) in counts.0.as_flattened_mut().iter_mut().zip(words) {
+                *count = map.word(word).load(Ordering::Relaxed);
+            }
+            counts
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Active> {

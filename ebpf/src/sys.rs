@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use bytemuck::{Pod, Zeroable};
 
-const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_TEST_RUN: libc::c_int = 10;
@@ -133,8 +132,7 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().unsigned_abs()
 }
 
-/// Writes `value` under `key`. The slice must be as long as the map's value (times the possible
-/// CPUs, each rounded up to 8 bytes, for a per-CPU map): the caller knows its map.
+/// Writes `value` under `key`. The slice must be as long as the map's value: the caller knows its map.
 ///
 /// # Safety
 /// `value` must be at least as long as what the kernel reads for this map.
@@ -143,17 +141,6 @@ pub(crate) unsafe fn map_update(map: BorrowedFd<'_>, key: u32, value: &[u8]) -> 
     let mut attr = MapElem { map: raw(map), pad: 0, key, value, flags: 0 };
     // SAFETY: all maps here have u32 keys; `value` is long enough by this function's contract.
     unsafe { bpf(MAP_UPDATE_ELEM, &mut attr) }.map(drop)
-}
-
-/// Reads the value under `key` into `value`; lengths as for [`map_update`].
-///
-/// # Safety
-/// `value` must be at least as long as what the kernel writes for this map.
-pub(crate) unsafe fn map_lookup(map: BorrowedFd<'_>, key: u32, value: &mut [u8]) -> io::Result<()> {
-    let (key, value) = (&raw const key as u64, value.as_mut_ptr() as u64);
-    let mut attr = MapElem { map: raw(map), pad: 0, key, value, flags: 0 };
-    // SAFETY: all maps here have u32 keys; `value` is long enough by this function's contract.
-    unsafe { bpf(MAP_LOOKUP_ELEM, &mut attr) }.map(drop)
 }
 
 /// Removes `key`.

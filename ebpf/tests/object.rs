@@ -114,7 +114,7 @@ fn same_behaviour(other: &[u8]) {
             other => other.unwrap(),
         };
         let codes: Vec<_> = frames.iter().map(|frame| program.test_run(frame).unwrap()).collect();
-        Some((codes, program.counters(0).unwrap(), program.rule_counters().unwrap()))
+        Some((codes, program.counters(0).unwrap(), program.rule_counters()))
     });
     assert_eq!(results[0], results[1]);
 }

@@ -13,6 +13,7 @@
 
 #define MAX_RULES 64
 #define MAX_QUEUES 256
+#define RULE_SLOTS (2 * MAX_RULES)
 #define MAX_TAGS 2
 #define MAX_EXTENSIONS 6
 // No header starts beyond this byte: 14 + 2 tags + 40 + 6 extension headers of 2048.
@@ -71,6 +72,16 @@ struct {
 	__type(value, __u32);
 } pfs_sockets SEC(".maps");
 
+// Whether a queue's frames go to its socket: a word that user space clears when it wants no more, and is
+// not allowed to take the socket out.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u64);
+} pfs_open SEC(".maps");
+
 // Two tables: one is read while the other is written.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -87,17 +98,22 @@ struct {
 	__type(value, __u32);
 } pfs_active SEC(".maps");
 
+// Counters are arrays that user space maps and reads as memory: bpf(2) is refused to whoever has given
+// its capabilities up, before Linux 5.19. Each CPU has a row of its own, so that none writes what
+// another does; user space says at load how many rows there are.
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MAX_QUEUES);
 	__type(key, __u32);
 	__type(value, struct counts);
 } pfs_queue_count SEC(".maps");
 
-// Rule i of table t counts in slot t * MAX_RULES + i.
+// Rule i of table t counts in slot t * MAX_RULES + i of a row.
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2 * MAX_RULES);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RULE_SLOTS);
 	__type(key, __u32);
 	__type(value, struct counts);
 } pfs_rule_count SEC(".maps");
@@ -289,11 +305,15 @@ static __always_inline int matches(const struct rule *r, const struct facts *f)
 	return !(r->fields & FIELD_PORTS) || (f->port >= r->port_first && f->port <= r->port_last);
 }
 
-static __always_inline void add(void *map, __u32 slot, __u32 verdict, __u32 frame_len)
+// Counts in slot `slot` of this CPU's row; rows have `slots` slots.
+static __always_inline void add(void *map, __u32 slots, __u32 slot, __u32 verdict, __u32 frame_len)
 {
+	if (slot >= slots || verdict >= VERDICTS)
+		return;
+	slot += bpf_get_smp_processor_id() * slots;
 	struct counts *c = bpf_map_lookup_elem(map, &slot);
 
-	if (!c || verdict >= VERDICTS)
+	if (!c)
 		return;
 	c->by[verdict].packets++;
 	c->by[verdict].bytes += frame_len;
@@ -304,8 +324,11 @@ static __always_inline int apply(__u32 action, __u32 queue, __u32 *verdict)
 	int code = XDP_PASS;
 
 	if (action == ACTION_REDIRECT) {
+		__u64 *open = bpf_map_lookup_elem(&pfs_open, &queue);
+
 		// Looks the socket up by itself, and answers XDP_PASS where there is none.
-		code = bpf_redirect_map(&pfs_sockets, queue, XDP_PASS);
+		if (open && *open)
+			code = bpf_redirect_map(&pfs_sockets, queue, XDP_PASS);
 		*verdict = code == XDP_REDIRECT ? REDIRECT : NO_SOCKET;
 	} else if (action == ACTION_DROP) {
 		code = XDP_DROP;
@@ -364,10 +387,10 @@ static __always_inline int steer(struct xdp_md *ctx, __u32 frame_len)
 
 		if (action >= 0) {
 			code = apply(action, queue, &verdict);
-			add(&pfs_rule_count, slot, verdict, frame_len);
+			add(&pfs_rule_count, RULE_SLOTS, slot, verdict, frame_len);
 		}
 	}
-	add(&pfs_queue_count, queue, verdict, frame_len);
+	add(&pfs_queue_count, MAX_QUEUES, queue, verdict, frame_len);
 	return code;
 }
 

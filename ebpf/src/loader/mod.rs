@@ -6,10 +6,10 @@ mod with_libbpf;
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::abi::{MAX_QUEUES, RawCounts, RawTable};
+use crate::abi::{COUNT_WORDS, MAX_QUEUES, RULE_SLOTS, RawTable};
 use crate::error::XdpError;
+use crate::mapped::Mapped;
 use crate::object::Variant;
-use crate::rules::MAX_RULES;
 use crate::sys::{self, MapInfo};
 
 /// Which library reads the object and loads it. Both lead to the same program and maps;
@@ -25,31 +25,46 @@ pub enum Loader {
     Libbpf,
 }
 
-/// Descriptors of a loaded program and its maps.
+/// A loaded program and its maps: descriptors, and memory of those that are read and written while
+/// frames come.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) program: OwnedFd,
     pub(crate) sockets: OwnedFd,
     pub(crate) tables: OwnedFd,
     pub(crate) active: OwnedFd,
-    pub(crate) queue_count: OwnedFd,
-    pub(crate) rule_count: OwnedFd,
+    /// A word for each queue.
+    pub(crate) open: Mapped,
+    /// [`RawCounts`](crate::abi::RawCounts): for each CPU a row of queues.
+    pub(crate) queue_count: Mapped,
+    /// [`RawCounts`](crate::abi::RawCounts): for each CPU a row of rules' slots.
+    pub(crate) rule_count: Mapped,
 }
 
-pub(crate) fn load(loader: Loader, object: &[u8], variant: Variant) -> Result<Loaded, XdpError> {
+/// The maps that have a row for each CPU, and slots of a row.
+const ROWS: [(&str, u32); 2] = [("pfs_queue_count", MAX_QUEUES), ("pfs_rule_count", RULE_SLOTS)];
+
+/// Loads the program, with counters for `cpus` CPUs.
+pub(crate) fn load(
+    loader: Loader,
+    object: &[u8],
+    variant: Variant,
+    cpus: u32,
+) -> Result<Loaded, XdpError> {
     crate::host::lift_memlock();
     match loader {
-        Loader::Aya => with_aya::load(object, variant),
+        Loader::Aya => with_aya::load(object, variant, cpus),
         #[cfg(feature = "libbpf")]
-        Loader::Libbpf => with_libbpf::load(object, variant),
+        Loader::Libbpf => with_libbpf::load(object, variant, cpus),
     }
 }
 
 impl Loaded {
-    /// Collects the descriptors, `map` giving each map's by name, and checks their shapes: what
+    /// Collects the maps, `map` giving each one's descriptor by name, and checks their shapes: what
     /// is read from and written to them relies on it.
     fn collect(
         program: OwnedFd,
+        cpus: u32,
         mut map: impl FnMut(&str) -> Result<OwnedFd, XdpError>,
     ) -> Result<Self, XdpError> {
         let mut checked = |name: &str, kind: u32, value_bytes: usize, entries: u32| {
@@ -66,15 +81,18 @@ impl Loaded {
         };
         const XSKMAP: u32 = 17;
         const ARRAY: u32 = 2;
-        const PERCPU_ARRAY: u32 = 6;
-        let counts = size_of::<RawCounts>();
-        Ok(Self {
-            sockets: checked("pfs_sockets", XSKMAP, 4, MAX_QUEUES)?,
-            tables: checked("pfs_tables", ARRAY, size_of::<RawTable>(), 2)?,
-            active: checked("pfs_active", ARRAY, 4, 1)?,
-            queue_count: checked("pfs_queue_count", PERCPU_ARRAY, counts, MAX_QUEUES)?,
-            rule_count: checked("pfs_rule_count", PERCPU_ARRAY, counts, 2 * MAX_RULES as u32)?,
-            program,
-        })
+        let sockets = checked("pfs_sockets", XSKMAP, 4, MAX_QUEUES)?;
+        let tables = checked("pfs_tables", ARRAY, size_of::<RawTable>(), 2)?;
+        let active = checked("pfs_active", ARRAY, 4, 1)?;
+        let mut mapped = |name: &str, words: usize, entries: u32| {
+            let fd = checked(name, ARRAY, words * size_of::<u64>(), entries)?;
+            Mapped::new(fd.as_fd(), words * entries as usize)
+                .map_err(|e| XdpError::io(format!("mapping {name} into memory"), e))
+        };
+        let open = mapped("pfs_open", 1, MAX_QUEUES)?;
+        let [queue_count, rule_count] =
+            ROWS.map(|(name, slots)| mapped(name, COUNT_WORDS, cpus * slots));
+        let (queue_count, rule_count) = (queue_count?, rule_count?);
+        Ok(Self { program, sockets, tables, active, open, queue_count, rule_count })
     }
 }

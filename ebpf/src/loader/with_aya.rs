@@ -7,22 +7,23 @@ use aya::maps::Map;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
-use super::Loaded;
+use super::{Loaded, ROWS};
 use crate::error::XdpError;
 use crate::object::Variant;
 
 /// As many as make a signal at each of them unlikely; libbpf has 5.
 const LOAD_ATTEMPTS: u32 = 16;
 
-pub(super) fn load(object: &[u8], variant: Variant) -> Result<Loaded, XdpError> {
+pub(super) fn load(object: &[u8], variant: Variant, cpus: u32) -> Result<Loaded, XdpError> {
     let name = variant.name();
-    let mut bpf =
-        EbpfLoader::new().load(object).map_err(|e| XdpError::load("creating the BPF maps", &e))?;
+    let mut loader = EbpfLoader::new();
+    for (map, slots) in ROWS {
+        loader.map_max_entries(map, cpus * slots);
+    }
+    let mut bpf = loader.load(object).map_err(|e| XdpError::load("creating the BPF maps", &e))?;
     let program = program(&mut bpf, name)?;
-    Loaded::collect(program, |map| match bpf.map(map) {
-        Some(Map::XskMap(data) | Map::Array(data) | Map::PerCpuArray(data)) => {
-            duplicate(data.fd().as_fd())
-        }
+    Loaded::collect(program, cpus, |map| match bpf.map(map) {
+        Some(Map::XskMap(data) | Map::Array(data)) => duplicate(data.fd().as_fd()),
         _ => Err(XdpError::object(format!("map {map}"))),
     })
 }

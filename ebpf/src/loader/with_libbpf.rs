@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libbpf_rs::{MapCore as _, ObjectBuilder};
 
-use super::Loaded;
+use super::{Loaded, ROWS};
 use crate::error::XdpError;
 use crate::object::Variant;
 
-pub(super) fn load(object: &[u8], variant: Variant) -> Result<Loaded, XdpError> {
+pub(super) fn load(object: &[u8], variant: Variant, cpus: u32) -> Result<Loaded, XdpError> {
     let name = variant.name();
     let fail = |e: libbpf_rs::Error| XdpError::load(format!("loading XDP program {name}"), &e);
     let mut open = ObjectBuilder::default().open_memory(object).map_err(fail)?;
@@ -17,12 +17,17 @@ pub(super) fn load(object: &[u8], variant: Variant) -> Result<Loaded, XdpError> 
         let wanted = program.name() == name;
         program.set_autoload(wanted);
     }
+    for mut map in open.maps_mut() {
+        if let Some((_, slots)) = ROWS.iter().find(|(name, _)| map.name() == *name) {
+            map.set_max_entries(cpus * slots).map_err(fail)?;
+        }
+    }
     let object = open.load().map_err(fail)?;
     let program = object
         .progs()
         .find(|program| program.name() == name)
         .ok_or_else(|| XdpError::object(format!("program {name}")))?;
-    Loaded::collect(duplicate(program.as_fd())?, |map| {
+    Loaded::collect(duplicate(program.as_fd())?, cpus, |map| {
         let found = object.maps().find(|m| m.name() == map);
         duplicate(found.ok_or_else(|| XdpError::object(format!("map {map}")))?.as_fd())
     })

@@ -64,7 +64,7 @@ fn kernel_says(program: &Program, frame: &[u8]) -> Said {
     let decided =
         |counters: &QueueCounters| (counters.unmatched.packets, counters.malformed.packets);
     let per_rule = || -> Vec<u64> {
-        let counters = program.rule_counters().expect("counters");
+        let counters = program.rule_counters();
         counters.iter().map(|rule| (rule.no_socket + rule.pass + rule.drop).packets).collect()
     };
     let (before, rules) = (program.counters(0).expect("counters"), per_rule());
