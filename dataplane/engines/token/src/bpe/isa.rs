@@ -103,4 +103,24 @@ impl Bpe {
             _ => self.settle_with(Portable, text, more, scratch),
         }
     }
+
+    /// Encodes all of `text`, the rest of a piece from a border of tokens on, and hands the numbers
+    /// over in order, some at a time. False where that goes astray, as only a text made for it brings
+    /// about: what was handed over is then void, and [`Bpe::settle`] is to be asked.
+    pub(crate) fn whole(
+        &self,
+        text: &[u8],
+        scratch: &mut Scratch,
+        take: &mut dyn FnMut(&[u32]),
+    ) -> bool {
+        match self.level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: tables have a level only where that is available.
+            Level::Avx512 => unsafe { x86::whole512(self, text, scratch, take) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2 => unsafe { x86::whole256(self, text, scratch, take) },
+            _ => self.whole_with(Portable, text, scratch, take),
+        }
+    }
 }

@@ -1,4 +1,9 @@
 //! Pieces of more than 64 bytes: windows, whose joints are checked.
+//!
+//! Tokens of windows are right once the end of the piece is reached and all joints have come right.
+//! Where the end is there, they are handed over before that, to be taken back if it turns out
+//! otherwise ([`Bpe::whole`]); where more may come, only what no continuation changes is given
+//! ([`Bpe::settle`]), and finding out what that is costs more than the windows do.
 
 use super::isa::Isa;
 use super::merge::{Merged, WINDOW};
@@ -9,6 +14,8 @@ use super::{Bpe, Prefixes};
 const SLACK: usize = 8;
 /// Bytes of a long piece that are taken at once.
 pub(crate) const BLOCK: usize = 2048;
+/// Numbers that are kept back when others are handed over: as many steps back are possible.
+const HELD: usize = 128;
 /// Numbers that each buffer keeps room for; the rest is given back behind a long piece.
 const KEPT: usize = BLOCK + 64;
 
@@ -40,6 +47,29 @@ impl Bpe {
         BLOCK.max(8 * self.longest)
     }
 
+    /// As [`Bpe::whole`].
+    #[inline(always)]
+    pub(super) fn whole_with(
+        &self,
+        isa: impl Isa,
+        text: &[u8],
+        scratch: &mut Scratch,
+        take: &mut dyn FnMut(&[u32]),
+    ) -> bool {
+        scratch.numbers.clear();
+        let windowed = self.windows(isa, text, &mut scratch.numbers, |numbers| {
+            if numbers.len() >= BLOCK {
+                let count = numbers.len() - HELD;
+                take(&numbers[..count]);
+                numbers.drain(..count);
+            }
+        });
+        if windowed {
+            take(&scratch.numbers);
+        }
+        windowed
+    }
+
     /// As [`Bpe::settle`].
     #[inline(always)]
     pub(super) fn settle_with(
@@ -50,7 +80,7 @@ impl Bpe {
         scratch: &mut Scratch,
     ) -> usize {
         scratch.numbers.clear();
-        let windowed = self.windows(isa, text, &mut scratch.numbers);
+        let windowed = self.windows(isa, text, &mut scratch.numbers, |_| {});
         if windowed && !more {
             return text.len();
         }
@@ -90,9 +120,16 @@ impl Bpe {
     }
 
     /// The tokens of `text` from windows; false where their joints do not come right, which only a
-    /// text made for it brings about, and tokens of more than a window.
+    /// text made for it brings about, and tokens of more than a window. `behind` is called behind
+    /// each window and may take numbers off the front, but not all.
     #[inline(always)]
-    fn windows(&self, isa: impl Isa, text: &[u8], numbers: &mut Vec<u32>) -> bool {
+    fn windows(
+        &self,
+        isa: impl Isa,
+        text: &[u8],
+        numbers: &mut Vec<u32>,
+        mut behind: impl FnMut(&mut Vec<u32>),
+    ) -> bool {
         // Repetitive text has equal windows one after the other.
         let (mut last, mut merged) = (&text[..0], Merged::default());
         let mut steps_back = 4 + text.len() / WINDOW;
@@ -116,6 +153,10 @@ impl Bpe {
                 steps_back -= 1;
                 start -= self.length(before);
                 numbers.pop();
+                if numbers.is_empty() && start > 0 {
+                    // What stands before has been taken away.
+                    return false;
+                }
                 continue;
             }
             let keep = if end == text.len() { end } else { end - SLACK };
@@ -127,6 +168,7 @@ impl Bpe {
                 numbers.push(number);
                 start = next;
             }
+            behind(numbers);
         }
     }
 }

@@ -60,6 +60,10 @@ fn all_ways(bpe: &Bpe, piece: &[u8]) -> Vec<Vec<u32>> {
         let mut scratch = Scratch::default();
         assert_eq!(bpe.settle(piece, false, &mut scratch), piece.len());
         ways.push(ids(&scratch.numbers));
+        let mut numbers = vec![];
+        if bpe.whole(piece, &mut scratch, &mut |some| numbers.extend_from_slice(some)) {
+            ways.push(ids(&numbers));
+        }
     }
     let mut prefixes = Prefixes::default();
     prefixes.fill(bpe, None, piece);
@@ -121,6 +125,21 @@ fn a_token_that_only_a_later_rank_leads_to() {
     assert!(!Bpe::build(&source).unwrap().rising);
     same_as_naive(&source, b"abcababcabcabc");
     same_as_naive(&source, &b"abcabcab".repeat(30));
+}
+
+#[test]
+fn a_whole_piece_is_handed_over_as_it_is_encoded() {
+    let words: Vec<Vec<u8>> = (1..8).map(|n| vec![b'a'; 1 << n]).collect();
+    let bpe = Bpe::build(&source(&words, Ranks::ById, true)).unwrap();
+    let mut scratch = Scratch::default();
+    let mut parts = vec![];
+    let text = b"qz".repeat(3000);
+    assert!(bpe.whole(&text, &mut scratch, &mut |some| parts.push(some.to_vec())));
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= 2200), "{}", parts.len());
+    assert_eq!(parts.concat(), merge::merge_any(&bpe, &text));
+    // Tokens of 128 letters fit into no window.
+    let text = [text, vec![b'a'; 1000]].concat();
+    assert!(!bpe.whole(&text, &mut scratch, &mut |_| {}));
 }
 
 #[test]

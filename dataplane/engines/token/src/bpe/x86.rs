@@ -24,6 +24,16 @@ pub(super) fn settle256(bpe: &Bpe, text: &[u8], more: bool, scratch: &mut Scratc
     bpe.settle_with(Portable, text, more, scratch)
 }
 
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn whole256(
+    bpe: &Bpe,
+    text: &[u8],
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(&[u32]),
+) -> bool {
+    bpe.whole_with(Portable, text, scratch, take)
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn short512(bpe: &Bpe, piece: &[u8]) -> Merged {
     Avx512(()).merge(bpe, piece)
@@ -32,6 +42,16 @@ pub(super) fn short512(bpe: &Bpe, piece: &[u8]) -> Merged {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn settle512(bpe: &Bpe, text: &[u8], more: bool, scratch: &mut Scratch) -> usize {
     bpe.settle_with(Avx512(()), text, more, scratch)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn whole512(
+    bpe: &Bpe,
+    text: &[u8],
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(&[u32]),
+) -> bool {
+    bpe.whole_with(Avx512(()), text, scratch, take)
 }
 
 impl Isa for Avx512 {

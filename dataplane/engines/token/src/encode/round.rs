@@ -382,17 +382,25 @@ impl Round<'_> {
         }
     }
 
-    /// Encodes a piece of more than 64 bytes, block by block.
+    /// Encodes a piece of more than 64 bytes: in one pass, or block by block where that goes astray.
     #[inline(never)]
     fn long<S: Sink>(&mut self, piece: &[u8], sink: &mut S) {
+        let (bpe, before) = (self.bpe, sink.mark());
+        let add = |numbers: &[u32], sink: &mut S| {
+            for &number in numbers {
+                sink.one(bpe.id(number), bpe.length(number) as u32);
+            }
+        };
+        if bpe.whole(piece, self.scratch, &mut |numbers| add(numbers, sink)) {
+            return;
+        }
+        sink.back_to(before);
         let mut rest = piece;
         let mut block = self.bpe.block();
         while !rest.is_empty() {
             let take = rest.len().min(block);
             let settled = self.bpe.settle(&rest[..take], take < rest.len(), self.scratch);
-            for &number in &self.scratch.numbers {
-                sink.one(self.bpe.id(number), self.bpe.length(number) as u32);
-            }
+            add(&self.scratch.numbers, sink);
             rest = &rest[settled..];
             block = if settled == 0 { block * 2 } else { self.bpe.block() };
         }

@@ -11,6 +11,8 @@ use crate::words::{Cell, WORD_IDS, WordTable};
 pub(super) trait Sink {
     /// Where the next id goes.
     type Cursor: Copy;
+    /// What was added up to some moment.
+    type Mark;
 
     /// A cursor at the end, with room for `words` words, of which `merged` are not in the table
     /// and `wide` are wide.
@@ -47,6 +49,12 @@ pub(super) trait Sink {
     /// Ids added so far.
     fn len(&self) -> usize;
 
+    /// What has been added by now. No cursor is open.
+    fn mark(&self) -> Self::Mark;
+
+    /// Takes back what was added since `mark`. No cursor is open.
+    fn back_to(&mut self, mark: Self::Mark);
+
     /// Adds the ids of `text` by longest match. No cursor is open.
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]);
 }
@@ -81,6 +89,7 @@ pub(super) struct Ids<'a>(pub(super) &'a mut Vec<u32>);
 
 impl Sink for Ids<'_> {
     type Cursor = *mut u32;
+    type Mark = usize;
 
     #[inline(always)]
     fn open(&mut self, words: usize, merged: usize, wide: usize) -> *mut u32 {
@@ -129,6 +138,14 @@ impl Sink for Ids<'_> {
         self.0.len()
     }
 
+    fn mark(&self) -> Self::Mark {
+        self.0.len()
+    }
+
+    fn back_to(&mut self, mark: Self::Mark) {
+        self.0.truncate(mark);
+    }
+
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
         greedy.encode_into(Some(words), scratch, text, self.0);
     }
@@ -167,6 +184,7 @@ impl Offsets<'_> {
 impl Sink for Offsets<'_> {
     /// Where the next id goes, where its end goes, and where the last token ended.
     type Cursor = (*mut u32, *mut u32, u32);
+    type Mark = (usize, usize, u32);
 
     fn open(&mut self, words: usize, merged: usize, wide: usize) -> Self::Cursor {
         let ids = room(self.ids, words, merged, wide);
@@ -211,6 +229,17 @@ impl Sink for Offsets<'_> {
         self.ids.len()
     }
 
+    fn mark(&self) -> Self::Mark {
+        (self.ids.len(), self.ends.len(), self.end)
+    }
+
+    fn back_to(&mut self, mark: Self::Mark) {
+        let (ids, ends, end) = mark;
+        self.ids.truncate(ids);
+        self.ends.truncate(ends);
+        self.end = end;
+    }
+
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {
         let first = self.ids.len();
         greedy.encode_into(Some(words), scratch, text, self.ids);
@@ -231,6 +260,7 @@ pub(super) struct Count {
 
 impl Sink for Count {
     type Cursor = usize;
+    type Mark = usize;
 
     fn open(&mut self, _words: usize, _merged: usize, _wide: usize) -> usize {
         self.count
@@ -261,6 +291,14 @@ impl Sink for Count {
 
     fn len(&self) -> usize {
         self.count
+    }
+
+    fn mark(&self) -> Self::Mark {
+        self.count
+    }
+
+    fn back_to(&mut self, mark: Self::Mark) {
+        self.count = mark;
     }
 
     fn greedy(&mut self, greedy: &Greedy, words: &WordTable, scratch: &mut Scratch, text: &[u8]) {

@@ -228,6 +228,25 @@ fn long_pieces_are_linear_and_exact() {
     }
 }
 
+/// Tokens of more than a window come right by no windows, which shows only when many tokens before
+/// them have been handed over.
+#[test]
+fn what_went_astray_is_taken_back() {
+    let words: Vec<Vec<u8>> = (1..8).map(|n| vec![b'x'; 1 << n]).collect();
+    let source = small(&words, Grammar::Whole, Mode::Bpe);
+    let text = [b"qz".repeat(3000), vec![b'x'; 1000], b"q".repeat(9)].concat();
+    let expected = naive::bpe_piece(&source, &text);
+    let mut encoder = Encoder::new(compiled(&source));
+    let (mut ids, mut ends) = (vec![5, 6], vec![1, 2]);
+    encoder.encode_with_offsets(&text, &mut ids, &mut ends).unwrap();
+    assert_eq!(ids[..2], [5, 6]);
+    assert_eq!(ids[2..], expected);
+    assert_eq!((ends.len(), ends.last()), (ids.len(), Some(&(text.len() as u32))));
+    assert!(ends[2..].is_sorted());
+    assert_eq!(encoder.count(&text), Ok(expected.len()));
+    assert_eq!(encoded(encoder.vocabulary(), &text), expected);
+}
+
 #[test]
 fn a_limited_carry_is_kept_and_told() {
     let options = EncodeOptions { max_carry: Some(100), ..EncodeOptions::default() };
