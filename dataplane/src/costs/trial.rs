@@ -19,14 +19,19 @@ const SAMPLE: &str = include_str!("../../../LICENSE-APACHE");
 
 /// What the op `cst` parses, by language; where there is none, JSON, of which every grammar makes
 /// something.
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 12] = [
     ("rust", include_str!("trial.rs")),
     ("c", include_str!("../../../ebpf/src/bpf/pfs_xdp.bpf.c")),
-    ("cpp", include_str!("../../engines/cst/tests/samples/cpp.txt")),
-    ("python", include_str!("../../engines/cst/tests/samples/python.txt")),
-    ("javascript", include_str!("../../engines/cst/tests/samples/javascript.txt")),
-    ("typescript", include_str!("../../engines/cst/tests/samples/typescript.txt")),
-    ("tsx", include_str!("../../engines/cst/tests/samples/typescript.txt")),
+    ("cpp", include_str!("../../engines/cst/tests/samples/shapes.cpp")),
+    ("python", include_str!("../../engines/cst/tests/samples/shapes.py")),
+    ("javascript", include_str!("../../engines/cst/tests/samples/shapes.js")),
+    ("typescript", include_str!("../../engines/cst/tests/samples/shapes.ts")),
+    ("tsx", include_str!("../../engines/cst/tests/samples/shapes.ts")),
+    ("go", include_str!("../../engines/cst/tests/samples/shapes.go")),
+    ("java", include_str!("../../engines/cst/tests/samples/shapes.java")),
+    ("bash", include_str!("../../engines/cst/tests/samples/shapes.sh")),
+    ("html", include_str!("../../engines/cst/tests/samples/shapes.html")),
+    ("css", include_str!("../../engines/cst/tests/samples/shapes.css")),
 ];
 const JSON: &str = r#"[{"id": 1, "name": "first", "tags": ["a", "b"], "size": 2.5, "ok": true}, null]
 "#;

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -72,8 +73,26 @@ fn same(
     };
     let (missed, more) = (only(&theirs, &ours), only(&ours, &theirs));
     assert!(missed.is_empty(), "{what}: missed {missed:#?}");
+    let more: Vec<_> = more.iter().filter(|it| !goes_on(&both.0, it)).collect();
     assert!(more.is_empty() || theirs_may_miss(what), "{what}: more {more:#?}");
     ours.len()
+}
+
+/// Whether a match has a node whose field began at siblings before it, punctuation among them: one field of a
+/// hidden node with several children. tree-sitter gives up at the first of these that fits no step.
+fn goes_on(tree: &Tree, (_, captures): &Found) -> bool {
+    captures.iter().any(|&(_, _, start, end)| {
+        let Some(node) = tree.root_node().descendant_for_byte_range(start, end) else {
+            return false;
+        };
+        let (Some(parent), Some(before)) = (node.parent(), node.prev_sibling()) else {
+            return false;
+        };
+        let place = (0..parent.child_count() as u32).find(|&at| parent.child(at) == Some(node));
+        let field = |at: u32| parent.field_name_for_child(at);
+        place.is_some_and(|at| at > 0 && field(at).is_some() && field(at) == field(at - 1))
+            && !before.is_named()
+    })
 }
 
 /// Whether a query has an anchor and an optional or repeated child: tree-sitter does not find all of such a
@@ -81,18 +100,6 @@ fn same(
 fn theirs_may_miss(query: &str) -> bool {
     let mut patterns = query.lines().skip(1);
     patterns.any(|it| (it.contains(" . ") || it.contains(" .)")) && it.contains(['?', '*', '+']))
-}
-
-/// Sources of a language beside this project's own.
-fn samples(language: &str) -> Vec<Vec<u8>> {
-    let texts: &[&str] = match language {
-        "cpp" => &[include_str!("samples/cpp.txt")],
-        "python" => &[include_str!("samples/python.txt")],
-        "javascript" => &[include_str!("samples/javascript.txt")],
-        "typescript" | "tsx" => &[include_str!("samples/typescript.txt")],
-        _ => &[],
-    };
-    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
 fn compile(grammar: &Arc<Grammar>, text: &str) -> Option<(Query, tree_sitter::Query)> {
@@ -119,7 +126,8 @@ fn published_queries_find_the_same() {
         let mine = sources.iter().filter(|(path, source)| {
             Registry::shared().detect(path, source).is_some_and(|it| Arc::ptr_eq(&it, &grammar))
         });
-        let mine = mine.map(|it| it.1.clone()).chain(samples(language));
+        let tsx = (language == "tsx").then(|| include_bytes!("samples/shapes.ts").to_vec());
+        let mine = mine.map(|it| it.1.clone()).chain(tsx);
         let mut here = 0;
         for (at, source) in mine.chain(broken().into_iter().map(|it| it.1)).enumerate() {
             let what = format!("{language} {name}, source {at}");
@@ -224,17 +232,15 @@ fn whole(random: &mut Random, node: Node<'_>) -> String {
 fn made_up_queries_find_the_same() {
     let rounds =
         std::env::var("PFS_CST_QUERIES").ok().and_then(|it| it.parse().ok()).unwrap_or(150);
-    let mut sources: Vec<(Arc<Grammar>, Vec<u8>)> = sources()
-        .into_iter()
-        .filter(|(_, source)| source.len() < 12_000)
-        .filter_map(|(path, source)| Some((Registry::shared().detect(&path, &source)?, source)))
-        .collect();
-    for language in ["cpp", "python", "javascript", "typescript"] {
-        let Some(grammar) = Registry::shared().get(language) else { continue };
-        sources.extend(samples(language).into_iter().map(|it| (Arc::clone(&grammar), it)));
+    let mut languages: BTreeMap<String, Vec<(Arc<Grammar>, Vec<u8>)>> = BTreeMap::new();
+    for (path, source) in sources().into_iter().filter(|(_, source)| source.len() < 12_000) {
+        let Some(grammar) = Registry::shared().detect(&path, &source) else { continue };
+        languages.entry(grammar.identity().name.to_string()).or_default().push((grammar, source));
     }
+    let languages: Vec<_> = languages.into_values().collect();
     let (mut random, mut compared, mut found) = (Random(99), 0, 0);
     for round in 0..rounds {
+        let sources = &languages[random.below(languages.len())];
         let (grammar, source) = &sources[random.below(sources.len())];
         let trees = both(grammar, source);
         let count = trees.0.root_node().descendant_count();
@@ -275,7 +281,8 @@ fn each_supertype_finds_the_same() {
         let mine = sources.iter().filter(|(path, source)| {
             Registry::shared().detect(path, source).is_some_and(|it| Arc::ptr_eq(&it, &grammar))
         });
-        let mine = mine.map(|it| it.1.clone()).chain(samples(language));
+        let tsx = (language == "tsx").then(|| include_bytes!("samples/shapes.ts").to_vec());
+        let mine = mine.map(|it| it.1.clone()).chain(tsx);
         for (at, source) in mine.chain(broken().into_iter().map(|it| it.1)).enumerate() {
             found += same(
                 &query,

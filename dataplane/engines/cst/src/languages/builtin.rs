@@ -71,4 +71,14 @@ pub(super) const TRAINED: &[(&str, &[u8])] = &[
     ("tsx", include_bytes!("../../trained/tsx.cst")),
     #[cfg(feature = "json")]
     ("json", include_bytes!("../../trained/json.cst")),
+    #[cfg(feature = "go")]
+    ("go", include_bytes!("../../trained/go.cst")),
+    #[cfg(feature = "java")]
+    ("java", include_bytes!("../../trained/java.cst")),
+    #[cfg(feature = "bash")]
+    ("bash", include_bytes!("../../trained/bash.cst")),
+    #[cfg(feature = "html")]
+    ("html", include_bytes!("../../trained/html.cst")),
+    #[cfg(feature = "css")]
+    ("css", include_bytes!("../../trained/css.cst")),
 ];

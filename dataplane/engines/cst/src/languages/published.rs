@@ -38,6 +38,22 @@ const PUBLISHED: &[(&str, &str, &str)] = &[
     ("typescript", "locals", tree_sitter_typescript::LOCALS_QUERY),
     #[cfg(feature = "typescript")]
     ("typescript", "tags", tree_sitter_typescript::TAGS_QUERY),
+    #[cfg(feature = "go")]
+    ("go", "highlights", tree_sitter_go::HIGHLIGHTS_QUERY),
+    #[cfg(feature = "go")]
+    ("go", "tags", tree_sitter_go::TAGS_QUERY),
+    #[cfg(feature = "java")]
+    ("java", "highlights", tree_sitter_java::HIGHLIGHTS_QUERY),
+    #[cfg(feature = "java")]
+    ("java", "tags", tree_sitter_java::TAGS_QUERY),
+    #[cfg(feature = "bash")]
+    ("bash", "highlights", tree_sitter_bash::HIGHLIGHT_QUERY),
+    #[cfg(feature = "html")]
+    ("html", "highlights", tree_sitter_html::HIGHLIGHTS_QUERY),
+    #[cfg(feature = "html")]
+    ("html", "injections", tree_sitter_html::INJECTIONS_QUERY),
+    #[cfg(feature = "css")]
+    ("css", "highlights", tree_sitter_css::HIGHLIGHTS_QUERY),
 ];
 
 /// Languages, kinds (`highlights`, `tags`, `locals`, `injections`, `jsx`) and texts of the queries that
