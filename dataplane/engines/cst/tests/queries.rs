@@ -22,6 +22,8 @@ fn both(grammar: &Arc<Grammar>, source: &[u8]) -> (Tree, HotTree) {
     (tree, hot.unwrap_or(without))
 }
 
+/// A source and what it is written in.
+type Source = (Arc<Grammar>, Vec<u8>);
 /// A match: its pattern, and of each capture its name, kind and bytes.
 type Found = (usize, Vec<(String, u16, usize, usize)>);
 
@@ -88,7 +90,7 @@ fn goes_on(tree: &Tree, (_, captures): &Found) -> bool {
         let (Some(parent), Some(before)) = (node.parent(), node.prev_sibling()) else {
             return false;
         };
-        let place = (0..parent.child_count() as u32).find(|&at| parent.child(at) == Some(node));
+        let place = (0..parent.child_count()).find(|&at| parent.child(at) == Some(node));
         let field = |at: u32| parent.field_name_for_child(at);
         place.is_some_and(|at| at > 0 && field(at).is_some() && field(at) == field(at - 1))
             && !before.is_named()
@@ -232,7 +234,7 @@ fn whole(random: &mut Random, node: Node<'_>) -> String {
 fn made_up_queries_find_the_same() {
     let rounds =
         std::env::var("PFS_CST_QUERIES").ok().and_then(|it| it.parse().ok()).unwrap_or(150);
-    let mut languages: BTreeMap<String, Vec<(Arc<Grammar>, Vec<u8>)>> = BTreeMap::new();
+    let mut languages = BTreeMap::<String, Vec<Source>>::new();
     for (path, source) in sources().into_iter().filter(|(_, source)| source.len() < 12_000) {
         let Some(grammar) = Registry::shared().detect(&path, &source) else { continue };
         languages.entry(grammar.identity().name.to_string()).or_default().push((grammar, source));
